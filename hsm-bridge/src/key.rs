@@ -1,0 +1,136 @@
+//! Keys as the bridge speaks of them: what they are, where they are, what they may do.
+
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a key is (algorithm and size).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum KeyType {
+    /// AES with a 128-bit key (FIPS 197).
+    Aes128,
+    /// AES with a 256-bit key (FIPS 197).
+    Aes256,
+    /// ECDSA or ECDH on P-256 (FIPS 186-5, SP 800-186).
+    EcP256,
+    /// ECDSA or ECDH on P-384.
+    EcP384,
+    /// ECDSA or ECDH on P-521.
+    EcP521,
+    /// Ed25519 (RFC 8032).
+    Ed25519,
+    /// Generic secret for HMAC (FIPS 198-1), of that many bytes.
+    Hmac(u16),
+    /// RSA, modulus of 2048 bits (RFC 8017).
+    Rsa2048,
+    /// RSA, modulus of 3072 bits.
+    Rsa3072,
+    /// RSA, modulus of 4096 bits.
+    Rsa4096,
+}
+
+/// What a key may do; one purpose a key (SP 800-57 part 1, 5.2). Becomes CKA_SIGN, CKA_WRAP and so on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Purpose {
+    /// Encrypt and decrypt data.
+    Encryption,
+    /// HMAC.
+    Mac,
+    /// Sign.
+    Signing,
+    /// Sign and decrypt: RSA keys of Transit do both.
+    SigningAndEncryption,
+    /// Wrap and unwrap other keys (AES-KWP, RFC 5649), and nothing else.
+    Wrapping,
+}
+
+/// Where a key is.
+#[derive(Clone, Debug)]
+pub enum KeyRef {
+    /// An object on the token.
+    Token(TokenKey),
+    /// A blob, unwrapped in a worker when first used there and kept in its bounded cache.
+    Wrapped(Arc<WrappedKey>),
+}
+
+/// A key that is an object on the token, found once by CKA_ID and kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct TokenKey {
+    /// CKA_ID: the 16 bytes of this id.
+    pub id: Uuid,
+    /// What it is.
+    pub key_type: KeyType,
+}
+
+/// A key wrapped by AES-KWP.
+#[derive(Clone, Debug)]
+pub struct WrappedKey {
+    /// Names the key in workers' caches: unique to this very material (a key version), never reused.
+    pub id: Uuid,
+    /// What it is.
+    pub key_type: KeyType,
+    /// What it may do once unwrapped (unwrapped SENSITIVE, not EXTRACTABLE).
+    pub purpose: Purpose,
+    /// AES-KWP of the key (PKCS#8 for private keys).
+    pub blob: Vec<u8>,
+    /// The key that unwraps it.
+    pub wrapped_by: KeyRef,
+}
+
+/// The public half of a key pair.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKey {
+    /// SubjectPublicKeyInfo, DER (RFC 5280, 4.1).
+    pub spki_der: Vec<u8>,
+}
+
+/// What generation gives back.
+#[derive(Clone, Debug)]
+pub struct GeneratedKey {
+    /// The wrapped key, ready for the database.
+    pub blob: Vec<u8>,
+    /// The public half, for key pairs.
+    pub public: Option<PublicKey>,
+}
+
+/// Digests known to mechanisms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are the standard's (FIPS 180-4, FIPS 202)")]
+pub enum HashAlgorithm {
+    Sha1,
+    Sha2_224,
+    Sha2_256,
+    Sha2_384,
+    Sha2_512,
+    Sha3_224,
+    Sha3_256,
+    Sha3_384,
+    Sha3_512,
+}
+
+/// How to sign. Data is hashed by the caller; the worker gets the digest (the message itself for Ed25519).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum SignMechanism {
+    /// ECDSA over a digest; the signature is r ‖ s, each as long as the order (PKCS#11). Longer digests are cut to the order's length by us.
+    Ecdsa,
+    /// Ed25519 over the message (RFC 8032).
+    Ed25519,
+    /// RSASSA-PKCS1-v1_5 over a digest; `None`: the data is the encoded message's content as given (no DigestInfo).
+    RsaPkcs1(Option<HashAlgorithm>),
+    /// RSASSA-PSS over a digest with MGF1 of the same hash and that many bytes of salt.
+    RsaPss {
+        /// Hash of the digest and of MGF1.
+        hash: HashAlgorithm,
+        /// Salt, bytes.
+        salt_length: u16,
+    },
+}
+
+/// AES-GCM output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ciphertext {
+    /// 96-bit IV, from the token's generator.
+    pub iv: [u8; 12],
+    /// Ciphertext followed by the 128-bit tag.
+    pub ciphertext_and_tag: Vec<u8>,
+}

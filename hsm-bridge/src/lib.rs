@@ -1,0 +1,18 @@
+//! PKCS#11 behind worker processes.
+//!
+//! The vendor's library is loaded only in small worker processes. The server holds a [`Bridge`], a cheap clone, and asks
+//! it for whole operations; a request is data, so it crosses the process boundary and an idempotent one can be asked
+//! again of another worker.
+
+mod bridge;
+mod error;
+mod key;
+mod settings;
+
+// The public interface is:
+pub use bridge::{Bridge, ObjectAttributes, Status, WorkerStatus};
+pub use error::{Error, Responsible, Result};
+pub use key::{
+    Ciphertext, GeneratedKey, HashAlgorithm, KeyRef, KeyType, PublicKey, Purpose, SignMechanism, TokenKey, WrappedKey,
+};
+pub use settings::{Capabilities, PinSource, Settings, TokenSelector};
