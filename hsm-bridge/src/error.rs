@@ -1,5 +1,6 @@
 //! Errors by who must act.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 /// Result of the bridge.
@@ -19,7 +20,7 @@ pub enum Responsible {
 }
 
 /// What can go wrong between a request and the token. Variants in alphabetical order.
-#[derive(Clone, Debug, Error)]
+#[derive(Clone, Debug, Error, Serialize, Deserialize)]
 pub enum Error {
     /// The queues are full or the deadline passed before the token had time: try again.
     #[error("the HSM is busy: no worker took the request within its deadline; try again, or raise hsm.workers")]
@@ -50,4 +51,16 @@ pub enum Error {
     /// Ours.
     #[error("internal: {0}")]
     Internal(String),
+}
+
+impl Error {
+    /// Who must act.
+    pub fn responsible(&self) -> Responsible {
+        match self {
+            Self::Busy | Self::Unavailable(_) => Responsible::Hsm,
+            Self::Configuration(_) | Self::Locked | Self::Unsupported(_) => Responsible::Operator,
+            Self::NotFound(_) | Self::Refused { .. } => Responsible::Caller,
+            Self::Internal(_) => Responsible::Us,
+        }
+    }
 }

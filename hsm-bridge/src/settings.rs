@@ -1,6 +1,7 @@
 //! What the operator says about the token, and what the token says of itself.
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The `[hsm]` section of the configuration.
@@ -25,8 +26,10 @@ pub struct Settings {
     pub queue_limit: u32,
     /// A request's time, milliseconds, waiting included.
     pub deadline_ms: u64,
-    /// A worker silent for so long while it has requests is killed and replaced, milliseconds.
+    /// A worker silent for so long while it has requests is killed and replaced, milliseconds; slow workers get twelve times as long.
     pub watchdog_ms: u64,
+    /// Environment variables that the vendor's library reads (`SOFTHSM2_CONF`, …), set for workers only.
+    pub environment: BTreeMap<String, String>,
     /// Executable to start the supervisor and workers from; default: this process's own.
     #[serde(skip)]
     pub executable: Option<PathBuf>,
@@ -44,7 +47,8 @@ impl Default for Settings {
             cached_keys_per_worker: 10_000,
             queue_limit: 4096,
             deadline_ms: 10_000,
-            watchdog_ms: 30_000,
+            watchdog_ms: 5_000,
+            environment: BTreeMap::new(),
             executable: None,
         }
     }
@@ -85,6 +89,17 @@ pub enum TokenSelector {
     },
 }
 
+/// A token as it shows itself without login.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are CK_TOKEN_INFO's")]
+pub struct TokenDescription {
+    pub label: String,
+    pub serial: String,
+    pub manufacturer: String,
+    pub model: String,
+    pub user_pin_initialized: bool,
+}
+
 /// What the token was found able to do, by its mechanism list and by trying.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Capabilities {
@@ -106,4 +121,96 @@ pub struct Capabilities {
     pub ed25519: bool,
     /// AES-KWP by 0x210A (CKM_AES_KEY_WRAP_PAD) rather than 0x210B (CKM_AES_KEY_WRAP_KWP).
     pub kwp_is_key_wrap_pad: bool,
+}
+
+impl std::str::FromStr for TokenSelector {
+    type Err = crate::Error;
+
+    /// Reads `serial:…`, a `pkcs11:` URI (RFC 7512, its token attributes), or else a label.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if text.is_empty() {
+            return Err(crate::Error::Configuration(
+                "hsm.token is empty: name the token by its label, serial:… or a pkcs11: URI".into(),
+            ));
+        }
+        if let Some(serial) = text.strip_prefix("serial:") {
+            return Ok(Self::Serial(serial.to_owned()));
+        }
+        let Some(path) = text.strip_prefix("pkcs11:") else { return Ok(Self::Label(text.to_owned())) };
+        let (mut label, mut serial, mut manufacturer, mut model) = (None, None, None, None);
+        for attribute in path.split('?').next().unwrap_or_default().split(';').filter(|part| !part.is_empty()) {
+            let (name, value) = attribute.split_once('=').ok_or_else(|| {
+                crate::Error::Configuration(format!("hsm.token: `{attribute}` in the pkcs11: URI is no name=value"))
+            })?;
+            let value = percent_decode(value).ok_or_else(|| {
+                crate::Error::Configuration(format!(
+                    "hsm.token: `{value}` in the pkcs11: URI is not percent-encoded text"
+                ))
+            })?;
+            match name {
+                "token" => label = Some(value),
+                "serial" => serial = Some(value),
+                "manufacturer" => manufacturer = Some(value),
+                "model" => model = Some(value),
+                "slot-id" => {
+                    return Err(crate::Error::Configuration(
+                        "hsm.token: slot numbers are not stable; name the token by token= or serial=".into(),
+                    ));
+                }
+                _ => {}
+            }
+        }
+        if label.is_none() && serial.is_none() && manufacturer.is_none() && model.is_none() {
+            return Err(crate::Error::Configuration(
+                "hsm.token: the pkcs11: URI names no token (token=, serial=, manufacturer=, model=)".into(),
+            ));
+        }
+        Ok(Self::Uri { label, serial, manufacturer, model })
+    }
+}
+
+fn percent_decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let high = char::from(rest.next()?).to_digit(16)?;
+            let low = char::from(rest.next()?).to_digit(16)?;
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_uri_names_a_token_by_its_decoded_parts() {
+        let selector: TokenSelector =
+            "pkcs11:token=My%20Token;serial=12ab;object=ignored?pin-source=x".parse().expect("valid");
+        let expected = TokenSelector::Uri {
+            label: Some("My Token".into()),
+            serial: Some("12ab".into()),
+            manufacturer: None,
+            model: None,
+        };
+        assert_eq!(selector, expected);
+    }
+
+    #[test]
+    fn a_slot_number_is_refused_with_what_to_do() {
+        let error = "pkcs11:slot-id=3".parse::<TokenSelector>().expect_err("must be refused");
+        assert!(error.to_string().contains("name the token by"), "{error}");
+    }
+
+    #[test]
+    fn other_text_is_a_label() {
+        assert_eq!("clm dev".parse::<TokenSelector>().expect("valid"), TokenSelector::Label("clm dev".into()));
+        assert!("".parse::<TokenSelector>().is_err());
+        assert!("pkcs11:token=%zz".parse::<TokenSelector>().is_err());
+    }
 }

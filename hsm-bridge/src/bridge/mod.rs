@@ -1,0 +1,341 @@
+//! The door to the token: what can be asked of it, one verb a method.
+
+mod call;
+mod connection;
+mod fleet;
+
+use crate::protocol::{Pin, Reply, Request};
+use crate::{
+    Capabilities, Ciphertext, Error, GeneratedKey, HashAlgorithm, KeyRef, KeyType, PublicKey, Purpose, Result,
+    Settings, SignMechanism, TokenKey, WrappedKey,
+};
+use call::{Route, cost};
+use fleet::{Fleet, Lane};
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use std::time::Duration;
+use uuid::Uuid;
+use zeroize::Zeroizing;
+
+/// A cheap clone over the worker processes of one token. They end when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Bridge {
+    fleet: Arc<Fleet>,
+}
+
+/// State of the bridge for health, doctor and metrics.
+#[derive(Clone, Debug, Default)]
+pub struct Status {
+    /// Locked: no PIN given, no worker runs.
+    pub locked: bool,
+    /// Workers.
+    pub workers: Vec<WorkerStatus>,
+    /// Why the token is away, if it is.
+    pub unavailable: Option<String>,
+}
+
+/// State of one worker.
+#[derive(Clone, Debug)]
+pub struct WorkerStatus {
+    /// Process id.
+    pub pid: u32,
+    /// Logged in and answering.
+    pub ready: bool,
+    /// Requests sent and not answered.
+    pub in_flight: u32,
+    /// Starts so far of this place.
+    pub restarts: u64,
+    /// Takes slow requests only.
+    pub slow: bool,
+}
+
+/// Attributes of an object on the token, for checks and evidence.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names are PKCS#11's CKA_ attributes")]
+pub struct ObjectAttributes {
+    pub id: Option<Uuid>,
+    pub label: String,
+    pub class: String,
+    pub key_type: Option<KeyType>,
+    pub sensitive: bool,
+    pub extractable: bool,
+    pub never_extractable: bool,
+    pub always_sensitive: bool,
+    pub private: bool,
+    pub wrap: bool,
+    pub unwrap: bool,
+    pub encrypt: bool,
+    pub decrypt: bool,
+    pub sign: bool,
+}
+
+/// Starting a worker takes a vendor's library some time; a token that does not answer by then is away.
+const UNLOCK_PATIENCE: Duration = Duration::from_secs(30);
+
+impl Bridge {
+    /// Starts the supervisor process; must be called inside a Tokio runtime. With a PIN source other than `Unlock` workers start at once in the
+    /// background; the token may be away: calls then answer `Unavailable` and the workers try again with back-off.
+    pub async fn open(settings: Settings) -> Result<Self> {
+        if settings.workers == 0 {
+            return Err(Error::Configuration("hsm.workers must be at least 1".into()));
+        }
+        Ok(Self { fleet: Fleet::start(settings)? })
+    }
+
+    /// Gives the PIN (Shamir seal) and starts the workers; returns when one of them has logged in, or why not.
+    pub async fn unlock(&self, pin: SecretString) -> Result<()> {
+        self.fleet.unlock(Pin(Zeroizing::new(pin.expose_secret().to_owned())))?;
+        let ready = self.ready().await;
+        if ready.is_err() {
+            self.lock().await?;
+        }
+        ready
+    }
+
+    /// Ends all workers and forgets the PIN.
+    pub async fn lock(&self) -> Result<()> {
+        self.fleet.lock()
+    }
+
+    /// Waits until a worker is logged in; an error comes back as soon as it is known.
+    pub async fn ready(&self) -> Result<()> {
+        let mut changes = self.fleet.subscribe();
+        let waiting = async {
+            loop {
+                changes.borrow_and_update();
+                if self.fleet.pick(Lane::Ordinary, None, 0, None).is_some() {
+                    return Ok(());
+                }
+                if let Some(error) = self.why_not() {
+                    return Err(error);
+                }
+                if changes.changed().await.is_err() {
+                    return Err(Error::Internal("the bridge is closed".into()));
+                }
+            }
+        };
+        tokio::time::timeout(UNLOCK_PATIENCE, waiting)
+            .await
+            .unwrap_or_else(|_| Err(Error::Unavailable("no worker has logged in for 30 s".into())))
+    }
+
+    /// How it is.
+    pub fn status(&self) -> Status {
+        let state = self.fleet.state();
+        let workers = state
+            .places
+            .iter()
+            .map(|place| WorkerStatus {
+                pid: place.connection.as_ref().map_or(0, |connection| connection.pid),
+                ready: place.connection.as_ref().is_some_and(|connection| !connection.is_closed()),
+                in_flight: place
+                    .connection
+                    .as_ref()
+                    .map_or(0, |connection| u32::try_from(connection.in_flight()).unwrap_or(u32::MAX)),
+                restarts: place.starts.saturating_sub(1),
+                slow: place.slow,
+            })
+            .collect();
+        Status { locked: state.locked, workers, unavailable: state.failure.as_ref().map(ToString::to_string) }
+    }
+
+    /// What the token can do.
+    pub async fn capabilities(&self) -> Result<Capabilities> {
+        match self.call(quick(20), &[], Request::Capabilities).await? {
+            Reply::Capabilities(capabilities) => Ok(*capabilities),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A new key or pair on the token, not extractable, CKA_ID = `id`. Two-phase: temporary label, probe, rename.
+    pub async fn generate_token_key(
+        &self,
+        id: Uuid,
+        label: &str,
+        key_type: KeyType,
+        purpose: Purpose,
+    ) -> Result<(TokenKey, Option<PublicKey>)> {
+        let request = Request::GenerateTokenKey { id, label: label.to_owned(), key_type, purpose };
+        match self.call(generation(key_type, true), &[], request).await? {
+            Reply::Generated { public, .. } => Ok((TokenKey { id, key_type }, public)),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A new key made in the token and wrapped there in the same request; nothing stays on the token.
+    pub async fn generate_wrapped_key(
+        &self,
+        key_type: KeyType,
+        purpose: Purpose,
+        wrapped_by: &KeyRef,
+    ) -> Result<GeneratedKey> {
+        let request = Request::GenerateWrappedKey { key_type, purpose, wrapped_by: wrapped_by.name() };
+        match self.call(generation(key_type, false), &[wrapped_by], request).await? {
+            Reply::Generated { blob, public } => Ok(GeneratedKey { blob, public }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The same key wrapped by another, inside the token.
+    pub async fn rewrap(&self, key: &WrappedKey, wrapped_by: &KeyRef) -> Result<Vec<u8>> {
+        let request = Request::Rewrap {
+            key_type: key.key_type,
+            blob: key.blob.clone(),
+            wrapped_by: key.wrapped_by.name(),
+            new: wrapped_by.name(),
+        };
+        bytes(self.call(quick(1_500), &[&key.wrapped_by, wrapped_by], request).await?)
+    }
+
+    /// One signature per item of `data`, in order; a batch is cut in chunks, so that single requests are not held up behind it.
+    pub async fn sign(&self, key: &KeyRef, mechanism: SignMechanism, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let name = key.name();
+        self.chunked(key, data, |data| Request::Sign { key: name, mechanism, data }).await
+    }
+
+    /// HMAC of each item (FIPS 198-1).
+    pub async fn hmac(&self, key: &KeyRef, hash: HashAlgorithm, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let name = key.name();
+        self.chunked(key, data, |data| Request::Hmac { key: name, hash, data }).await
+    }
+
+    /// AES-GCM (SP 800-38D); IV from the token's generator.
+    pub async fn aes_gcm_encrypt(&self, key: &KeyRef, plaintext: Vec<u8>, aad: Vec<u8>) -> Result<Ciphertext> {
+        let request = Request::AesGcmEncrypt { key: key.name(), plaintext, aad };
+        match self.call(on(key), &[key], request).await? {
+            Reply::Ciphertext(ciphertext) => Ok(ciphertext),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// AES-GCM; a bad tag is `Refused`.
+    pub async fn aes_gcm_decrypt(&self, key: &KeyRef, ciphertext: Ciphertext, aad: Vec<u8>) -> Result<Vec<u8>> {
+        let request = Request::AesGcmDecrypt { key: key.name(), ciphertext, aad };
+        bytes(self.call(on(key), &[key], request).await?)
+    }
+
+    /// RSA-OAEP decryption (RFC 8017, 7.1) with an empty label.
+    pub async fn rsa_decrypt(&self, key: &KeyRef, hash: HashAlgorithm, ciphertext: Vec<u8>) -> Result<Vec<u8>> {
+        let request = Request::RsaDecrypt { key: key.name(), hash, ciphertext };
+        bytes(self.call(on(key), &[key], request).await?)
+    }
+
+    /// Bytes of the token's generator.
+    pub async fn random(&self, bytes_wanted: u32) -> Result<Vec<u8>> {
+        bytes(self.call(quick(20), &[], Request::Random { bytes: bytes_wanted }).await?)
+    }
+
+    /// Objects with that label prefix (empty: all), with their attributes.
+    pub async fn find_objects(&self, label_prefix: &str) -> Result<Vec<ObjectAttributes>> {
+        let route = Route { lane: Lane::Slow, ..quick(1_000) };
+        match self.call(route, &[], Request::FindObjects { label_prefix: label_prefix.to_owned() }).await? {
+            Reply::Objects(objects) => Ok(objects),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Destroys the token objects (both halves) with that CKA_ID; absent is fine.
+    pub async fn destroy_token_key(&self, id: Uuid) -> Result<()> {
+        let route = Route { lane: Lane::Slow, ..quick(1_000) };
+        match self.call(route, &[], Request::DestroyTokenKey { id }).await? {
+            Reply::Done => Ok(()),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// C_SetPIN of the user PIN to a new one; workers are started again with it.
+    pub async fn set_pin(&self, new: SecretString) -> Result<()> {
+        let mut changes = self.fleet.subscribe();
+        self.fleet.set_pin(Pin(Zeroizing::new(new.expose_secret().to_owned())))?;
+        let changed = async {
+            loop {
+                changes.borrow_and_update();
+                if let Some(outcome) = self.fleet.pin_change() {
+                    return outcome;
+                }
+                if changes.changed().await.is_err() {
+                    return Err(Error::Internal("the bridge is closed".into()));
+                }
+            }
+        };
+        tokio::time::timeout(UNLOCK_PATIENCE, changed)
+            .await
+            .unwrap_or_else(|_| Err(Error::Unavailable("C_SetPIN did not answer for 30 s".into())))
+    }
+
+    async fn chunked(
+        &self,
+        key: &KeyRef,
+        data: Vec<Vec<u8>>,
+        request: impl Fn(Vec<Vec<u8>>) -> Request,
+    ) -> Result<Vec<Vec<u8>>> {
+        let each = cost(key.key_type());
+        // About 1.5 ms of work a chunk.
+        let size = usize::try_from((1_500 / each).clamp(1, 25)).unwrap_or(1);
+        let route = |items: usize, affinity| Route { cost: each * items as u64, affinity, ..on(key) };
+        if data.len() <= size {
+            return list(self.call(route(data.len(), Some(key.id())), &[key], request(data)).await?);
+        }
+        let keys = [key];
+        let mut calls = Vec::with_capacity(data.len() / size + 1);
+        let mut rest = data;
+        while !rest.is_empty() {
+            let later = rest.split_off(size.min(rest.len()));
+            calls.push(self.call(route(rest.len(), None), &keys, request(rest)));
+            rest = later;
+        }
+        let mut results = Vec::new();
+        for reply in futures_util::future::join_all(calls).await {
+            results.append(&mut list(reply?)?);
+        }
+        Ok(results)
+    }
+}
+
+fn quick(cost: u64) -> Route {
+    Route { lane: Lane::Ordinary, affinity: None, cost, idempotent: true }
+}
+
+fn on(key: &KeyRef) -> Route {
+    Route { affinity: Some(key.id()), ..quick(cost(key.key_type())) }
+}
+
+/// RSA generation takes hundreds of milliseconds and token objects are slow to write: both stay out of signing's way. A token object must
+/// not be made twice.
+fn generation(key_type: KeyType, on_token: bool) -> Route {
+    let rsa = matches!(key_type, KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096);
+    let lane = if rsa || on_token { Lane::Slow } else { Lane::Ordinary };
+    Route { lane, affinity: None, cost: if rsa { 400_000 } else { 500 }, idempotent: !on_token }
+}
+
+fn bytes(reply: Reply) -> Result<Vec<u8>> {
+    match reply {
+        Reply::Bytes(bytes) => Ok(bytes),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn list(reply: Reply) -> Result<Vec<Vec<u8>>> {
+    match reply {
+        Reply::List(list) => Ok(list),
+        other => Err(unexpected(&other)),
+    }
+}
+
+fn unexpected(reply: &Reply) -> Error {
+    // The kind alone: a reply may hold plaintext.
+    let kind = match reply {
+        Reply::Bytes(_) => "bytes",
+        Reply::Capabilities(_) => "capabilities",
+        Reply::Ciphertext(_) => "a ciphertext",
+        Reply::Done => "done",
+        Reply::Failed(_) => "a failure",
+        Reply::Generated { .. } => "a generated key",
+        Reply::List(_) => "a list",
+        Reply::NotLoaded(_) => "not loaded",
+        Reply::Objects(_) => "objects",
+        Reply::Retry(_) => "retry",
+    };
+    Error::Internal(format!("a worker answered {kind} where something else was asked"))
+}

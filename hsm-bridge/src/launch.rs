@@ -1,0 +1,38 @@
+//! Starting a worker process and hearing its first word.
+
+use crate::protocol::{Start, Started};
+use crate::{Error, Result, Settings, packet};
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command, Stdio};
+
+/// Starts `hsm-worker`, tells it what to be, and waits for its answer. The thread that calls this must outlive the process.
+pub(crate) fn launch(settings: &Settings, stdin: Stdio, start: &Start) -> Result<(Child, OwnedFd, Result<Started>)> {
+    let (control, worker_control) = packet::pair()?;
+    let executable = match &settings.executable {
+        Some(path) => path.clone(),
+        None => std::env::current_exe().map_err(|error| Error::Internal(format!("own executable: {error}")))?,
+    };
+    let child = Command::new(executable)
+        .arg("hsm-worker")
+        .envs(&settings.environment)
+        .stdin(stdin)
+        .stdout(Stdio::from(worker_control))
+        .spawn()
+        .map_err(|error| Error::Internal(format!("starting a worker: {error}")))?;
+    let answer = match packet::send(&control, start, None).and_then(|()| packet::receive::<Started>(&control)) {
+        Ok(Some((Started::Failed(error), _))) => Err(error),
+        Ok(Some((answer, _))) => Ok(answer),
+        Ok(None) => {
+            Err(Error::Unavailable("the process that loads the PKCS#11 module ended: see its message above".into()))
+        }
+        Err(error) => Err(error),
+    };
+    Ok((child, control, answer))
+}
+
+/// Ends a worker and waits for its end.
+pub(crate) fn end(child: &mut Child) {
+    if let Err(error) = child.kill().and_then(|()| child.wait()) {
+        tracing::debug!(%error, "the worker had ended already");
+    }
+}

@@ -1,0 +1,31 @@
+//! What supervisor and worker do to themselves when they start.
+
+use std::os::fd::{AsFd, OwnedFd};
+
+/// Ends this process when its parent ends, and keeps its memory out of core dumps and other users' debuggers.
+pub(crate) fn harden() -> std::io::Result<()> {
+    use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
+    Ok(())
+}
+
+/// Keeps pages with the PIN out of swap. Needs CAP_IPC_LOCK or a RLIMIT_MEMLOCK that is large enough: said when it fails, not fatal.
+pub(crate) fn lock_memory() {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {
+        tracing::warn!(%error, "memory is not locked: give the service CAP_IPC_LOCK or raise LimitMEMLOCK, so that the PIN cannot be swapped out");
+    }
+}
+
+/// Takes standard input for ourselves.
+pub(crate) fn take_stdin() -> std::io::Result<OwnedFd> {
+    std::io::stdin().as_fd().try_clone_to_owned()
+}
+
+/// Takes standard output for ourselves and points it at standard error, so that a vendor's library that prints cannot corrupt our messages.
+pub(crate) fn take_stdout() -> std::io::Result<OwnedFd> {
+    let ours = std::io::stdout().as_fd().try_clone_to_owned()?;
+    rustix::stdio::dup2_stdout(std::io::stderr())?;
+    Ok(ours)
+}

@@ -1,0 +1,87 @@
+//! What this token can really do: its mechanism list says, a trial decides.
+
+use super::ffi;
+use super::operations::{Failure, generate, sign};
+use super::template::{self, Residence};
+use super::token::{Token, away, clean};
+use crate::{Capabilities, Error, KeyType, Purpose, Result, SignMechanism};
+use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::Attribute;
+use cryptoki::session::Session;
+
+/// Which number this token gives AES-KWP (RFC 5649).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kwp {
+    /// CKM_AES_KEY_WRAP_PAD, 0x210A.
+    KeyWrapPad,
+    /// CKM_AES_KEY_WRAP_KWP, 0x210B.
+    KeyWrapKwp,
+}
+
+impl Kwp {
+    pub(super) fn mechanism(self) -> Mechanism<'static> {
+        match self {
+            Self::KeyWrapPad => Mechanism::AesKeyWrapPad,
+            Self::KeyWrapKwp => ffi::kwp(),
+        }
+    }
+}
+
+/// Lists mechanisms and tries what lists do not tell.
+pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabilities, Kwp)> {
+    let list = token.pkcs11.get_mechanism_list(token.slot).map_err(|error| away("C_GetMechanismList", &error))?;
+    let kwp = if list.contains(&MechanismType::AES_KEY_WRAP_PAD) {
+        Kwp::KeyWrapPad
+    } else if list.contains(&ffi::kwp_type()) {
+        Kwp::KeyWrapKwp
+    } else {
+        return Err(Error::Configuration(
+            "this token offers neither CKM_AES_KEY_WRAP_PAD nor CKM_AES_KEY_WRAP_KWP: wrapped keys are impossible on it".into(),
+        ));
+    };
+    let ed25519 = list.contains(&MechanismType::EDDSA) && trial(session, None).is_ok();
+    let info = &token.info;
+    let firmware = info.firmware_version();
+    let capabilities = Capabilities {
+        manufacturer: clean(info.manufacturer_id()),
+        model: clean(info.model()),
+        serial: clean(info.serial_number()),
+        label: clean(info.label()),
+        firmware: format!("{}.{}", firmware.major(), firmware.minor()),
+        mechanisms: list.iter().map(ToString::to_string).collect(),
+        wraps_ed25519: ed25519 && trial(session, Some(kwp)).is_ok(),
+        ed25519,
+        kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
+    };
+    Ok((capabilities, kwp))
+}
+
+/// Signs with a new Ed25519 session key; with `kwp` also wraps it and unwraps it again.
+fn trial(session: &Session, kwp: Option<Kwp>) -> std::result::Result<(), Failure> {
+    let (key, public) = generate(session, KeyType::Ed25519, Purpose::Signing, Residence::Wrapping)?;
+    let mut made = vec![key];
+    made.extend(public);
+    let result = sign(session, key, SignMechanism::Ed25519, b"probe").and_then(|_| {
+        let Some(kwp) = kwp else { return Ok(()) };
+        let (wrapping, _) = generate(session, KeyType::Aes256, Purpose::Wrapping, Residence::Session)?;
+        made.push(wrapping);
+        let failed = |error| Failure::Token("C_WrapKey", error);
+        let blob = cut_wrapped(session.wrap_key(&kwp.mechanism(), wrapping, key).map_err(failed)?);
+        let (class, ck_type) = template::class_and_type(KeyType::Ed25519);
+        let mut attributes = template::secret_half(Purpose::Signing, Residence::Session);
+        attributes.extend([Attribute::Class(class), Attribute::KeyType(ck_type)]);
+        made.push(session.unwrap_key(&kwp.mechanism(), wrapping, &blob, &attributes).map_err(failed)?);
+        Ok(())
+    });
+    for object in made {
+        session.destroy_object(object).map_err(|error| Failure::Token("C_DestroyObject", error))?;
+    }
+    result
+}
+
+/// Some modules leave bytes after the wrapped key. AES-KWP output is a multiple of 8 (RFC 5649, 3), and the module's own length
+/// is not given on: what is over a multiple of 8 is not part of it.
+pub(super) fn cut_wrapped(mut wrapped: Vec<u8>) -> Vec<u8> {
+    wrapped.truncate(wrapped.len() / 8 * 8);
+    wrapped
+}

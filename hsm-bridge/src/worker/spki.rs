@@ -1,0 +1,62 @@
+//! SubjectPublicKeyInfo (RFC 5280, 4.1.2.7) from what a token says of a public key: CKA_PUBLIC_KEY_INFO is often empty.
+
+use super::template::curve_oid;
+use crate::{Error, KeyType, PublicKey, Result};
+use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
+use cryptoki::session::Session;
+use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
+use der::{Any, Decode, Encode};
+use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
+
+const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
+const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
+const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+
+#[derive(der::Sequence)]
+struct RsaPublicKey<'a> {
+    modulus: UintRef<'a>,
+    public_exponent: UintRef<'a>,
+}
+
+/// Reads the public object.
+pub(super) fn read(session: &Session, public: ObjectHandle, key_type: KeyType) -> Result<PublicKey> {
+    let wanted = [AttributeType::EcPoint, AttributeType::Modulus, AttributeType::PublicExponent];
+    let attributes = session
+        .get_attributes(public, &wanted)
+        .map_err(|error| Error::Refused { function: "C_GetAttributeValue".into(), reason: error.to_string() })?;
+    let (mut point, mut modulus, mut exponent) = (None, None, None);
+    for attribute in attributes {
+        match attribute {
+            Attribute::EcPoint(value) => point = Some(value),
+            Attribute::Modulus(value) => modulus = Some(value),
+            Attribute::PublicExponent(value) => exponent = Some(value),
+            _ => {}
+        }
+    }
+    encode(key_type, point.as_deref(), modulus.as_deref(), exponent.as_deref())
+        .map_err(|error| Error::Internal(format!("the token's public key is not understood: {error}")))
+}
+
+fn encode(
+    key_type: KeyType,
+    point: Option<&[u8]>,
+    modulus: Option<&[u8]>,
+    exponent: Option<&[u8]>,
+) -> der::Result<PublicKey> {
+    let missing = || der::ErrorKind::Value { tag: der::Tag::Sequence }.to_error();
+    let (oid, parameters, key) = if let (Some(modulus), Some(exponent)) = (modulus, exponent) {
+        let key = RsaPublicKey { modulus: UintRef::new(modulus)?, public_exponent: UintRef::new(exponent)? };
+        (RSA_ENCRYPTION, Some(Any::null()), key.to_der()?)
+    } else {
+        let point = point.ok_or_else(missing)?;
+        // DER OCTET STRING by the standard (PKCS#11 v2.40, 2.3.3); some tokens give the bare point.
+        let bare = <&OctetStringRef>::from_der(point).map_or(point, OctetStringRef::as_bytes);
+        match key_type {
+            KeyType::Ed25519 => (ED25519, None, bare.to_vec()),
+            _ => (EC_PUBLIC_KEY, Some(Any::from_der(curve_oid(key_type).ok_or_else(missing)?)?), bare.to_vec()),
+        }
+    };
+    let subject_public_key = BitStringRef::from_bytes(&key)?;
+    let info = SubjectPublicKeyInfo { algorithm: AlgorithmIdentifier { oid, parameters }, subject_public_key };
+    Ok(PublicKey { spki_der: info.to_der()? })
+}

@@ -1,0 +1,119 @@
+//! Attribute templates, named for intent.
+
+use crate::{Error, KeyType, Purpose, Result};
+use cryptoki::mechanism::Mechanism;
+use cryptoki::object::{Attribute, KeyType as CkKeyType, ObjectClass};
+use uuid::Uuid;
+
+/// Whether a key may leave wrapped, and where it lives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Residence<'a> {
+    /// On the token for good, never extractable.
+    Token { id: Uuid, label: &'a str },
+    /// In this session, not extractable: for use.
+    Session,
+    /// In this session and extractable: only while it is being wrapped.
+    Wrapping,
+}
+
+/// Object identifiers of the curves, DER (SP 800-186; RFC 8410 for Ed25519).
+pub(super) fn curve_oid(key_type: KeyType) -> Option<&'static [u8]> {
+    Some(match key_type {
+        KeyType::EcP256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
+        KeyType::EcP384 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22],
+        KeyType::EcP521 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23],
+        KeyType::Ed25519 => &[0x06, 0x03, 0x2b, 0x65, 0x70],
+        _ => return None,
+    })
+}
+
+/// Bits of an RSA modulus.
+pub(super) fn modulus_bits(key_type: KeyType) -> Option<u64> {
+    match key_type {
+        KeyType::Rsa2048 => Some(2048),
+        KeyType::Rsa3072 => Some(3072),
+        KeyType::Rsa4096 => Some(4096),
+        _ => None,
+    }
+}
+
+/// CKO_ and CKK_ of the secret or private half.
+pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
+    match key_type {
+        KeyType::Aes128 | KeyType::Aes256 => (ObjectClass::SECRET_KEY, CkKeyType::AES),
+        KeyType::Hmac(_) => (ObjectClass::SECRET_KEY, CkKeyType::GENERIC_SECRET),
+        KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC),
+        KeyType::Ed25519 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC_EDWARDS),
+        KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => (ObjectClass::PRIVATE_KEY, CkKeyType::RSA),
+    }
+}
+
+/// CKM_ that generates such keys.
+pub(super) fn generation(key_type: KeyType) -> Mechanism<'static> {
+    match key_type {
+        KeyType::Aes128 | KeyType::Aes256 => Mechanism::AesKeyGen,
+        KeyType::Hmac(_) => Mechanism::GenericSecretKeyGen,
+        KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => Mechanism::EccKeyPairGen,
+        KeyType::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+        KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
+    }
+}
+
+/// The secret or private half, without what its unwrapping or generation gives (class, type, value).
+pub(super) fn secret_half(purpose: Purpose, residence: Residence<'_>) -> Vec<Attribute> {
+    let mut template = vec![
+        Attribute::Token(matches!(residence, Residence::Token { .. })),
+        Attribute::Private(true),
+        Attribute::Sensitive(true),
+        Attribute::Extractable(residence == Residence::Wrapping),
+    ];
+    if let Residence::Token { id, label } = residence {
+        template.extend([Attribute::Id(id.as_bytes().to_vec()), Attribute::Label(label.as_bytes().to_vec())]);
+    }
+    let signs = matches!(purpose, Purpose::Mac | Purpose::Signing | Purpose::SigningAndEncryption);
+    let decrypts = matches!(purpose, Purpose::Encryption | Purpose::SigningAndEncryption);
+    template.push(Attribute::Sign(signs));
+    template.push(Attribute::Decrypt(decrypts));
+    template.push(Attribute::Unwrap(purpose == Purpose::Wrapping));
+    template
+}
+
+/// What only secret keys have: both directions are in one object.
+pub(super) fn secret_key_verbs(purpose: Purpose) -> [Attribute; 3] {
+    [
+        Attribute::Encrypt(purpose == Purpose::Encryption),
+        Attribute::Wrap(purpose == Purpose::Wrapping),
+        Attribute::Verify(purpose == Purpose::Mac),
+    ]
+}
+
+/// Length of a secret key, bytes.
+pub(super) fn secret_length(key_type: KeyType) -> Option<u64> {
+    match key_type {
+        KeyType::Aes128 => Some(16),
+        KeyType::Aes256 => Some(32),
+        KeyType::Hmac(bytes) => Some(bytes.into()),
+        _ => None,
+    }
+}
+
+/// The public half of a pair to be generated.
+pub(super) fn public_half(key_type: KeyType, residence: Residence<'_>) -> Result<Vec<Attribute>> {
+    let mut template = vec![
+        Attribute::Token(matches!(residence, Residence::Token { .. })),
+        Attribute::Private(false),
+        Attribute::Verify(true),
+    ];
+    if let Residence::Token { id, label } = residence {
+        template.extend([Attribute::Id(id.as_bytes().to_vec()), Attribute::Label(label.as_bytes().to_vec())]);
+    }
+    if let Some(oid) = curve_oid(key_type) {
+        template.push(Attribute::EcParams(oid.to_vec()));
+    } else if let Some(bits) = modulus_bits(key_type) {
+        let bits = cryptoki_sys::CK_ULONG::try_from(bits).map_err(|error| Error::Internal(error.to_string()))?;
+        template.extend([Attribute::ModulusBits(bits.into()), Attribute::PublicExponent(vec![1, 0, 1])]);
+    } else {
+        return Err(Error::Internal(format!("{key_type:?} has no public half")));
+    }
+    Ok(template)
+}
