@@ -90,15 +90,12 @@ fn serve(server: OwnedFd, operations: &Operations, threads: u16) -> Result<(), E
     let writer = stream.try_clone().map_err(io_error)?;
     let reader = Mutex::new(BufReader::with_capacity(64 << 10, stream));
     let writer = Mutex::new((writer, Vec::with_capacity(64 << 10)));
-    let result = std::thread::scope(|scope| {
-        let handles: Vec<_> =
+    std::thread::scope(|scope| {
+        let threads: Vec<_> =
             (0..threads).map(|_| scope.spawn(|| serve_thread(&reader, &writer, operations))).collect();
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap_or_else(|_| Err(Error::Internal("a worker thread panicked".into()))))
-            .collect()
-    });
-    result
+        let panicked = || Err(Error::Internal("a worker thread panicked".into()));
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
+    })
 }
 
 fn serve_thread(

@@ -1,0 +1,22 @@
+# The daily words.
+SHELL := /bin/bash
+.PHONY: setup check test clippy deny advisories
+
+setup: ## install what is missing
+	scripts/setup.sh
+
+check: setup deny ## format, lints, documentation, licences and sources
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --locked -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+
+deny:
+	@command -v cargo-deny >/dev/null || { echo "Installing cargo-deny (built once)"; cargo install --quiet --locked cargo-deny@0.18.9; }
+	cargo deny --all-features check bans licenses sources
+
+advisories: ## needs the advisory database, which cannot be reached from everywhere
+	cargo deny check advisories
+
+test: setup ## every test, on real parts
+	cargo build --workspace --all-targets --locked
+	scripts/with-postgres.sh cargo nextest run --workspace --locked
