@@ -61,8 +61,10 @@ enum Job {
 }
 
 /// Runs SQL in the writer's transaction; gives its event and what to call once that is durable (or is not).
-type Change = Box<dyn for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<(Event, Settle), ()>> + Send>;
+type Change = Box<dyn for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<(Event, Settle), Tell>> + Send>;
 type Settle = Box<dyn FnOnce(Result<(), AuditError>) + Send>;
+/// Tells a caller that its change was refused; only once the batch is over, because what refused it may be in the same batch.
+type Tell = Box<dyn FnOnce() + Send>;
 
 impl AuditLog {
     /// Starts the writer; must be called inside a Tokio runtime. The database may be away: records then fail until it is back.
@@ -105,8 +107,8 @@ impl AuditLog {
                         Ok((event, settle))
                     }
                     Err(error) => {
-                        drop(done.send(Err(ChangeError::Change(error))));
-                        Err(())
+                        let tell: Tell = Box::new(move || drop(done.send(Err(ChangeError::Change(error)))));
+                        Err(tell)
                     }
                 }
             })
@@ -312,11 +314,12 @@ struct Batch {
     head: Head,
     records: Vec<(Link, Event)>,
     settle: Vec<Settle>,
+    refused: Vec<Tell>,
 }
 
 impl Batch {
     fn new(head: Head) -> Self {
-        Self { head, records: Vec::new(), settle: Vec::new() }
+        Self { head, records: Vec::new(), settle: Vec::new(), refused: Vec::new() }
     }
 
     async fn write(&mut self, owned: &mut Owned, table: Table, jobs: Vec<Job>) -> Verdict {
@@ -383,7 +386,10 @@ impl Batch {
                             savepoint.commit().await.map_err(Failure::Before)?;
                             self.add(event, settle);
                         }
-                        Err(()) => savepoint.rollback().await.map_err(Failure::Before)?,
+                        Err(tell) => {
+                            self.refused.push(tell);
+                            savepoint.rollback().await.map_err(Failure::Before)?;
+                        }
                     }
                 }
             }
@@ -421,6 +427,9 @@ impl Batch {
     fn settle(self, outcome: &Result<(), AuditError>) {
         for settle in self.settle {
             settle(outcome.clone());
+        }
+        for tell in self.refused {
+            tell();
         }
     }
 }

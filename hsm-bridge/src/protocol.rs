@@ -34,6 +34,7 @@ pub(crate) enum Request {
     GenerateWrappedKey { key_type: KeyType, purpose: Purpose, wrapped_by: KeyName },
     Hmac { key: KeyName, hash: HashAlgorithm, data: Vec<Vec<u8>> },
     Load { id: Uuid, key_type: KeyType, purpose: Purpose, blob: Vec<u8>, wrapped_by: KeyName },
+    PublicKey { key: TokenKey },
     Random { bytes: u32 },
     Rewrap { key_type: KeyType, blob: Vec<u8>, wrapped_by: KeyName, new: KeyName },
     RsaDecrypt { key: KeyName, hash: HashAlgorithm, ciphertext: Vec<u8> },
@@ -56,6 +57,7 @@ pub(crate) enum Reply {
     /// Send [`Request::Load`] for that key, then ask again.
     NotLoaded(Uuid),
     Objects(Vec<ObjectAttributes>),
+    PublicKey(PublicKey),
     /// The token went away under this worker, which ends now; ask another.
     Retry(String),
 }

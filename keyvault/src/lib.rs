@@ -1,1 +1,32 @@
-//! placeholder
+//! Keys in the HSM, their hierarchy and versions, and the secure audit log.
+//!
+//! ```text
+//!   root wrapping key (one a token, never leaves it)
+//!     ▸ organization key (wrapped once per token)
+//!         ▸ working key, one a version (wrapped, or an object on the token)
+//! ```
+//!
+//! Every verb of [`Vault`] writes its record before it returns: no answer before its record.
+
+mod cache;
+pub mod ceremony;
+pub mod clock;
+mod error;
+mod hierarchy;
+pub mod key;
+mod record;
+mod row_mac;
+mod store;
+mod vault;
+mod verify;
+
+// The public interface is:
+pub use error::{Error, Result};
+pub use hsm_bridge::{
+    Bridge, Capabilities, PinSource, Settings as HsmSettings, Status as HsmStatus, TokenDescription, setup as hsm_setup,
+};
+/// Bodies of the hidden subcommands `hsm-supervisor` and `hsm-worker`.
+pub use hsm_bridge::{supervisor, worker};
+pub use row_mac::MacDomain;
+pub use store::migrate;
+pub use vault::{Settings, Vault};

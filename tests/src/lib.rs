@@ -1,1 +1,11 @@
-//! placeholder
+//! What tests stand on: databases and tokens of their own, gone when the test ends.
+//!
+//! `make test` starts a private PostgreSQL cluster and sets `CLM_TEST_DATABASE_URL` to its superuser's; each test makes its own
+//! databases in it with [`TestDatabase::create`].
+
+mod database;
+mod token;
+
+// The public interface is:
+pub use database::TestDatabase;
+pub use token::TestToken;

@@ -163,6 +163,14 @@ impl Bridge {
         }
     }
 
+    /// The public half of a pair on the token.
+    pub async fn public_key(&self, key: TokenKey) -> Result<PublicKey> {
+        match self.call(quick(100), &[], Request::PublicKey { key }).await? {
+            Reply::PublicKey(public) => Ok(public),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// A new key made in the token and wrapped there in the same request; nothing stays on the token.
     pub async fn generate_wrapped_key(
         &self,
@@ -335,6 +343,7 @@ fn unexpected(reply: &Reply) -> Error {
         Reply::List(_) => "a list",
         Reply::NotLoaded(_) => "not loaded",
         Reply::Objects(_) => "objects",
+        Reply::PublicKey(_) => "a public key",
         Reply::Retry(_) => "retry",
     };
     Error::Internal(format!("a worker answered {kind} where something else was asked"))

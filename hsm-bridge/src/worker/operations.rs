@@ -152,6 +152,15 @@ impl Operations {
                     None => Ok(loaded.map(|()| Reply::Done)?),
                 }
             }
+            Request::PublicKey { key } => {
+                let [token, id] = on_token(key.id);
+                let public = session
+                    .find_objects(&[token, id, Attribute::Class(ObjectClass::PUBLIC_KEY)])
+                    .map_err(at("C_FindObjects"))?
+                    .pop()
+                    .ok_or_else(|| Error::NotFound(key.id.to_string()))?;
+                Ok(Reply::PublicKey(spki::read(session, public, key.key_type)?))
+            }
             Request::Random { bytes } => {
                 Ok(Reply::Bytes(session.generate_random_vec(*bytes).map_err(at("C_GenerateRandom"))?))
             }

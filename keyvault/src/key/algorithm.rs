@@ -1,0 +1,198 @@
+//! Algorithms of named keys, in the API's words and the bridge's.
+
+use aws_lc_rs::digest;
+use hsm_bridge::{HashAlgorithm, KeyType, Purpose};
+
+/// What a named key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are Vault's key types")]
+pub enum KeyAlgorithm {
+    EcdsaP256,
+    EcdsaP384,
+    EcdsaP521,
+    Ed25519,
+    Rsa2048,
+    Rsa3072,
+    Rsa4096,
+}
+
+impl KeyAlgorithm {
+    const ALL: [Self; 7] =
+        [Self::EcdsaP256, Self::EcdsaP384, Self::EcdsaP521, Self::Ed25519, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+
+    /// By the API's name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The API's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "ecdsa-p256",
+            Self::EcdsaP384 => "ecdsa-p384",
+            Self::EcdsaP521 => "ecdsa-p521",
+            Self::Ed25519 => "ed25519",
+            Self::Rsa2048 => "rsa-2048",
+            Self::Rsa3072 => "rsa-3072",
+            Self::Rsa4096 => "rsa-4096",
+        }
+    }
+
+    /// The name of a version's key in key objects.
+    pub fn version_name(self) -> &'static str {
+        match self {
+            Self::EcdsaP256 => "P-256",
+            Self::EcdsaP384 => "P-384",
+            Self::EcdsaP521 => "P-521",
+            other => other.name(),
+        }
+    }
+
+    /// RSA keys encrypt too.
+    pub fn supports_encryption(self) -> bool {
+        self.modulus_bytes().is_some()
+    }
+
+    pub(crate) fn key_type(self) -> KeyType {
+        match self {
+            Self::EcdsaP256 => KeyType::EcP256,
+            Self::EcdsaP384 => KeyType::EcP384,
+            Self::EcdsaP521 => KeyType::EcP521,
+            Self::Ed25519 => KeyType::Ed25519,
+            Self::Rsa2048 => KeyType::Rsa2048,
+            Self::Rsa3072 => KeyType::Rsa3072,
+            Self::Rsa4096 => KeyType::Rsa4096,
+        }
+    }
+
+    pub(crate) fn purpose(self) -> Purpose {
+        if self.supports_encryption() { Purpose::SigningAndEncryption } else { Purpose::Signing }
+    }
+
+    /// Bytes of the group order, for ECDSA.
+    pub(crate) fn order_bytes(self) -> Option<usize> {
+        match self {
+            Self::EcdsaP256 => Some(32),
+            Self::EcdsaP384 => Some(48),
+            Self::EcdsaP521 => Some(66),
+            _ => None,
+        }
+    }
+
+    /// Bytes of the modulus, for RSA.
+    pub(crate) fn modulus_bytes(self) -> Option<usize> {
+        match self {
+            Self::Rsa2048 => Some(256),
+            Self::Rsa3072 => Some(384),
+            Self::Rsa4096 => Some(512),
+            _ => None,
+        }
+    }
+
+    /// The schema's words: family, bits, curve.
+    pub(crate) fn columns(self) -> (&'static str, Option<i32>, Option<&'static str>) {
+        match self {
+            Self::EcdsaP256 => ("ECDSA", Some(256), Some("P-256")),
+            Self::EcdsaP384 => ("ECDSA", Some(384), Some("P-384")),
+            Self::EcdsaP521 => ("ECDSA", Some(521), Some("P-521")),
+            Self::Ed25519 => ("Ed25519", Some(256), Some("Ed25519")),
+            Self::Rsa2048 => ("RSA", Some(2048), None),
+            Self::Rsa3072 => ("RSA", Some(3072), None),
+            Self::Rsa4096 => ("RSA", Some(4096), None),
+        }
+    }
+}
+
+/// A digest by the API's name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Hash(pub(crate) HashAlgorithm);
+
+impl Hash {
+    /// SHA-256, the default.
+    pub const SHA2_256: Self = Self(HashAlgorithm::Sha2_256);
+
+    /// `sha1`, `sha2-256`, `sha3-512`, …
+    pub fn parse(name: &str) -> Option<Self> {
+        Some(Self(match name {
+            "sha1" => HashAlgorithm::Sha1,
+            "sha2-224" => HashAlgorithm::Sha2_224,
+            "sha2-256" => HashAlgorithm::Sha2_256,
+            "sha2-384" => HashAlgorithm::Sha2_384,
+            "sha2-512" => HashAlgorithm::Sha2_512,
+            "sha3-256" => HashAlgorithm::Sha3_256,
+            "sha3-384" => HashAlgorithm::Sha3_384,
+            "sha3-512" => HashAlgorithm::Sha3_512,
+            _ => return None,
+        }))
+    }
+
+    pub(crate) fn digest(self, data: &[u8]) -> Vec<u8> {
+        digest::digest(self.algorithm(), data).as_ref().to_vec()
+    }
+
+    pub(crate) fn length(self) -> usize {
+        self.algorithm().output_len()
+    }
+
+    /// DigestInfo up to the digest (RFC 8017, 9.2, note 1).
+    pub(crate) fn digest_info_prefix(self) -> Vec<u8> {
+        let oid: &[u8] = match self.0 {
+            HashAlgorithm::Sha1 => &[0x2b, 0x0e, 0x03, 0x02, 0x1a],
+            HashAlgorithm::Sha2_224 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x04],
+            HashAlgorithm::Sha2_256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01],
+            HashAlgorithm::Sha2_384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x02],
+            HashAlgorithm::Sha2_512 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x03],
+            HashAlgorithm::Sha3_224 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x07],
+            HashAlgorithm::Sha3_256 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x08],
+            HashAlgorithm::Sha3_384 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x09],
+            HashAlgorithm::Sha3_512 => &[0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x0a],
+        };
+        let (oid_length, digest_length) =
+            (u8::try_from(oid.len()).unwrap_or(0), u8::try_from(self.length()).unwrap_or(0));
+        let head = [0x30, 8 + oid_length + digest_length, 0x30, 4 + oid_length, 0x06, oid_length];
+        [&head, oid, &[0x05, 0x00, 0x04, digest_length]].concat()
+    }
+
+    fn algorithm(self) -> &'static digest::Algorithm {
+        match self.0 {
+            HashAlgorithm::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
+            HashAlgorithm::Sha2_224 => &digest::SHA224,
+            HashAlgorithm::Sha2_256 => &digest::SHA256,
+            HashAlgorithm::Sha2_384 => &digest::SHA384,
+            HashAlgorithm::Sha2_512 => &digest::SHA512,
+            // aws-lc has no SHA3-224, and `parse` knows none.
+            HashAlgorithm::Sha3_224 | HashAlgorithm::Sha3_256 => &digest::SHA3_256,
+            HashAlgorithm::Sha3_384 => &digest::SHA3_384,
+            HashAlgorithm::Sha3_512 => &digest::SHA3_512,
+        }
+    }
+}
+
+/// RSA signature padding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Padding {
+    /// RSASSA-PKCS1-v1_5.
+    Pkcs1v15,
+    /// RSASSA-PSS.
+    Pss,
+}
+
+/// Salt of RSASSA-PSS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaltLength {
+    /// Signing: as long as fits; verifying: whatever is there.
+    Auto,
+    /// As long as the hash.
+    Hash,
+    /// That many bytes.
+    Bytes(u32),
+}
+
+/// How a signature is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Marshaling {
+    /// ECDSA-Sig-Value, DER (RFC 3279, 2.2.3).
+    Asn1,
+    /// r ‖ s (RFC 7515), for JWS.
+    Jws,
+}

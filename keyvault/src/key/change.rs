@@ -1,0 +1,218 @@
+//! Changing a key: settings, rotation, deletion. Each is optimistic: whoever is faster wins, the other looks again.
+
+use super::create::{change_event, rows};
+use super::{Key, KeyName, KeySettings};
+use crate::row_mac::MacDomain;
+use crate::store::named_keys;
+use crate::store::private_keys::{self, PrivateKeyRow};
+use crate::{Error, Result, Vault};
+use audit_chain::{Caller, Event};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// How often a change looks again after somebody else was faster.
+const ATTEMPTS: usize = 16;
+
+/// What is to be different; `None`: as it is.
+#[derive(Clone, Copy, Debug, Default)]
+#[expect(missing_docs, reason = "the words are Vault's")]
+pub struct KeyConfig {
+    pub min_decryption_version: Option<i64>,
+    pub min_encryption_version: Option<i64>,
+    pub deletion_allowed: Option<bool>,
+    pub exportable: Option<bool>,
+    pub allow_plaintext_backup: Option<bool>,
+    pub auto_rotate_seconds: Option<u64>,
+}
+
+impl KeyConfig {
+    /// The settings with the changes, and warnings; nothing changes when one of them is refused.
+    pub fn apply(&self, mut settings: KeySettings) -> Result<(KeySettings, Vec<String>)> {
+        let mut warnings = Vec::new();
+        let latest = settings.latest_version;
+        if let Some(wanted) = self.min_decryption_version {
+            let wanted = match wanted {
+                0 => {
+                    warnings.push("transit key numbering starts at 1; forcing minimum to 1".to_owned());
+                    1
+                }
+                other => version(other, "min decryption version")?,
+            };
+            if wanted > latest {
+                return Err(Error::Invalid(format!(
+                    "cannot set min decryption version of {wanted}, latest key version is {latest}"
+                )));
+            }
+            settings.min_decryption_version = wanted;
+        }
+        if let Some(wanted) = self.min_encryption_version {
+            let wanted = version(wanted, "min encryption version")?;
+            if wanted > latest {
+                return Err(Error::Invalid(format!(
+                    "cannot set min encryption version of {wanted}, latest key version is {latest}"
+                )));
+            }
+            settings.min_encryption_version = wanted;
+        }
+        let (encryption, decryption) = (settings.min_encryption_version, settings.min_decryption_version);
+        if encryption != 0 && encryption < decryption {
+            return Err(Error::Invalid(format!(
+                "cannot set min encryption/decryption values; min encryption version of {encryption} must be greater than or equal to min decryption version of {decryption}"
+            )));
+        }
+        if decryption < settings.min_available_version {
+            return Err(Error::Invalid("min decryption version should not be less then min available version".into()));
+        }
+        settings.deletion_allowed = self.deletion_allowed.unwrap_or(settings.deletion_allowed);
+        // One way: what was promised to be exportable cannot be taken back, and asking to is silently ignored.
+        settings.exportable |= self.exportable.unwrap_or(false);
+        settings.allow_plaintext_backup |= self.allow_plaintext_backup.unwrap_or(false);
+        settings.auto_rotate_seconds = self.auto_rotate_seconds.unwrap_or(settings.auto_rotate_seconds);
+        Ok((settings, warnings))
+    }
+}
+
+fn version(value: i64, what: &str) -> Result<u32> {
+    u32::try_from(value).map_err(|_| Error::Invalid(format!("{what} cannot be {value}")))
+}
+
+impl Vault {
+    /// Changes settings.
+    pub async fn configure_key(
+        &self,
+        caller: &Caller,
+        mount_id: Uuid,
+        name: &KeyName,
+        config: KeyConfig,
+    ) -> Result<(Arc<Key>, Vec<String>)> {
+        for _ in 0..ATTEMPTS {
+            let (mut key, _) = self
+                .read_key(caller.organization_id, mount_id, name)
+                .await?
+                .ok_or_else(|| Error::NotFound(format!("no existing key named {name} could be found")))?;
+            let (settings, warnings) = config.apply(key.settings)?;
+            if settings != key.settings {
+                key.settings = settings;
+                key.revision += 1;
+                let key_mac = self.key_mac(&key, false).await?;
+                let mut event =
+                    change_event(caller, self.inner.clock.now(), "key.configure", &key, settings.latest_version);
+                event.data.insert("rows".into(), rows(&key, &key_mac, &[]));
+                match self.write(key, key_mac, Vec::new(), Vec::new(), None, event).await {
+                    Err(Error::Conflict) => continue,
+                    other => other?,
+                }
+            }
+            return Ok((self.present(caller, mount_id, name).await?, warnings));
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Makes a new version, which new work uses.
+    pub async fn rotate_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<Arc<Key>> {
+        for _ in 0..ATTEMPTS {
+            let (mut key, versions) = self
+                .read_key(caller.organization_id, mount_id, name)
+                .await?
+                .ok_or_else(|| Error::NotFound("key not found".into()))?;
+            let on_token = versions.last().is_some_and(|version| version.storage == "token");
+            let number = key.settings.latest_version + 1;
+            let mut version = self.generate_version(&key, number, on_token).await?;
+            let token_object = version.hsm_key_id;
+            key.settings.latest_version = number;
+            key.revision += 1;
+            let (key_mac, version_mac) = self.bind(&key, &version).await?;
+            version.row_mac = version_mac;
+            let mut event = change_event(caller, self.inner.clock.now(), "key.rotate", &key, number);
+            event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
+            match self.write(key, key_mac, vec![version], Vec::new(), None, event).await {
+                Err(Error::Conflict) => self.discard(token_object).await,
+                Err(error) => return Err(error),
+                Ok(()) => return self.present(caller, mount_id, name).await,
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    /// Deletes a key for good: its blobs are gone when this returns; objects on the token follow.
+    pub async fn delete_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<()> {
+        for _ in 0..ATTEMPTS {
+            let refused = |why: &str| Error::Invalid(format!("error deleting policy {name}: {why}"));
+            let Some((mut key, mut versions)) = self.read_key(caller.organization_id, mount_id, name).await? else {
+                return Err(refused("could not delete key; not found"));
+            };
+            if !key.settings.deletion_allowed {
+                return Err(refused("deletion is not allowed for this key"));
+            }
+            key.revision += 1;
+            let key_mac = self.key_mac(&key, true).await?;
+            for version in &mut versions {
+                version.blob = None;
+                version.key_state = "destroyed".into();
+                version.revision += 1;
+            }
+            let bytes: Vec<Vec<u8>> = versions.iter().map(PrivateKeyRow::row_bytes).collect();
+            let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+            let macs = self.macs(self.deployment().await?.mac_key(), MacDomain::SecureRow, &bytes).await?;
+            for (version, mac) in versions.iter_mut().zip(macs) {
+                version.row_mac = mac.to_vec();
+            }
+            let now = self.inner.clock.now();
+            let mut event = change_event(caller, now, "key.delete", &key, key.settings.latest_version);
+            event.data.insert("rows".into(), rows(&key, &key_mac, &versions.iter().collect::<Vec<_>>()));
+            let objects: Vec<Uuid> = versions.iter().filter_map(|version| version.hsm_key_id).collect();
+            match self.write(key, key_mac, Vec::new(), versions, Some(now), event).await {
+                Err(Error::Conflict) => continue,
+                other => other?,
+            }
+            for object in objects {
+                self.discard(Some(object)).await;
+            }
+            return Ok(());
+        }
+        Err(Error::Conflict)
+    }
+
+    async fn key_mac(&self, key: &Key, deleted: bool) -> Result<Vec<u8>> {
+        Ok(self.mac(MacDomain::SecureRow, &key.row_bytes(deleted)).await?.to_vec())
+    }
+
+    /// Rows and record in one transaction.
+    async fn write(
+        &self,
+        key: Key,
+        key_mac: Vec<u8>,
+        new: Vec<PrivateKeyRow>,
+        changed: Vec<PrivateKeyRow>,
+        deleted_at: Option<chrono::DateTime<chrono::Utc>>,
+        event: Event,
+    ) -> Result<()> {
+        let organization_id = key.organization_id;
+        self.inner
+            .audit
+            .commit(organization_id, move |connection| {
+                Box::pin(async move {
+                    if !named_keys::update(&mut *connection, &key, &key_mac, deleted_at).await? {
+                        return Err(Error::Conflict);
+                    }
+                    for version in &new {
+                        private_keys::insert(&mut *connection, version).await?;
+                    }
+                    for version in &changed {
+                        if !private_keys::update(&mut *connection, version).await? {
+                            return Err(Error::Conflict);
+                        }
+                    }
+                    Ok(((), event))
+                })
+            })
+            .await
+            .map_err(Error::from)?;
+        self.inner.cache.clear();
+        Ok(())
+    }
+
+    async fn present(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<Arc<Key>> {
+        self.key(caller.organization_id, mount_id, name).await?.ok_or(Error::Conflict)
+    }
+}

@@ -1,0 +1,187 @@
+//! Making a key and its versions.
+
+use super::{Key, KeyAlgorithm, KeyName, KeySettings};
+use crate::row_mac::MacDomain;
+use crate::store::named_keys;
+use crate::store::private_keys::{self, PrivateKeyRow};
+use crate::{Error, Result, Vault, record};
+use audit_chain::{Caller, Event, Value};
+use chrono::SubsecRound;
+use hsm_bridge::{KeyRef, KeyType};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a new key is to be.
+#[derive(Clone, Copy, Debug)]
+pub struct NewKey {
+    /// Algorithm and size.
+    pub algorithm: KeyAlgorithm,
+    /// Its private half may be exported (wrapped, or in the clear where policy allows).
+    pub exportable: bool,
+    /// Backups of it may hold it.
+    pub allow_plaintext_backup: bool,
+    /// Seconds between rotations; 0: never by itself.
+    pub auto_rotate_seconds: u64,
+    /// Keep it as an object on the token, where nobody can extract it, even with PIN and database.
+    pub on_token: bool,
+}
+
+impl Vault {
+    /// Makes a key, or gives the one of that name that is there (`false`), whatever was asked.
+    pub async fn create_key(
+        &self,
+        caller: &Caller,
+        mount_id: Uuid,
+        name: &KeyName,
+        new: NewKey,
+    ) -> Result<(Arc<Key>, bool)> {
+        let organization_id = caller.organization_id;
+        if let Some(key) = self.key(organization_id, mount_id, name).await? {
+            return Ok((key, false));
+        }
+        let key = Key {
+            id: Uuid::now_v7(),
+            organization_id,
+            mount_id,
+            name: name.clone(),
+            algorithm: new.algorithm,
+            settings: KeySettings {
+                latest_version: 1,
+                min_decryption_version: 1,
+                min_encryption_version: 0,
+                min_available_version: 0,
+                deletion_allowed: false,
+                exportable: new.exportable,
+                allow_plaintext_backup: new.allow_plaintext_backup,
+                auto_rotate_seconds: new.auto_rotate_seconds,
+            },
+            revision: 1,
+            versions: BTreeMap::new(),
+        };
+        let mut version = self.generate_version(&key, 1, new.on_token).await?;
+        let (key_mac, version_mac) = self.bind(&key, &version).await?;
+        version.row_mac = version_mac;
+        let now = self.inner.clock.now();
+        let mut event = change_event(caller, now, "key.create", &key, 1);
+        event.data.insert("type".into(), Value::Text(new.algorithm.name().into()));
+        event.data.insert("storage".into(), Value::Text(version.storage.clone().into()));
+        event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
+        let token_object = version.hsm_key_id;
+        let made = self
+            .inner
+            .audit
+            .commit(organization_id, move |connection| {
+                Box::pin(async move {
+                    if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
+                        return Err(Error::Exists);
+                    }
+                    private_keys::insert(connection, &version).await?;
+                    Ok(((), event))
+                })
+            })
+            .await
+            .map_err(Error::from);
+        let created = match made {
+            Ok(()) => true,
+            // Somebody else was faster: theirs is the key.
+            Err(Error::Exists) => {
+                self.discard(token_object).await;
+                false
+            }
+            Err(error) => {
+                // A change that was refused, or whose record could not be written, left no row. One whose commit got no answer may have.
+                return Err(error);
+            }
+        };
+        self.inner.cache.clear();
+        let key = self.key(organization_id, mount_id, name).await?.ok_or(Error::Conflict)?;
+        Ok((key, created))
+    }
+
+    /// A new version's material, made in the token; its row still lacks the MAC.
+    pub(super) async fn generate_version(&self, key: &Key, version: u32, on_token: bool) -> Result<PrivateKeyRow> {
+        let id = Uuid::now_v7();
+        let key_type = key.algorithm.key_type();
+        // Where the token cannot wrap a type, the key stays on it (Ed25519 on SoftHSM).
+        let on_token =
+            on_token || key_type == KeyType::Ed25519 && !self.inner.bridge.capabilities().await?.wraps_ed25519;
+        let mut row = PrivateKeyRow {
+            id,
+            organization_id: key.organization_id,
+            named_key_id: key.id,
+            version: i32::try_from(version).map_err(|_| Error::Invalid("too many versions".into()))?,
+            algorithm: key.algorithm,
+            storage: if on_token { "token" } else { "wrapped" }.into(),
+            blob: None,
+            encryption_key_id: None,
+            is_exportable: key.settings.exportable,
+            hsm_key_id: None,
+            hsm_token_id: None,
+            public_key: Vec::new(),
+            key_state: "active".into(),
+            revision: 1,
+            row_mac: Vec::new(),
+            created_at: self.inner.clock.now().trunc_subsecs(6),
+        };
+        let public = if on_token {
+            let label = format!("clm-key-{id}");
+            let (made, public) =
+                self.inner.bridge.generate_token_key(id, &label, key_type, key.algorithm.purpose()).await?;
+            row.hsm_key_id = Some(made.id);
+            row.hsm_token_id = Some(self.deployment().await?.token_id());
+            public
+        } else {
+            let organization_key = self.organization_key(key.organization_id).await?;
+            row.encryption_key_id = Some(organization_key.id);
+            let wrapped_by = KeyRef::Wrapped(organization_key);
+            let generated =
+                self.inner.bridge.generate_wrapped_key(key_type, key.algorithm.purpose(), &wrapped_by).await?;
+            row.blob = Some(generated.blob);
+            generated.public
+        };
+        row.public_key = public.ok_or_else(|| Error::Operator("the token gave no public key".into()))?.spki_der;
+        Ok(row)
+    }
+
+    /// MACs of a key's row and of one of its versions.
+    pub(super) async fn bind(&self, key: &Key, version: &PrivateKeyRow) -> Result<(Vec<u8>, Vec<u8>)> {
+        let deployment = self.deployment().await?;
+        let (key_bytes, version_bytes) = (key.row_bytes(false), version.row_bytes());
+        let macs = self.macs(deployment.mac_key(), MacDomain::SecureRow, &[&key_bytes, &version_bytes]).await?;
+        Ok((macs[0].to_vec(), macs[1].to_vec()))
+    }
+
+    /// An object whose row was not written.
+    pub(super) async fn discard(&self, token_object: Option<Uuid>) {
+        if let Some(id) = token_object
+            && let Err(error) = self.inner.bridge.destroy_token_key(id).await
+        {
+            tracing::warn!(%id, %error, "an object without a row stays on the token");
+        }
+    }
+}
+
+/// The event of a change of a key.
+pub(super) fn change_event(
+    caller: &Caller,
+    now: chrono::DateTime<chrono::Utc>,
+    event_type: &'static str,
+    key: &Key,
+    version: u32,
+) -> Event {
+    let category = if event_type == "key.rotate" { "key_rotation" } else { "key_access" };
+    let mut event = record::event(caller, now, category, event_type);
+    event.resource_id = Some(key.id.to_string());
+    event.data.insert("key".into(), Value::Text(key.name.to_string().into()));
+    event.data.insert("version".into(), Value::Integer(version.into()));
+    event
+}
+
+/// Which rows a change of a key wrote.
+pub(super) fn rows(key: &Key, key_mac: &[u8], versions: &[&PrivateKeyRow]) -> Value {
+    let named = ("named_keys", key.id, key.revision, key_mac);
+    let versions =
+        versions.iter().map(|version| ("private_keys", version.id, version.revision, version.row_mac.as_slice()));
+    record::rows(std::iter::once(named).chain(versions))
+}

@@ -1,0 +1,109 @@
+//! Named keys: what they are, their settings and versions, and what can be done with them.
+
+mod algorithm;
+mod change;
+mod create;
+mod load;
+mod name;
+mod sign;
+
+pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
+pub use change::KeyConfig;
+pub use create::NewKey;
+pub use name::KeyName;
+pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
+
+use crate::row_mac::RowBytes;
+use chrono::{DateTime, Utc};
+use hsm_bridge::KeyRef;
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// A named key. Its rows' MACs were checked when it was read.
+#[derive(Clone, Debug)]
+pub struct Key {
+    /// Id of its row.
+    pub id: Uuid,
+    /// Owner.
+    pub organization_id: Uuid,
+    /// Mount it is named in.
+    pub mount_id: Uuid,
+    /// Its name there.
+    pub name: KeyName,
+    /// What it is.
+    pub algorithm: KeyAlgorithm,
+    /// Its settings.
+    pub settings: KeySettings,
+    /// Revision of its row.
+    pub revision: i64,
+    /// Versions, by number.
+    pub versions: BTreeMap<u32, KeyVersion>,
+}
+
+/// What can be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are Vault's")]
+pub struct KeySettings {
+    pub latest_version: u32,
+    pub min_decryption_version: u32,
+    pub min_encryption_version: u32,
+    pub min_available_version: u32,
+    pub deletion_allowed: bool,
+    pub exportable: bool,
+    pub allow_plaintext_backup: bool,
+    pub auto_rotate_seconds: u64,
+}
+
+/// One version of a key.
+#[derive(Clone, Debug)]
+pub struct KeyVersion {
+    /// Id of its row.
+    pub id: Uuid,
+    /// Number.
+    pub version: u32,
+    /// Where the private half is.
+    pub key: KeyRef,
+    /// SubjectPublicKeyInfo, DER.
+    pub public_key: Vec<u8>,
+    /// When it was made.
+    pub created_at: DateTime<Utc>,
+    /// It is an object on the token rather than a wrapped blob.
+    pub on_token: bool,
+}
+
+impl Key {
+    /// Versions that can still be used.
+    pub fn usable_versions(&self) -> impl Iterator<Item = &KeyVersion> {
+        self.versions.range(self.settings.min_decryption_version..).map(|(_, version)| version)
+    }
+
+    pub(crate) fn row_bytes(&self, deleted: bool) -> Vec<u8> {
+        let KeySettings {
+            latest_version,
+            min_decryption_version,
+            min_encryption_version,
+            min_available_version,
+            deletion_allowed,
+            exportable,
+            allow_plaintext_backup,
+            auto_rotate_seconds,
+        } = self.settings;
+        RowBytes::new("named_keys")
+            .id(Some(self.id))
+            .integer(self.revision)
+            .id(Some(self.organization_id))
+            .id(Some(self.mount_id))
+            .text(self.name.as_str())
+            .text(self.algorithm.name())
+            .integer(latest_version.into())
+            .integer(min_decryption_version.into())
+            .integer(min_encryption_version.into())
+            .integer(min_available_version.into())
+            .flag(deletion_allowed)
+            .flag(exportable)
+            .flag(allow_plaintext_backup)
+            .integer(i64::try_from(auto_rotate_seconds).unwrap_or(i64::MAX))
+            .flag(deleted)
+            .finish()
+    }
+}

@@ -1,0 +1,316 @@
+//! Signing in the HSM, verifying in software; each call leaves one record before it answers.
+
+use super::{Hash, Key, KeyAlgorithm, KeyVersion, Marshaling, Padding, SaltLength};
+use crate::hierarchy::ecdsa_der;
+use crate::{Error, Result, Vault, record, verify};
+use audit_chain::{Caller, Event, Outcome, Value, merkle};
+use hsm_bridge::SignMechanism;
+use sha2::{Digest, Sha256};
+
+/// What is to be signed, and how.
+#[derive(Clone, Debug)]
+pub struct SignRequest {
+    /// Version; 0: the newest.
+    pub version: i64,
+    /// Digest; `None`: none, the input is signed as it is (RSASSA-PKCS1-v1_5 only).
+    pub hash: Option<Hash>,
+    /// The inputs are digests already.
+    pub prehashed: bool,
+    /// RSA padding.
+    pub padding: Padding,
+    /// RSASSA-PSS salt.
+    pub salt_length: SaltLength,
+    /// How signatures are written.
+    pub marshaling: Marshaling,
+    /// Inputs; an item that could not be read is its error.
+    pub inputs: Vec<Result<Vec<u8>, String>>,
+}
+
+/// Signatures, in the order of the inputs.
+#[derive(Clone, Debug)]
+pub struct Signed {
+    /// Version that signed.
+    pub version: u32,
+    /// A signature, or why there is none.
+    pub signatures: Vec<Result<Vec<u8>, String>>,
+}
+
+/// What is to be verified, and how.
+#[derive(Clone, Debug)]
+pub struct VerifyRequest {
+    /// As in [`SignRequest`].
+    pub hash: Option<Hash>,
+    /// As in [`SignRequest`].
+    pub prehashed: bool,
+    /// As in [`SignRequest`].
+    pub padding: Padding,
+    /// As in [`SignRequest`].
+    pub salt_length: SaltLength,
+    /// As in [`SignRequest`].
+    pub marshaling: Marshaling,
+    /// Items; one that could not be read is its error.
+    pub items: Vec<Result<VerifyItem, String>>,
+}
+
+/// An input and its supposed signature.
+#[derive(Clone, Debug)]
+pub struct VerifyItem {
+    /// Input.
+    pub input: Vec<u8>,
+    /// Version that the signature names.
+    pub version: u32,
+    /// Signature.
+    pub signature: Vec<u8>,
+}
+
+impl Vault {
+    /// Signs. A version or algorithm that does not fit refuses the whole call; an input that does not fit, only itself.
+    pub async fn sign(&self, caller: &Caller, key: &Key, request: SignRequest) -> Result<Signed> {
+        let mut event = self.event(caller, key, "key.sign", request.inputs.len());
+        let version = match choose(key, request.version) {
+            Ok(version) => version,
+            Err(reason) => return Err(self.refuse(event, reason).await),
+        };
+        event.data.insert("version".into(), Value::Integer(version.version.into()));
+        let mechanism = match mechanism(key.algorithm, &request) {
+            Ok(mechanism) => mechanism,
+            Err(reason) => return Err(self.refuse(event, reason).await),
+        };
+        let mut results: Vec<Result<Vec<u8>, String>> = Vec::with_capacity(request.inputs.len());
+        let mut prepared = Vec::with_capacity(request.inputs.len());
+        for input in &request.inputs {
+            let item = input.clone().and_then(|input| prepare(key.algorithm, &request, input));
+            results.push(item.map(|data| {
+                prepared.push(data);
+                Vec::new()
+            }));
+        }
+        let signatures = if prepared.is_empty() {
+            Vec::new()
+        } else {
+            match self.inner.bridge.sign(&version.key, mechanism, prepared).await {
+                Ok(signatures) => signatures,
+                Err(error) => {
+                    let error = Error::from(error);
+                    self.inner.audit.append(failed(event, &error.to_string())).await?;
+                    return Err(error);
+                }
+            }
+        };
+        let ecdsa = key.algorithm.order_bytes().is_some();
+        let mut signatures = signatures.into_iter();
+        for slot in results.iter_mut().flatten() {
+            let raw = signatures
+                .next()
+                .ok_or_else(|| Error::Hsm(hsm_bridge::Error::Internal("fewer signatures than inputs".into())))?;
+            *slot = if ecdsa && request.marshaling == Marshaling::Asn1 { ecdsa_der(&raw)? } else { raw };
+        }
+        settle(&mut event, &results);
+        self.inner.audit.append(event).await?;
+        Ok(Signed { version: version.version, signatures: results })
+    }
+
+    /// Verifies in software: public keys are no secret.
+    pub async fn verify(
+        &self,
+        caller: &Caller,
+        key: &Key,
+        request: VerifyRequest,
+    ) -> Result<Vec<Result<bool, String>>> {
+        let mut event = self.event(caller, key, "key.verify", request.items.len());
+        let results: Vec<Result<bool, String>> = request
+            .items
+            .iter()
+            .map(|item| {
+                let item = item.as_ref().map_err(Clone::clone)?;
+                let version = readable(key, item.version)?;
+                verify::signature(key.algorithm, &version.public_key, &request, &item.input, &item.signature)
+            })
+            .collect();
+        if results.iter().any(Result::is_err) {
+            event.outcome = if results.iter().any(Result::is_ok) { Outcome::Partial } else { Outcome::Failure };
+        }
+        let valid = results.iter().filter(|result| matches!(result, Ok(true))).count();
+        event.data.insert("valid".into(), Value::Integer(i64::try_from(valid).unwrap_or(i64::MAX)));
+        self.inner.audit.append(event).await?;
+        Ok(results)
+    }
+
+    fn event(&self, caller: &Caller, key: &Key, event_type: &'static str, count: usize) -> Event {
+        let mut event = record::event(caller, self.inner.clock.now(), "key_access", event_type);
+        event.resource_id = Some(key.id.to_string());
+        event.data.insert("key".into(), Value::Text(key.name.to_string().into()));
+        event.data.insert("count".into(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+        event
+    }
+
+    async fn refuse(&self, event: Event, reason: String) -> Error {
+        match self.inner.audit.append(failed(event, &reason)).await {
+            Ok(()) => Error::Invalid(reason),
+            Err(error) => Error::Audit(error),
+        }
+    }
+}
+
+fn failed(mut event: Event, reason: &str) -> Event {
+    event.outcome = Outcome::Failure;
+    event.error_message = Some(reason.to_owned());
+    event
+}
+
+/// Outcome and hash of the results: of one, its SHA-256; of a batch, the Merkle root over the signatures made.
+fn settle(event: &mut Event, results: &[Result<Vec<u8>, String>]) {
+    let made: Vec<&Vec<u8>> = results.iter().flatten().collect();
+    event.result_sha256 = match made.as_slice() {
+        [] => None,
+        [one] if results.len() == 1 => Some(Sha256::digest(one).into()),
+        many => Some(merkle::root(many)),
+    };
+    event.outcome = match (made.len(), results.len()) {
+        (made, all) if made == all => Outcome::Success,
+        (0, _) => Outcome::Failure,
+        _ => Outcome::Partial,
+    };
+    if results.len() == 1
+        && let Some(Err(reason)) = results.first()
+    {
+        event.error_message = Some(reason.clone());
+    }
+}
+
+fn choose(key: &Key, wanted: i64) -> Result<&KeyVersion, String> {
+    let settings = key.settings;
+    let number = match wanted {
+        0 => settings.latest_version,
+        ..0 => return Err("requested version for signing is negative".into()),
+        other => match u32::try_from(other) {
+            Ok(version) if version <= settings.latest_version => version,
+            _ => return Err("requested version for signing is higher than the latest key version".into()),
+        },
+    };
+    if number < settings.min_encryption_version {
+        return Err("requested version for signing is less than the minimum encryption key version".into());
+    }
+    if number < settings.min_decryption_version {
+        return Err("no such key version".into());
+    }
+    key.versions.get(&number).ok_or_else(|| "no such key version".into())
+}
+
+fn readable(key: &Key, number: u32) -> Result<&KeyVersion, String> {
+    if number > key.settings.latest_version {
+        return Err("invalid signature: version is too new".into());
+    }
+    if number < key.settings.min_decryption_version {
+        return Err("ciphertext or signature version is disallowed by policy (too old)".into());
+    }
+    key.versions.get(&number).ok_or_else(|| "no such key version".into())
+}
+
+fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMechanism, String> {
+    let Some(modulus) = algorithm.modulus_bytes() else {
+        return Ok(if algorithm == KeyAlgorithm::Ed25519 { SignMechanism::Ed25519 } else { SignMechanism::Ecdsa });
+    };
+    match (request.padding, request.hash) {
+        (Padding::Pkcs1v15, hash) => Ok(SignMechanism::RsaPkcs1(hash.map(|hash| hash.0))),
+        (Padding::Pss, None) => {
+            Err("hash_algorithm=none requires both prehashed=true and signature_algorithm=pkcs1v15".into())
+        }
+        (Padding::Pss, Some(hash)) => {
+            let maximum = modulus - 2 - hash.length();
+            let salt = match request.salt_length {
+                SaltLength::Auto => maximum,
+                SaltLength::Hash => hash.length(),
+                SaltLength::Bytes(bytes) => bytes as usize,
+            };
+            if salt > maximum {
+                return Err(format!("requested salt length {salt} is invalid"));
+            }
+            let salt_length = u16::try_from(salt).map_err(|_| format!("requested salt length {salt} is invalid"))?;
+            Ok(SignMechanism::RsaPss { hash: hash.0, salt_length })
+        }
+    }
+}
+
+/// From an input to what the token signs.
+fn prepare(algorithm: KeyAlgorithm, request: &SignRequest, input: Vec<u8>) -> Result<Vec<u8>, String> {
+    if algorithm == KeyAlgorithm::Ed25519 {
+        return Ok(input);
+    }
+    let Some(hash) = request.hash else {
+        let longest = algorithm.modulus_bytes().unwrap_or_default().saturating_sub(11);
+        return if input.len() <= longest {
+            Ok(input)
+        } else {
+            Err("input is too long to be signed without a hash".into())
+        };
+    };
+    let mut digest = if request.prehashed { input } else { hash.digest(&input) };
+    match algorithm.order_bytes() {
+        // FIPS 186-5, 6.4.1: the leftmost bits, as many as the order has; for P-521 no hash is longer than the order.
+        Some(order) => digest.truncate(order),
+        None if digest.len() != hash.length() => return Err("crypto/rsa: input must be hashed with given hash".into()),
+        None => {}
+    }
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::key::{KeyConfig, KeySettings};
+    use proptest::prelude::*;
+
+    fn settings(latest: u32) -> KeySettings {
+        KeySettings {
+            latest_version: latest,
+            min_decryption_version: 1,
+            min_encryption_version: 0,
+            min_available_version: 0,
+            deletion_allowed: false,
+            exportable: false,
+            allow_plaintext_backup: false,
+            auto_rotate_seconds: 0,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn settings_stay_consistent_whatever_is_asked(latest in 1u32..9, asked in prop::collection::vec((-1i64..10, -1i64..10, any::<bool>()), 0..12)) {
+            let mut current = settings(latest);
+            for (decryption, encryption, deletion) in asked {
+                let config = KeyConfig {
+                    min_decryption_version: Some(decryption),
+                    min_encryption_version: Some(encryption),
+                    deletion_allowed: Some(deletion),
+                    exportable: Some(deletion),
+                    ..KeyConfig::default()
+                };
+                let before = current;
+                if let Ok((after, _)) = config.apply(current) {
+                    prop_assert!(before.exportable <= after.exportable, "exportable is one way");
+                    current = after;
+                }
+                prop_assert!((1..=latest).contains(&current.min_decryption_version));
+                prop_assert!(current.min_encryption_version <= latest);
+                prop_assert!(current.min_encryption_version == 0 || current.min_encryption_version >= current.min_decryption_version);
+            }
+        }
+    }
+
+    #[test]
+    fn refusals_say_what_the_reference_says() {
+        let refused = |config: KeyConfig| config.apply(settings(4)).expect_err("must be refused").to_string();
+        assert_eq!(
+            refused(KeyConfig { min_decryption_version: Some(5), ..KeyConfig::default() }),
+            "cannot set min decryption version of 5, latest key version is 4"
+        );
+        assert_eq!(
+            refused(KeyConfig {
+                min_decryption_version: Some(3),
+                min_encryption_version: Some(2),
+                ..KeyConfig::default()
+            }),
+            "cannot set min encryption/decryption values; min encryption version of 2 must be greater than or equal to min decryption version of 3"
+        );
+    }
+}

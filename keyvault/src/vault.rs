@@ -1,0 +1,169 @@
+//! The vault: opened from settings; the door to keys and to the secure audit log.
+
+use crate::cache::KeyCache;
+use crate::clock::Clock;
+use crate::hierarchy::Deployment;
+use crate::row_mac::MacDomain;
+use crate::store::{hsm_tokens, settings};
+use crate::{Error, Result, record};
+use audit_chain::{Caller, Outcome, Severity, Value};
+use audit_log::AuditLog;
+use hsm_bridge::{Bridge, HashAlgorithm, KeyRef, KeyType, TokenKey};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::PgPool;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use tokio::sync::RwLock;
+use uuid::Uuid;
+
+/// What the vault needs.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `postgresql://clm_secure_app@…/clm_secure_db`.
+    pub database_url: SecretString,
+    /// The token.
+    pub hsm: hsm_bridge::Settings,
+}
+
+/// A cheap clone.
+#[derive(Clone, Debug)]
+pub struct Vault {
+    pub(crate) inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Inner {
+    pub(crate) pool: PgPool,
+    pub(crate) bridge: Bridge,
+    pub(crate) audit: AuditLog,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) cache: Arc<KeyCache>,
+    pub(crate) deployment: RwLock<Option<Arc<Deployment>>>,
+    alarms: AtomicU64,
+}
+
+impl Vault {
+    /// Connects the database and starts the HSM's supervisor. The HSM may be away. Refuses a database that does not keep what it says it wrote.
+    pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let options: PgConnectOptions = settings
+            .database_url
+            .expose_secret()
+            .parse()
+            .map_err(|error| Error::Operator(format!("secure_database.url cannot be read: {error}")))?;
+        let options = options.application_name("clm");
+        let pool = PgPoolOptions::new()
+            .max_connections(8)
+            .acquire_timeout(Duration::from_secs(5))
+            .connect_lazy_with(options.clone());
+        let mut connection = pool.acquire().await?;
+        let off = settings::not_durable(&mut connection).await?;
+        if !off.is_empty() {
+            return Err(Error::Operator(format!(
+                "PostgreSQL would lose what it acknowledged: set {} = on in postgresql.conf and reload; the service does not start without",
+                off.join(" = on and ")
+            )));
+        }
+        drop(connection);
+        let bridge = Bridge::open(settings.hsm).await?;
+        let cache = Arc::new(KeyCache::new());
+        tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), options.clone()));
+        let audit = AuditLog::start(options.clone(), audit_log::SECURE);
+        let inner =
+            Inner { pool, bridge, audit, clock, cache, deployment: RwLock::new(None), alarms: AtomicU64::new(0) };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// The HSM.
+    pub fn bridge(&self) -> &Bridge {
+        &self.inner.bridge
+    }
+
+    /// The secure audit log.
+    pub fn audit(&self) -> &AuditLog {
+        &self.inner.audit
+    }
+
+    /// Rows refused since start because they were changed behind the service's back.
+    pub fn integrity_alarms(&self) -> u64 {
+        self.inner.alarms.load(Ordering::Relaxed)
+    }
+
+    /// Forgets everything cached (seal).
+    pub async fn forget(&self) {
+        self.inner.cache.clear();
+        *self.inner.deployment.write().await = None;
+    }
+
+    /// HMAC-SHA-256 with the token's MAC key, for one purpose only.
+    pub async fn mac(&self, domain: MacDomain, data: &[u8]) -> Result<[u8; 32]> {
+        let deployment = self.deployment().await?;
+        let macs = self.macs(deployment.mac_key(), domain, &[data]).await?;
+        macs.into_iter().next().ok_or_else(|| Error::Hsm(hsm_bridge::Error::Internal("no MAC came back".into())))
+    }
+
+    pub(crate) async fn macs(&self, key: Uuid, domain: MacDomain, data: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
+        let key = KeyRef::Token(TokenKey { id: key, key_type: KeyType::Hmac(32) });
+        let inputs = data.iter().map(|data| domain.input(data)).collect();
+        let macs = self.inner.bridge.hmac(&key, HashAlgorithm::Sha2_256, inputs).await?;
+        macs.into_iter()
+            .map(|mac| {
+                mac.try_into().map_err(|_| Error::Hsm(hsm_bridge::Error::Internal("a MAC is not 32 bytes".into())))
+            })
+            .collect()
+    }
+
+    /// The rows must be what this service wrote; the first one that is not is refused, recorded and counted.
+    pub(crate) async fn check_rows(
+        &self,
+        organization_id: Uuid,
+        rows: &[(&'static str, Uuid, Vec<u8>, &[u8])],
+    ) -> Result<()> {
+        let deployment = self.deployment().await?;
+        let data: Vec<&[u8]> = rows.iter().map(|(_, _, bytes, _)| bytes.as_slice()).collect();
+        let macs = self.macs(deployment.mac_key(), MacDomain::SecureRow, &data).await?;
+        for ((table, id, _, stored), mac) in rows.iter().zip(macs) {
+            if !bool::from(mac.as_slice().ct_eq(stored)) {
+                return Err(self.refuse_row(organization_id, table, *id).await);
+            }
+        }
+        Ok(())
+    }
+
+    /// Raises the alarm about a row, durably.
+    pub(crate) async fn refuse_row(&self, organization_id: Uuid, table: &'static str, id: Uuid) -> Error {
+        self.inner.alarms.fetch_add(1, Ordering::Relaxed);
+        tracing::error!(table, %id, alarm = "integrity", "a row was changed behind the service's back; it is refused");
+        let mut event =
+            record::event(&system(organization_id), self.inner.clock.now(), "key_access", "integrity.row_refused");
+        event.severity = Severity::Critical;
+        event.outcome = Outcome::Failure;
+        event.resource_id = Some(id.to_string());
+        event.data.insert("table".into(), Value::Text(table.into()));
+        match self.inner.audit.append(event).await {
+            Ok(()) => Error::RowTampered { table, id },
+            Err(error) => Error::Audit(error),
+        }
+    }
+
+    pub(crate) async fn registered_tokens(&self) -> Result<i64> {
+        let mut connection = self.inner.pool.acquire().await?;
+        Ok(hsm_tokens::count(&mut connection).await?)
+    }
+}
+
+/// The service itself as caller.
+pub(crate) fn system(organization_id: Uuid) -> Caller {
+    Caller {
+        request_id: Uuid::now_v7(),
+        organization_id,
+        user_id: None,
+        accessor: "".into(),
+        display_name: "system".into(),
+        ip_address: None,
+        user_agent: None,
+        path: "".into(),
+    }
+}

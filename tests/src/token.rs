@@ -1,0 +1,49 @@
+//! A SoftHSM2 token of a test's own.
+
+use anyhow::{Context, Result};
+use hsm_bridge::{PinSource, Settings, setup};
+use secrecy::SecretString;
+use std::path::PathBuf;
+use tempfile::TempDir;
+
+/// Gone when the test ends.
+#[derive(Debug)]
+pub struct TestToken {
+    directory: TempDir,
+    /// How to reach it.
+    pub settings: Settings,
+}
+
+impl TestToken {
+    /// Initialises a token and its PINs.
+    pub fn create() -> Result<Self> {
+        let directory = TempDir::new()?;
+        let tokens = softhsm::TokenDirectory::at(directory.path())?;
+        let pin_file = directory.path().join("pin");
+        std::fs::write(&pin_file, "123456\n")?;
+        let settings = Settings {
+            module: softhsm::module()?,
+            token: "test".into(),
+            pin: PinSource::File(pin_file),
+            environment: tokens.environment(),
+            executable: Some(process()?),
+            ..Settings::default()
+        };
+        setup::initialize_token(&settings, "test", &SecretString::from("so-pin-1"), &SecretString::from("123456"))?;
+        Ok(Self { directory, settings })
+    }
+
+    /// Where the token's files are.
+    pub fn tokens(&self) -> PathBuf {
+        self.directory.path().join("tokens")
+    }
+}
+
+/// The bridge's process, built beside the tests.
+fn process() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let directory = test.parent().and_then(|deps| deps.parent()).context("tests run from the target directory")?;
+    let process = directory.join("hsm-bridge-process");
+    anyhow::ensure!(process.is_file(), "{} is not built: run the tests by `make test`", process.display());
+    Ok(process)
+}
