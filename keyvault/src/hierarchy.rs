@@ -4,6 +4,7 @@ use crate::row_mac::{MacDomain, RowBytes};
 use crate::store::encryption_keys::{self, OrganizationKeyRow};
 use crate::store::hsm_tokens::{self, TokenRow};
 use crate::store::speak_for;
+use crate::vault::Inner;
 use crate::{Error, Result, Vault, ceremony, record};
 use audit_chain::{Caller, Checkpoint};
 use audit_log::{CheckpointSigner, SignedCheckpoint};
@@ -13,7 +14,7 @@ use futures_util::future::BoxFuture;
 use hsm_bridge::{KeyRef, KeyType, Purpose, SignMechanism, TokenKey, WrappedKey};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use uuid::Uuid;
 
 /// The token this deployment's keys stand on, as registered at initialisation.
@@ -202,13 +203,17 @@ pub(crate) fn ecdsa_der(signature: &[u8]) -> Result<Vec<u8>> {
     })
 }
 
-impl CheckpointSigner for Vault {
+/// Signs for a vault as long as there is one.
+pub(crate) struct VaultSigner(pub(crate) Weak<Inner>);
+
+impl CheckpointSigner for VaultSigner {
     fn sign<'a>(&'a self, checkpoint: &'a Checkpoint) -> BoxFuture<'a, Option<SignedCheckpoint>> {
         Box::pin(async move {
-            let deployment = self.deployment().await.ok()?;
+            let vault = Vault { inner: self.0.upgrade()? };
+            let deployment = vault.deployment().await.ok()?;
             let key = KeyRef::Token(TokenKey { id: deployment.token.audit_key_id, key_type: KeyType::EcP256 });
             let digest = Sha256::digest(checkpoint.signed_bytes()).to_vec();
-            let signature = self.inner.bridge.sign(&key, SignMechanism::Ecdsa, vec![digest]).await.ok()?.pop()?;
+            let signature = vault.inner.bridge.sign(&key, SignMechanism::Ecdsa, vec![digest]).await.ok()?.pop()?;
             Some(SignedCheckpoint {
                 signature: ecdsa_der(&signature).ok()?,
                 public_key: deployment.token.audit_public_key.clone(),

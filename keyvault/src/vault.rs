@@ -2,7 +2,7 @@
 
 use crate::cache::KeyCache;
 use crate::clock::Clock;
-use crate::hierarchy::Deployment;
+use crate::hierarchy::{Deployment, VaultSigner};
 use crate::row_mac::MacDomain;
 use crate::store::{hsm_tokens, settings};
 use crate::{Error, Result, record};
@@ -73,7 +73,10 @@ impl Vault {
         let audit = AuditLog::start(options.clone(), audit_log::SECURE);
         let inner =
             Inner { pool, bridge, audit, clock, cache, deployment: RwLock::new(None), alarms: AtomicU64::new(0) };
-        Ok(Self { inner: Arc::new(inner) })
+        let inner = Arc::new(inner);
+        let clock = Arc::clone(&inner.clock);
+        inner.audit.checkpoint_with(options, Arc::new(VaultSigner(Arc::downgrade(&inner))), move || clock.now());
+        Ok(Self { inner })
     }
 
     /// The HSM.

@@ -8,4 +8,4 @@ mod token;
 
 // The public interface is:
 pub use database::TestDatabase;
-pub use token::TestToken;
+pub use token::{TestToken, built};

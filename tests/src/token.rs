@@ -26,7 +26,7 @@ impl TestToken {
             token: "test".into(),
             pin: PinSource::File(pin_file),
             environment: tokens.environment(),
-            executable: Some(process()?),
+            executable: Some(built("hsm-bridge-process")?),
             ..Settings::default()
         };
         setup::initialize_token(&settings, "test", &SecretString::from("so-pin-1"), &SecretString::from("123456"))?;
@@ -39,11 +39,11 @@ impl TestToken {
     }
 }
 
-/// The bridge's process, built beside the tests.
-fn process() -> Result<PathBuf> {
+/// A program of the workspace, built beside the tests.
+pub fn built(name: &str) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let directory = test.parent().and_then(|deps| deps.parent()).context("tests run from the target directory")?;
-    let process = directory.join("hsm-bridge-process");
-    anyhow::ensure!(process.is_file(), "{} is not built: run the tests by `make test`", process.display());
-    Ok(process)
+    let program = directory.join(name);
+    anyhow::ensure!(program.is_file(), "{} is not built: run the tests by `make test`", program.display());
+    Ok(program)
 }
