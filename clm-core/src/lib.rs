@@ -1,7 +1,30 @@
-//! Who may do what: access policies and the decision they make.
+//! Who may do what: organizations, tokens, policies and mounts. Alone talks to `clm_core_db`.
+//!
+//! [`Core`] is a cheap clone. A request goes: [`Core::authenticate`] gives an [`Authority`] (from memory, if the token was seen
+//! before), [`Authority::decide`] says whether it may, [`Core::resolve`] says which engine is meant. Every change of state is one
+//! transaction with its audit record.
 
 pub mod access;
+pub mod clock;
+mod core;
+mod error;
+mod mac;
+mod migrate;
+mod mount;
+mod policies;
+mod record;
+mod settings;
 mod store;
+mod token;
 
 // The public interface is:
-pub use store::migrate;
+pub use self::core::{Core, ROOT_ORGANIZATION};
+pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
+pub use audit_log::{AuditError, AuditLog};
+pub use error::{AuthError, Error, Result, TokenRefusal};
+pub use mac::{MacDomain, MacError, RowMac};
+pub use migrate::{migrate, schema_check};
+pub use mount::{ConfigChange, Mount, MountClass, MountConfig, NewMount, TuneMount};
+pub use settings::Settings;
+pub use store::StoreError;
+pub use token::{Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, Warning};

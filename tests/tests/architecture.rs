@@ -7,7 +7,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["audit-chain", "audit-log", "clm-core", "keyvault"]),
     ("audit-chain", &[]),
     ("audit-log", &["audit-chain"]),
-    ("clm-core", &[]),
+    ("clm-core", &["audit-chain", "audit-log"]),
     ("hsm-bridge", &[]),
     ("keyvault", &["audit-chain", "audit-log", "hsm-bridge"]),
     ("softhsm", &[]),

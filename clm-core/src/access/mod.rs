@@ -1,12 +1,28 @@
-//! Access policies: paths and what may be done there. Pure: no IO, no clock.
+//! Who may do what to which path: policies as Vault writes them, and the decision. Pure: no IO, no clock.
+//!
+//! [`Policy::parse`] reads one policy's text, [`Acl::new`] compiles a token's policies, [`Acl::decide`] answers. Only one rule
+//! decides: the exact one, else the most specific wildcard one.
 
 mod acl;
 mod capability;
+mod decide;
+mod document;
+mod duration;
+mod hcl;
+mod matcher;
 mod parameters;
-mod pattern;
-mod policy;
+mod parse;
+mod sudo;
+#[cfg(test)]
+mod tests;
 
 // The public interface is:
-pub use acl::{AccessRequest, Acl, Decision, Refusal};
-pub use capability::{Capabilities, Capability};
-pub use policy::{ParseError, Policy, Rule};
+pub use acl::{Acl, Rule};
+pub use capability::{Capabilities, Capability, Operation};
+pub use decide::{AccessRequest, Decision, Reason};
+pub use duration::{format_seconds, parse_seconds};
+pub use parse::{Policy, PolicyError};
+pub use sudo::needs_sudo;
+
+/// Text of the policy `default`, as a fresh server has it. It may be changed, not deleted.
+pub const DEFAULT_POLICY: &str = include_str!("default_policy.hcl");

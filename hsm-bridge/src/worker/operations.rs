@@ -54,6 +54,11 @@ impl Operations {
         match self.attempt(session, &request) {
             Ok(reply) => reply,
             Err(Failure::NotLoaded(id)) => Reply::NotLoaded(id),
+            // A token that is away shows no objects and no error: that is not the caller's mistake.
+            Err(Failure::Error(error @ Error::NotFound(_))) => match self.alive(session) {
+                Ok(()) => Reply::Failed(error),
+                Err(reason) => Reply::Retry(reason),
+            },
             Err(Failure::Error(error)) => Reply::Failed(error),
             Err(Failure::Token(function, error)) => {
                 if let Err(reason) = self.alive(session) {

@@ -1,0 +1,129 @@
+//! May this request pass?
+
+use super::acl::{Acl, Rule};
+use super::capability::{Capability, Operation};
+use super::needs_sudo;
+use serde_json::{Map, Value};
+use std::sync::Arc;
+
+/// What a request wants.
+#[derive(Clone, Copy, Debug)]
+pub struct AccessRequest<'r> {
+    /// Path without `/v1/`; of a LIST with or without its final `/`.
+    pub path: &'r str,
+    /// What it wants to do.
+    pub operation: Operation,
+    /// Fields of the body (of the query for reads), if the engine reads any.
+    pub parameters: Option<&'r Map<String, Value>>,
+    /// Wanted wrapping of the answer, seconds.
+    pub wrap_ttl: Option<u64>,
+}
+
+impl<'r> AccessRequest<'r> {
+    /// Without fields and wrapping.
+    pub fn new(operation: Operation, path: &'r str) -> Self {
+        Self { path, operation, parameters: None, wrap_ttl: None }
+    }
+}
+
+/// The answer, and what it rests on.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Whether it may.
+    pub allowed: bool,
+    /// Whether the rule also grants `sudo` (root: yes), for verbs that ask inside.
+    pub sudo: bool,
+    /// The one rule that decided; none for root and where no rule matches.
+    pub rule: Option<Arc<Rule>>,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// Why a request may or may not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason {
+    /// The policy `root`.
+    Root,
+    /// The rule grants it.
+    Granted,
+    /// No rule speaks of the path.
+    NoRule,
+    /// The rule says `deny`.
+    Denied,
+    /// The rule does not grant the operation.
+    NotGranted,
+    /// The path needs `sudo`, which the rule does not grant.
+    NeedsSudo,
+    /// The answer is not wrapped, or for a time outside the rule's bounds.
+    Wrapping,
+    /// A field is missing, or not allowed.
+    Parameters,
+}
+
+impl Reason {
+    /// For records and `explain`.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Root => "policy root",
+            Self::Granted => "granted",
+            Self::NoRule => "no rule matches the path",
+            Self::Denied => "the rule denies",
+            Self::NotGranted => "the rule does not grant the operation",
+            Self::NeedsSudo => "the path needs sudo",
+            Self::Wrapping => "the answer must be wrapped within the rule's bounds",
+            Self::Parameters => "a parameter is missing or not allowed",
+        }
+    }
+}
+
+impl Acl {
+    /// Decides one request. Only the one rule that applies counts.
+    pub fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        if self.is_root() {
+            return Decision { allowed: true, sudo: true, rule: None, reason: Reason::Root };
+        }
+        let Some(rule) = self.rule_for(request.path, request.operation == Operation::List) else {
+            return Decision { allowed: false, sudo: false, rule: None, reason: Reason::NoRule };
+        };
+        let reason = judge(rule, request);
+        let sudo = rule.capabilities.contains(Capability::Sudo);
+        Decision { allowed: reason == Reason::Granted, sudo, rule: Some(Arc::clone(rule)), reason }
+    }
+
+    /// What the token may do to `path`, sorted; `["root"]` or `["deny"]` for all and nothing.
+    pub fn capabilities(&self, path: &str) -> Vec<&'static str> {
+        if self.is_root() {
+            return vec!["root"];
+        }
+        match self.rule_for(path, false) {
+            Some(rule) if rule.capabilities.iter().next().is_some() => {
+                rule.capabilities.iter().map(Capability::name).collect()
+            }
+            _ => vec!["deny"],
+        }
+    }
+}
+
+fn judge(rule: &Rule, request: &AccessRequest<'_>) -> Reason {
+    if rule.capabilities.contains(Capability::Deny) {
+        return Reason::Denied;
+    }
+    if !rule.capabilities.contains(request.operation.capability()) {
+        return Reason::NotGranted;
+    }
+    if needs_sudo(request.operation, request.path) && !rule.capabilities.contains(Capability::Sudo) {
+        return Reason::NeedsSudo;
+    }
+    if !rule.permits_wrapping(request.wrap_ttl) {
+        return Reason::Wrapping;
+    }
+    let with_fields =
+        matches!(request.operation, Operation::Create | Operation::Read | Operation::Update | Operation::Patch);
+    if with_fields && !rule.parameters.is_empty() {
+        let none = Map::new();
+        if !rule.parameters.permit(request.parameters.unwrap_or(&none)) {
+            return Reason::Parameters;
+        }
+    }
+    Reason::Granted
+}

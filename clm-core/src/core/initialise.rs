@@ -1,0 +1,98 @@
+//! The first organization, the first policy, the first token.
+
+use super::{Core, ROOT_ORGANIZATION};
+use crate::access::DEFAULT_POLICY;
+use crate::error::{Error, Result};
+use crate::record::add_rows;
+use crate::store::{self, PolicyRow, StoreError};
+use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, Secret28, Token, random_base62};
+use audit_chain::Caller;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Core {
+    /// Whether `initialize` was done.
+    pub async fn initialized(&self) -> Result<bool> {
+        Ok(self.store().organization_exists(ROOT_ORGANIZATION).await?)
+    }
+
+    /// Makes organization `root`, policy `default` and the root token, all or nothing. The token's text (given, or random) comes
+    /// back this once.
+    pub async fn initialize(&self, caller: &Caller, root_token: Option<SecretString>) -> Result<SecretString> {
+        if self.initialized().await? {
+            return Err(Error::AlreadyInitialised);
+        }
+        let text = match root_token {
+            Some(text) => text,
+            None => Secret28::random()?.into_secret(),
+        };
+        let mut policy = PolicyRow {
+            id: Uuid::now_v7(),
+            organization_id: ROOT_ORGANIZATION,
+            name: DEFAULT_POLICY_NAME.into(),
+            document: DEFAULT_POLICY.into(),
+            revision: 1,
+            row_mac: [0; 32],
+        };
+        policy.row_mac = self.row_mac(policy.bound_bytes()).await?;
+        let token = self.root_token_row(text.expose_secret()).await?;
+        let mut event = self.event(caller, "system.init", "system", ("organization", Some("root".into())), "create");
+        event.organization_id = ROOT_ORGANIZATION;
+        add_rows(
+            &mut event,
+            [
+                (store::access_policies::TABLE, policy.id, policy.revision, policy.row_mac),
+                (store::tokens::TABLE, token.id, token.revision, token.row_mac),
+            ],
+        );
+        let made = self
+            .change(ROOT_ORGANIZATION, move |connection| {
+                Box::pin(async move {
+                    store::organizations::insert(connection, ROOT_ORGANIZATION, "Root", "root").await?;
+                    store::access_policies::put(connection, &policy).await?;
+                    store::tokens::insert(connection, &token).await?;
+                    Ok(((), event))
+                })
+            })
+            .await;
+        match made {
+            Err(Error::Database(StoreError::Taken { .. })) => return Err(Error::AlreadyInitialised),
+            other => other?,
+        }
+        self.invalidate_all();
+        self.reload_mounts().await?;
+        Ok(text)
+    }
+
+    async fn root_token_row(&self, text: &str) -> Result<Token> {
+        let mut token = Token {
+            id: Uuid::now_v7(),
+            organization_id: ROOT_ORGANIZATION,
+            user_id: None,
+            accessor: Arc::from(random_base62(24)?.as_str()),
+            token_hmac: self.token_hmac(text).await?,
+            parent_id: None,
+            policies: vec![ROOT_POLICY.into()],
+            display_name: Arc::from("root"),
+            meta: None,
+            path: "auth/token/root".into(),
+            creation_time: self.now(),
+            creation_ttl: 0,
+            lease_ttl: 0,
+            period: 0,
+            explicit_max_ttl: 0,
+            expire_time: None,
+            last_renewal: None,
+            num_uses: 0,
+            uses_left: None,
+            renewable: false,
+            orphan: true,
+            bound_cidrs: Vec::new(),
+            revision: 1,
+            row_mac: [0; 32],
+        };
+        token.row_mac = self.row_mac(store::tokens::bound_bytes(&token)).await?;
+        Ok(token)
+    }
+}

@@ -1,0 +1,158 @@
+//! Hearing of changes, and knowing when we would not.
+//!
+//! Cached authority holds for a second after the listening connection last proved that it lives. When it is lost, every request
+//! reads the database again (or is refused) until it is back.
+
+use super::{Core, Inner};
+use crate::error::{Error, Result};
+use crate::store::{access_policies, mounts, tokens};
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgListener, PgNotification};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::{Duration, Instant};
+use uuid::Uuid;
+
+const CHANNEL: &str = "clm_core_changed";
+/// How long cached authority outlives the last proof.
+const HOLDS: Duration = Duration::from_secs(1);
+/// How often the proof is asked for.
+const PROVE: Duration = Duration::from_millis(250);
+/// A proof that takes longer is none.
+const PATIENCE: Duration = Duration::from_millis(700);
+/// Before the next attempt to connect.
+const BACK_OFF: Duration = Duration::from_millis(200);
+
+/// Until when what is in memory is known to be true.
+#[derive(Debug)]
+pub(super) struct Freshness {
+    start: Instant,
+    /// Milliseconds since `start`.
+    until: AtomicU64,
+}
+
+impl Default for Freshness {
+    fn default() -> Self {
+        Self { start: Instant::now(), until: AtomicU64::new(0) }
+    }
+}
+
+impl Freshness {
+    pub(super) fn holds(&self) -> bool {
+        self.milliseconds(Instant::now()) < self.until.load(Ordering::Acquire)
+    }
+
+    fn prove(&self, asked: Instant) {
+        self.until.store(self.milliseconds(asked + HOLDS), Ordering::Release);
+    }
+
+    fn end(&self) {
+        self.until.store(0, Ordering::Release);
+    }
+
+    fn milliseconds(&self, at: Instant) -> u64 {
+        u64::try_from(at.duration_since(self.start).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Core {
+    pub(super) fn start_listening(&self) -> Result<()> {
+        let settings = self.settings();
+        let url = settings.listen_url.as_ref().unwrap_or(&settings.database_url).clone();
+        super::connect_options(url.expose_secret())?;
+        tokio::spawn(listen(Arc::downgrade(&self.0), url));
+        Ok(())
+    }
+
+    /// Forgets what a changed row concerns: `table organization id`.
+    fn hear(&self, payload: &str) {
+        let mut words = payload.split(' ');
+        let table = words.next().unwrap_or_default();
+        let id = words.nth(1).and_then(|id| Uuid::try_parse(id).ok());
+        match (table, id) {
+            (tokens::TABLE, Some(id)) => self.cache().forget_token(id),
+            (mounts::TABLE, _) => self.refresh_mounts(),
+            (access_policies::TABLE, _) => self.cache().invalidate_all(),
+            _ => {
+                self.cache().invalidate_all();
+                self.refresh_mounts();
+            }
+        }
+    }
+
+    /// In the background; requests that come first wait for it.
+    fn refresh_mounts(&self) {
+        self.0.mounts_stale.store(true, Ordering::Release);
+        let core = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = core.ensure_mounts().await {
+                tracing::warn!(%error, "the mounts could not be read; the next request tries again");
+            }
+        });
+    }
+}
+
+async fn listen(inner: Weak<Inner>, url: SecretString) {
+    loop {
+        match connect(&url).await {
+            Ok(mut listener) => {
+                let Some(core) = inner.upgrade().map(Core) else { return };
+                // What changed while nobody listened is unknown.
+                core.cache().invalidate_all();
+                core.refresh_mounts();
+                drop(core);
+                let lost = attend(&inner, &mut listener).await;
+                let Some(core) = inner.upgrade().map(Core) else { return };
+                core.0.freshness.end();
+                tracing::warn!(error = %lost, "listening to clm_core_db is lost; cached authority ends until it is back");
+            }
+            Err(error) => tracing::warn!(%error, "cannot listen to clm_core_db; requests read the database each time"),
+        }
+        if inner.strong_count() == 0 {
+            return;
+        }
+        tokio::time::sleep(BACK_OFF).await;
+    }
+}
+
+async fn connect(url: &SecretString) -> std::result::Result<PgListener, sqlx::Error> {
+    let mut listener = PgListener::connect(url.expose_secret()).await?;
+    listener.eager_reconnect(false);
+    listener.listen(CHANNEL).await?;
+    Ok(listener)
+}
+
+/// Hears and proves until the connection is lost or nobody needs it.
+async fn attend(inner: &Weak<Inner>, listener: &mut PgListener) -> Error {
+    let lost = |why: &'static str| Error::Internal(why.into());
+    loop {
+        // First the proof: whatever was committed before it was asked has been heard when it is answered.
+        let asked = Instant::now();
+        let answered = tokio::time::timeout(PATIENCE, sqlx::query("SELECT 1").execute(&mut *listener)).await;
+        let Some(core) = inner.upgrade().map(Core) else { return lost("closed") };
+        match answered {
+            Ok(Ok(_)) => {}
+            Ok(Err(_)) => return lost("the connection broke"),
+            Err(_) => return lost("the database does not answer in time"),
+        }
+        while let Some(notification) = listener.next_buffered() {
+            core.hear(notification.payload());
+        }
+        core.0.freshness.prove(asked);
+        drop(core);
+        let next = tokio::time::Instant::now() + PROVE;
+        loop {
+            match tokio::time::timeout_at(next, listener.try_recv()).await {
+                Err(_) => break,
+                Ok(Ok(Some(notification))) => heard(inner, &notification),
+                Ok(Ok(None) | Err(_)) => return lost("the connection broke"),
+            }
+        }
+    }
+}
+
+fn heard(inner: &Weak<Inner>, notification: &PgNotification) {
+    if let Some(core) = inner.upgrade().map(Core) {
+        core.hear(notification.payload());
+    }
+}

@@ -1,0 +1,217 @@
+//! The service's face: what is open, and what all verbs share.
+
+mod durability;
+mod initialise;
+mod listen;
+mod refusals;
+mod sweep;
+
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::mac::{MacDomain, RowMac};
+use crate::mount::MountTable;
+use crate::settings::Settings;
+use crate::store::{self, Store, StoreError};
+use crate::token::AuthorityCache;
+use arc_swap::ArcSwap;
+use audit_chain::Event;
+use audit_log::{AuditLog, ChangeError};
+use chrono::{DateTime, SubsecRound, Utc};
+use futures_util::future::BoxFuture;
+use listen::Freshness;
+use refusals::Refusals;
+use secrecy::ExposeSecret;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::{ConnectOptions, PgConnection};
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+/// The organization `root`: owner of the root namespace, the same in both databases and every installation.
+pub const ROOT_ORGANIZATION: Uuid = Uuid::from_u128(0x0000_0000_0000_4000_8000_726f_6f74_0000);
+
+/// A connection that is not there after this is not coming.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Who may do what. A cheap clone; background work ends with the last one.
+#[derive(Clone)]
+pub struct Core(Arc<Inner>);
+
+struct Inner {
+    settings: Settings,
+    mac: Arc<dyn RowMac>,
+    clock: Arc<dyn Clock>,
+    store: Store,
+    audit: AuditLog,
+    cache: AuthorityCache,
+    freshness: Freshness,
+    mounts: ArcSwap<MountTable>,
+    mounts_stale: AtomicBool,
+    mounts_loading: tokio::sync::Mutex<()>,
+    refusals: Refusals,
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("settings", &self.0.settings).finish_non_exhaustive()
+    }
+}
+
+impl Core {
+    /// Connects, refuses a database that may lose what it said it kept or whose schema is another's, and starts listening.
+    /// The HSM may be away.
+    pub async fn open(settings: Settings, mac: Arc<dyn RowMac>, clock: Arc<dyn Clock>) -> Result<Self> {
+        let options = connect_options(settings.database_url.expose_secret())?;
+        let pool = PgPoolOptions::new()
+            .max_connections(settings.connections.max(2))
+            .acquire_timeout(CONNECT_PATIENCE)
+            .connect_with(options.clone())
+            .await
+            .map_err(StoreError::from)?;
+        durability::check(&pool).await?;
+        crate::migrate::schema_check(&pool).await?;
+        let core = Self(Arc::new(Inner {
+            cache: AuthorityCache::new(settings.cached_tokens),
+            audit: AuditLog::start(options, audit_log::CORE),
+            store: Store::new(pool),
+            freshness: Freshness::default(),
+            mounts: ArcSwap::default(),
+            mounts_stale: AtomicBool::new(true),
+            mounts_loading: tokio::sync::Mutex::new(()),
+            refusals: Refusals::default(),
+            settings,
+            mac,
+            clock,
+        }));
+        core.start_listening()?;
+        core.start_flushing_refusals();
+        core.start_sweeping();
+        Ok(core)
+    }
+
+    /// The organization `root`.
+    pub fn root_organization(&self) -> Uuid {
+        ROOT_ORGANIZATION
+    }
+
+    /// The audit log of `clm_core_db`.
+    pub fn audit(&self) -> &AuditLog {
+        &self.0.audit
+    }
+
+    /// Now, as PostgreSQL can keep it.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        self.0.clock.now().trunc_subsecs(6)
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.0.settings
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.0.store
+    }
+
+    pub(crate) fn cache(&self) -> &AuthorityCache {
+        &self.0.cache
+    }
+
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.0.freshness.holds()
+    }
+
+    pub(crate) fn mount_table(&self) -> arc_swap::Guard<Arc<MountTable>> {
+        self.0.mounts.load()
+    }
+
+    /// Forgets all authority (sealing): the next request of each token is looked up again.
+    pub fn invalidate_all(&self) {
+        self.0.cache.invalidate_all();
+    }
+
+    pub(crate) async fn token_hmac(&self, token: &str) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::Token, token.as_bytes().to_vec()).await?)
+    }
+
+    pub(crate) async fn row_mac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::Row, bytes).await?)
+    }
+
+    /// Refuses a row that was written behind the service's back, and says so in the audit log.
+    pub(crate) async fn check_row(
+        &self,
+        (table, organization_id, id): (&'static str, Uuid, Uuid),
+        bytes: Vec<u8>,
+        row_mac: &[u8; 32],
+    ) -> Result<()> {
+        let right = self.row_mac(bytes).await?;
+        if bool::from(right.ct_eq(row_mac)) {
+            return Ok(());
+        }
+        tracing::error!(table, %id, "a row does not carry its MAC: it was changed behind the service's back and is refused");
+        self.record_row_refused(table, organization_id, id).await?;
+        Err(Error::RowTampered { table, id })
+    }
+
+    /// A change and its record in one transaction.
+    pub(crate) async fn change<T, F>(&self, organization_id: Uuid, change: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<(T, Event), StoreError>> + Send + 'static,
+    {
+        self.0.audit.commit(organization_id, change).await.map_err(|error| match error {
+            ChangeError::Change(error) => Error::from(error),
+            ChangeError::Audit(error) => Error::Audit(error),
+        })
+    }
+
+    /// Reads the mounts of all organizations, if something changed since they were read.
+    pub(crate) async fn ensure_mounts(&self) -> Result<()> {
+        if !self.0.mounts_stale.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let _one_at_a_time = self.0.mounts_loading.lock().await;
+        if !self.0.mounts_stale.swap(false, Ordering::AcqRel) {
+            return Ok(());
+        }
+        let loaded = self.load_mounts().await;
+        if loaded.is_err() {
+            self.0.mounts_stale.store(true, Ordering::Release);
+        }
+        loaded
+    }
+
+    pub(crate) async fn reload_mounts(&self) -> Result<()> {
+        self.0.mounts_stale.store(true, Ordering::Release);
+        self.ensure_mounts().await
+    }
+
+    async fn load_mounts(&self) -> Result<()> {
+        let mut table = MountTable::default();
+        for organization_id in self.store().active_organizations().await? {
+            let mut good = Vec::new();
+            for row in self.store().mounts(organization_id).await? {
+                let which = (store::mounts::TABLE, organization_id, row.mount.id);
+                match self.check_row(which, store::mounts::bound_bytes(&row.mount), &row.row_mac).await {
+                    Ok(()) => good.push(row.mount),
+                    // The others keep working; this one is not there.
+                    Err(Error::RowTampered { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            table = table.with(organization_id, good);
+        }
+        self.0.mounts.store(Arc::new(table));
+        Ok(())
+    }
+}
+
+/// Statements are never logged: they may carry what is secret.
+fn connect_options(url: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions =
+        url.parse().map_err(|_| Error::Internal("the database URL of clm_core_db cannot be read".into()))?;
+    Ok(options.application_name("clm").disable_statement_logging())
+}

@@ -1,0 +1,99 @@
+//! Requests without a valid token: one record per source, class of path and second, so that nobody can fill the log from outside.
+
+use super::Core;
+use crate::record;
+use audit_chain::{Outcome, Severity, Value};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use uuid::Uuid;
+
+const FLUSH_EVERY: Duration = Duration::from_secs(1);
+/// Different sources and classes in one second; the rest is counted together.
+const KINDS: usize = 512;
+
+#[derive(Debug, Default)]
+pub(super) struct Refusals(Mutex<HashMap<Kind, u64>>);
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Kind {
+    source: Option<IpAddr>,
+    path_class: String,
+}
+
+impl Refusals {
+    fn count(&self, kind: Kind) {
+        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(count) = counts.get_mut(&kind) {
+            *count += 1;
+        } else {
+            let kind = if counts.len() < KINDS { kind } else { Kind { source: None, path_class: "other".into() } };
+            *counts.entry(kind).or_default() += 1;
+        }
+    }
+
+    fn take(&self) -> HashMap<Kind, u64> {
+        std::mem::take(&mut *self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner()))
+    }
+
+    fn give_back(&self, kind: Kind, count: u64) {
+        let mut counts = self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        *counts.entry(kind).or_default() += count;
+    }
+}
+
+impl Core {
+    /// Counts a request that came without a valid token. Returns at once; a record with the count follows within a second.
+    pub fn note_unauthenticated(&self, source: Option<IpAddr>, path: &str) {
+        // Only names that exist make a class: the caller must not choose how many there are.
+        let path_class = match self.mount_table().resolve(super::ROOT_ORGANIZATION, path) {
+            Some((mount, _)) => crate::mount::key(mount.class, &mount.path),
+            None => "other".to_owned(),
+        };
+        self.0.refusals.count(Kind { source: source.map(network), path_class });
+    }
+
+    pub(super) fn start_flushing_refusals(&self) {
+        let inner = Arc::downgrade(&self.0);
+        tokio::spawn(async move {
+            let mut tick = tokio::time::interval(FLUSH_EVERY);
+            loop {
+                tick.tick().await;
+                let Some(core) = inner.upgrade().map(Core) else { return };
+                core.flush_refusals().await;
+            }
+        });
+    }
+
+    /// Writes what was counted; also called when the service ends.
+    pub async fn flush_refusals(&self) {
+        for (kind, count) in self.0.refusals.take() {
+            let mut event = record::bare(Uuid::nil(), super::ROOT_ORGANIZATION, self.now());
+            event.event_type = "request.unauthenticated".into();
+            event.category = "authentication".into();
+            event.severity = Severity::Warning;
+            event.resource_type = "path".into();
+            event.resource_id = Some(kind.path_class.clone());
+            event.action = "authenticate".into();
+            event.outcome = Outcome::Failure;
+            event.error_message = Some("no valid token".into());
+            event.ip_address = kind.source;
+            event.data.insert("count".into(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
+            if let Err(error) = self.audit().append(event).await {
+                tracing::warn!(%error, "refused requests could not be recorded yet");
+                self.0.refusals.give_back(kind, count);
+            }
+        }
+    }
+}
+
+/// An IPv6 host owns its /64.
+fn network(source: IpAddr) -> IpAddr {
+    match source {
+        IpAddr::V6(address) if address.to_ipv4_mapped().is_none() => {
+            IpAddr::V6((address.to_bits() & !u128::from(u64::MAX)).into())
+        }
+        other => other.to_canonical(),
+    }
+}

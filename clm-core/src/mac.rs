@@ -1,0 +1,29 @@
+//! The seam to the HSM: MACs over tokens and rows, made with a key that never leaves it.
+
+use futures_util::future::BoxFuture;
+
+/// What a MAC is for; the maker separates the domains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MacDomain {
+    /// A token's text, so that the database holds nothing one could log in with.
+    Token,
+    /// A row of tokens, policies or mounts, so that an SQL statement gives nobody access.
+    Row,
+}
+
+/// HMAC-SHA-256 (FIPS 198-1) under a key held by the HSM.
+pub trait RowMac: Send + Sync + 'static {
+    /// The MAC over `data` in `domain`.
+    fn mac(&self, domain: MacDomain, data: Vec<u8>) -> BoxFuture<'_, Result<[u8; 32], MacError>>;
+}
+
+/// The HSM gave no MAC.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum MacError {
+    /// Away, busy or locked; asking again later may help.
+    #[error("the HSM cannot be asked now: {0}")]
+    Unavailable(String),
+    /// Anything else; the text is for the operator.
+    #[error("the HSM refused the MAC: {0}")]
+    Failed(String),
+}

@@ -1,0 +1,137 @@
+//! Mounting, listing and unmounting.
+
+use super::config::{MountConfig, NewMount};
+use super::table::accessor;
+use super::{Mount, MountClass};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::store::{self, MountRow, StoreError};
+use audit_chain::Caller;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Engines that can be mounted.
+const ENGINES: [&str; 1] = ["transit"];
+
+impl Core {
+    /// Mounts an engine at `path` (a final `/` is added). The keys of the mount are the engine's to make.
+    pub async fn mount(&self, caller: &Caller, path: &str, new: NewMount) -> Result<Arc<Mount>> {
+        let path = mount_path(path);
+        let Some(mount_type) = new.mount_type.filter(|mount_type| !mount_type.is_empty()) else {
+            return Err(Error::invalid("backend type must be specified as a string"));
+        };
+        if is_protected(&path) || path == "/" {
+            return Err(Error::invalid(format!("cannot mount \"{path}\"")));
+        }
+        if path.split('/').rev().skip(1).any(|segment| segment.is_empty() || segment == "..") {
+            return Err(Error::invalid(format!("cannot mount \"{path}\": a segment of the path is empty or `..`")));
+        }
+        if path.chars().any(char::is_control) {
+            return Err(Error::invalid("the path must not hold control characters"));
+        }
+        if !ENGINES.contains(&mount_type.as_str()) {
+            return Err(Error::invalid(format!("plugin not found in the catalog: {mount_type}")));
+        }
+        if new.options.contains_key("version") {
+            return Err(Error::invalid(format!("engine {mount_type} has no option `version`")));
+        }
+        let config = MountConfig::default().changed(&new.config, self.settings().max_lease_ttl)?;
+        let id = Uuid::now_v7();
+        let mount = Mount {
+            id,
+            organization_id: caller.organization_id,
+            class: MountClass::Secret,
+            accessor: accessor(MountClass::Secret, &mount_type, id),
+            path,
+            mount_type,
+            description: new.description,
+            options: Some(new.options),
+            config,
+            local: new.local,
+            seal_wrap: new.seal_wrap,
+            revision: 1,
+            builtin: false,
+        };
+        let row = MountRow { row_mac: self.row_mac(store::mounts::bound_bytes(&mount)).await?, mount: mount.clone() };
+        let event = self.mount_event(caller, "mount.enable", "create", &row);
+        let written = self
+            .change(caller.organization_id, move |connection| {
+                Box::pin(async move { store::mounts::insert(connection, &row).await.map(|()| ((), event)) })
+            })
+            .await;
+        match written {
+            Err(Error::Database(StoreError::Taken { constraint: used })) => {
+                return Err(Error::invalid(format!("path is already in use at {used}")));
+            }
+            other => other?,
+        }
+        self.reload_mounts().await?;
+        Ok(Arc::new(mount))
+    }
+
+    /// Unmounts; `None` when nothing was mounted there. What the engine kept is the engine's to remove.
+    pub async fn unmount(&self, caller: &Caller, path: &str) -> Result<Option<Arc<Mount>>> {
+        let path = mount_path(path);
+        if is_protected(&path) {
+            return Err(Error::invalid(format!("cannot unmount \"{path}\"")));
+        }
+        let Some(mount) = self.mount_at(caller.organization_id, MountClass::Secret, &path) else { return Ok(None) };
+        let row = MountRow { mount: (*mount).clone(), row_mac: store::tokens::REVOKED_MAC };
+        let event = self.mount_event(caller, "mount.disable", "delete", &row);
+        self.change(caller.organization_id, move |connection| {
+            Box::pin(async move { store::mounts::delete(connection, &row.mount).await.map(|()| ((), event)) })
+        })
+        .await?;
+        self.reload_mounts().await?;
+        Ok(Some(mount))
+    }
+
+    /// Engines of an organization by path, the built-in ones too.
+    pub fn mounts(&self, organization_id: Uuid) -> Vec<Arc<Mount>> {
+        self.mount_table().list(organization_id, MountClass::Secret)
+    }
+
+    /// Ways to log in, by path without `auth/`.
+    pub fn auth_mounts(&self, organization_id: Uuid) -> Vec<Arc<Mount>> {
+        self.mount_table().list(organization_id, MountClass::Auth)
+    }
+
+    /// One engine; absent: 400 `No secret engine mount at X/`.
+    pub fn read_mount(&self, organization_id: Uuid, path: &str) -> Result<Arc<Mount>> {
+        let path = mount_path(path);
+        self.mount_at(organization_id, MountClass::Secret, &path)
+            .ok_or_else(|| Error::invalid(format!("No secret engine mount at {path}")))
+    }
+
+    /// The mount that a request's path belongs to (the longest that it begins with), and what follows. In memory.
+    pub fn resolve<'p>(&self, organization_id: Uuid, path: &'p str) -> Option<(Arc<Mount>, &'p str)> {
+        self.mount_table().resolve(organization_id, path)
+    }
+
+    pub(super) fn mount_at(&self, organization_id: Uuid, class: MountClass, path: &str) -> Option<Arc<Mount>> {
+        self.mount_table().get(organization_id, class, path)
+    }
+
+    pub(super) fn mount_event(
+        &self,
+        caller: &Caller,
+        event_type: &'static str,
+        action: &'static str,
+        row: &MountRow,
+    ) -> audit_chain::Event {
+        let mut event = self.event(caller, event_type, "system", ("mount", Some(row.mount.path.clone())), action);
+        event.data.insert("type".into(), audit_chain::Value::Text(row.mount.mount_type.clone().into()));
+        event.data.insert("mount_id".into(), audit_chain::Value::Text(row.mount.id.to_string().into()));
+        crate::record::add_rows(&mut event, [(store::mounts::TABLE, row.mount.id, row.mount.revision, row.row_mac)]);
+        event
+    }
+}
+
+/// `a/b` and `/a/b/` as `a/b/`.
+pub(super) fn mount_path(path: &str) -> String {
+    format!("{}/", path.trim_matches('/'))
+}
+
+fn is_protected(path: &str) -> bool {
+    ["sys/", "auth/", "cubbyhole/", "identity/"].iter().any(|protected| path.starts_with(protected))
+}

@@ -1,0 +1,64 @@
+//! Changing a mount's settings.
+
+use super::config::TuneMount;
+use super::enable::mount_path;
+use super::{Mount, MountClass};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::store::{self, MountRow};
+use audit_chain::Caller;
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Core {
+    /// Settings of a mount as they work out; absent: 400 `cannot fetch sysview for path "X/"`.
+    pub fn read_tuning(&self, organization_id: Uuid, path: &str) -> Result<Map<String, Value>> {
+        let mount = self.tunable(organization_id, path)?;
+        let system = (self.settings().default_lease_ttl, self.settings().max_lease_ttl);
+        let mut data = mount.config.effective(&mount.description, system);
+        if let Some(options) = mount.options.as_ref().filter(|options| !options.is_empty()) {
+            data.insert("options".into(), json!(options));
+        }
+        if mount.class == MountClass::Auth {
+            data.insert("token_type".into(), "default-service".into());
+        }
+        Ok(data)
+    }
+
+    /// Changes settings of a mount.
+    pub async fn tune(&self, caller: &Caller, path: &str, tune: TuneMount) -> Result<()> {
+        let mount = self.tunable(caller.organization_id, path)?;
+        if mount.builtin {
+            return Err(Error::invalid(format!("cannot tune \"{}\"", mount.path)));
+        }
+        let mut changed = (*mount).clone();
+        changed.config = changed.config.changed(&tune.config, self.settings().max_lease_ttl)?;
+        if let Some(description) = tune.description {
+            changed.description = description;
+        }
+        if let Some(options) = tune.options {
+            if options.contains_key("version") {
+                return Err(Error::invalid(format!("engine {} has no option `version`", mount.mount_type)));
+            }
+            changed.options.get_or_insert_default().extend(options);
+        }
+        changed.revision += 1;
+        let row_mac = self.row_mac(store::mounts::bound_bytes(&changed)).await?;
+        let row = MountRow { mount: changed, row_mac };
+        let event = self.mount_event(caller, "mount.tune", "update", &row);
+        self.change(caller.organization_id, move |connection| {
+            Box::pin(async move { store::mounts::update(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await?;
+        self.reload_mounts().await
+    }
+
+    fn tunable(&self, organization_id: Uuid, path: &str) -> Result<Arc<Mount>> {
+        let path = mount_path(path);
+        let (class, own) =
+            path.strip_prefix("auth/").map_or((MountClass::Secret, &*path), |own| (MountClass::Auth, own));
+        self.mount_at(organization_id, class, own)
+            .ok_or_else(|| Error::invalid(format!("cannot fetch sysview for path \"{path}\"")))
+    }
+}

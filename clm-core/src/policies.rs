@@ -1,0 +1,119 @@
+//! Policies as stored: text byte for byte, parsed before it is kept.
+
+use crate::access::Policy;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::record::add_rows;
+use crate::store::{PolicyRow, access_policies};
+use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, Warning};
+use audit_chain::{Caller, Event, Value};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// How often a change is tried anew when somebody else changes the same policy.
+const ATTEMPTS: usize = 5;
+
+impl Core {
+    /// Writes a policy; it counts at once, also for tokens made before. The warning, if any, is for the answer.
+    pub async fn put_policy(&self, caller: &Caller, name: &str, text: &str) -> Result<Option<Warning>> {
+        let stored_name = policy_name(name)?;
+        if text.trim().is_empty() {
+            return Err(Error::invalid("'policy' parameter not supplied or empty"));
+        }
+        if stored_name == ROOT_POLICY {
+            return Err(Error::invalid("cannot update \"root\" policy"));
+        }
+        Policy::parse(&stored_name, text).map_err(|error| Error::invalid(error.to_string()))?;
+        for _ in 0..ATTEMPTS {
+            match self.put_once(caller, &stored_name, text).await {
+                Err(Error::Conflict(_)) => {}
+                Err(error) => return Err(error),
+                Ok(()) => {
+                    let warning = (stored_name != name).then(|| format!("policy name was converted to {stored_name}"));
+                    return Ok(warning);
+                }
+            }
+        }
+        Err(Error::Conflict("policy"))
+    }
+
+    /// A policy's text; `root` reads as an empty one.
+    pub async fn policy(&self, organization_id: Uuid, name: &str) -> Result<Option<(String, String)>> {
+        let name = policy_name(name)?;
+        if name == ROOT_POLICY {
+            return Ok(Some((name, String::new())));
+        }
+        let Some(row) = self.policy_row(organization_id, &name).await? else { return Ok(None) };
+        self.check_row((access_policies::TABLE, organization_id, row.id), row.bound_bytes(), &row.row_mac).await?;
+        Ok(Some((name, row.document)))
+    }
+
+    /// All names, sorted, `root` last.
+    pub async fn list_policies(&self, organization_id: Uuid) -> Result<Vec<String>> {
+        let mut names = self.store().policy_names(organization_id).await?;
+        names.push(ROOT_POLICY.to_owned());
+        Ok(names)
+    }
+
+    /// Deletes a policy; it counts at once. `false`: there was none.
+    pub async fn delete_policy(&self, caller: &Caller, name: &str) -> Result<bool> {
+        let name = policy_name(name)?;
+        if name == ROOT_POLICY || name == DEFAULT_POLICY_NAME {
+            return Err(Error::invalid(format!("cannot delete {name:?} policy")));
+        }
+        let Some(row) = self.policy_row(caller.organization_id, &name).await? else { return Ok(false) };
+        let mut event = self.policy_event(caller, "policy.delete", "delete", &row);
+        add_rows(&mut event, [(access_policies::TABLE, row.id, row.revision + 1, [0; 32])]);
+        self.change(caller.organization_id, move |connection| {
+            Box::pin(async move { access_policies::delete(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await?;
+        self.cache().invalidate_all();
+        Ok(true)
+    }
+
+    async fn put_once(&self, caller: &Caller, name: &str, text: &str) -> Result<()> {
+        let old = self.policy_row(caller.organization_id, name).await?;
+        let mut row = PolicyRow {
+            id: old.as_ref().map_or_else(Uuid::now_v7, |old| old.id),
+            organization_id: caller.organization_id,
+            name: name.to_owned(),
+            document: text.to_owned(),
+            revision: old.as_ref().map_or(1, |old| old.revision + 1),
+            row_mac: [0; 32],
+        };
+        row.row_mac = self.row_mac(row.bound_bytes()).await?;
+        let action = if old.is_some() { "update" } else { "create" };
+        let mut event = self.policy_event(caller, "policy.write", action, &row);
+        add_rows(&mut event, [(access_policies::TABLE, row.id, row.revision, row.row_mac)]);
+        self.change(caller.organization_id, move |connection| {
+            Box::pin(async move { access_policies::put(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await?;
+        self.cache().invalidate_all();
+        Ok(())
+    }
+
+    async fn policy_row(&self, organization_id: Uuid, name: &str) -> Result<Option<PolicyRow>> {
+        Ok(self.store().policies(organization_id, &[name.to_owned()]).await?.pop())
+    }
+
+    fn policy_event(&self, caller: &Caller, event_type: &'static str, action: &'static str, row: &PolicyRow) -> Event {
+        let mut event = self.event(caller, event_type, "policy", ("policy", Some(row.name.clone())), action);
+        let digest = hex::encode(Sha256::digest(row.document.as_bytes()));
+        event.data.insert("document_sha256".into(), Value::Text(digest.into()));
+        event
+    }
+}
+
+/// Lower case; names are one path segment in Vault's clients, though nothing hangs on it here.
+fn policy_name(name: &str) -> Result<String> {
+    let lower = name.trim().to_lowercase();
+    if lower.is_empty() {
+        return Err(Error::invalid("policy name not supplied"));
+    }
+    if lower.len() > 512 || lower.chars().any(char::is_control) {
+        return Err(Error::invalid("a policy's name has at most 512 bytes and no control characters"));
+    }
+    Ok(lower)
+}

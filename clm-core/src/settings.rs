@@ -1,0 +1,37 @@
+//! What `clm-core` must be told.
+
+use secrecy::SecretString;
+
+/// 768 hours, as the clients expect of a server nobody tuned.
+const DEFAULT_LEASE_TTL: u64 = 2_764_800;
+
+/// Settings of [`crate::Core`].
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Database `clm_core_db`, as role `clm_core_app`; may go through PgBouncer in transaction mode.
+    pub database_url: SecretString,
+    /// A direct connection for LISTEN, where `database_url` goes through a pooler. Default: the same.
+    pub listen_url: Option<SecretString>,
+    /// Connections at most.
+    pub connections: u32,
+    /// Time-to-live of a lease when nobody says, seconds.
+    pub default_lease_ttl: u64,
+    /// Longest time-to-live of a lease, seconds.
+    pub max_lease_ttl: u64,
+    /// Tokens whose authority is kept in memory.
+    pub cached_tokens: usize,
+}
+
+impl Settings {
+    /// The usual ones for a database.
+    pub fn new(database_url: SecretString) -> Self {
+        Self {
+            database_url,
+            listen_url: None,
+            connections: 8,
+            default_lease_ttl: DEFAULT_LEASE_TTL,
+            max_lease_ttl: DEFAULT_LEASE_TTL,
+            cached_tokens: 100_000,
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Table `mounts`.
+
+use super::bind::RowBytes;
+use super::{Store, StoreError, bytes32, expect_one};
+use crate::mount::{Mount, MountClass, MountConfig};
+use sqlx::postgres::PgRow;
+use sqlx::types::Json;
+use sqlx::{PgConnection, Row};
+use std::collections::BTreeMap;
+use uuid::Uuid;
+
+/// Name of the table, for records and errors.
+pub(crate) const TABLE: &str = "mounts";
+
+/// A mount and its MAC.
+#[derive(Clone, Debug)]
+pub(crate) struct MountRow {
+    pub(crate) mount: Mount,
+    pub(crate) row_mac: [u8; 32],
+}
+
+/// What the row's MAC is over.
+pub(crate) fn bound_bytes(mount: &Mount) -> Vec<u8> {
+    let Mount {
+        id,
+        organization_id,
+        class,
+        path,
+        mount_type,
+        accessor,
+        description,
+        options,
+        config,
+        local,
+        seal_wrap,
+        revision,
+        builtin: _,
+    } = mount;
+    RowBytes::new("mounts.v1")
+        .uuid(*id)
+        .uuid(*organization_id)
+        .text(class.name())
+        .text(path)
+        .text(mount_type)
+        .text(accessor)
+        .text(description)
+        .optional(options.as_ref(), |row, options| {
+            row.list(options.iter(), |row, (key, value)| row.text(key).text(value))
+        })
+        .text(&config.canonical())
+        .flag(*local)
+        .flag(*seal_wrap)
+        .integer(*revision)
+        .finish()
+}
+
+fn read(row: &PgRow) -> Result<MountRow, StoreError> {
+    let class: &str = row.try_get("class")?;
+    let config: &str = row.try_get("config")?;
+    Ok(MountRow {
+        mount: Mount {
+            id: row.try_get("id")?,
+            organization_id: row.try_get("organization_id")?,
+            class: MountClass::from_name(class).ok_or(StoreError::Malformed("mounts.class"))?,
+            path: row.try_get("path")?,
+            mount_type: row.try_get("type")?,
+            accessor: row.try_get("accessor")?,
+            description: row.try_get("description")?,
+            options: row.try_get::<Option<Json<BTreeMap<String, String>>>, _>("options")?.map(|options| options.0),
+            config: serde_json::from_str::<MountConfig>(config).map_err(|_| StoreError::Malformed("mounts.config"))?,
+            local: row.try_get("local")?,
+            seal_wrap: row.try_get("seal_wrap")?,
+            revision: row.try_get("revision")?,
+            builtin: false,
+        },
+        row_mac: bytes32(row.try_get("row_mac")?, "mounts.row_mac")?,
+    })
+}
+
+impl Store {
+    /// All of a tenant.
+    pub(crate) async fn mounts(&self, organization_id: Uuid) -> Result<Vec<MountRow>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let rows = sqlx::query(
+            "SELECT id, organization_id, class, path, type, accessor, description, options, config::text AS config, local, seal_wrap, \
+             revision, row_mac FROM mounts WHERE organization_id = $1 ORDER BY path",
+        )
+        .bind(organization_id)
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        rows.iter().map(read).collect()
+    }
+}
+
+/// Adds a mount. Neither it nor one above or below may be there: else [`StoreError::Taken`] names the path that is.
+pub(crate) async fn insert(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
+    let mount = &row.mount;
+    // Two servers may mount `a/` and `a/b/` at once; the lock lets one of them see the other.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('mounts ' || $1::text, 0))")
+        .bind(mount.organization_id)
+        .execute(&mut *connection)
+        .await?;
+    let used: Option<String> = sqlx::query_scalar(
+        "SELECT path FROM mounts WHERE organization_id = $1 AND class = $2 AND (starts_with($3, path) OR starts_with(path, $3)) LIMIT 1",
+    )
+    .bind(mount.organization_id)
+    .bind(mount.class.name())
+    .bind(&mount.path)
+    .fetch_optional(&mut *connection)
+    .await?;
+    if let Some(constraint) = used {
+        return Err(StoreError::Taken { constraint });
+    }
+    sqlx::query(
+        "INSERT INTO mounts (id, organization_id, class, path, type, accessor, description, options, config, local, seal_wrap, revision, row_mac) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13)",
+    )
+    .bind(mount.id)
+    .bind(mount.organization_id)
+    .bind(mount.class.name())
+    .bind(&mount.path)
+    .bind(&mount.mount_type)
+    .bind(&mount.accessor)
+    .bind(&mount.description)
+    .bind(mount.options.as_ref().map(Json))
+    .bind(mount.config.canonical())
+    .bind(mount.local)
+    .bind(mount.seal_wrap)
+    .bind(mount.revision)
+    .bind(row.row_mac.as_slice())
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
+/// Writes description, options and configuration; the row must be of the revision before.
+pub(crate) async fn update(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
+    let mount = &row.mount;
+    let done = sqlx::query(
+        "UPDATE mounts SET description = $2, options = $3, config = $4::jsonb, revision = $5, row_mac = $6 WHERE id = $1 AND revision = $5 - 1",
+    )
+    .bind(mount.id)
+    .bind(&mount.description)
+    .bind(mount.options.as_ref().map(Json))
+    .bind(mount.config.canonical())
+    .bind(mount.revision)
+    .bind(row.row_mac.as_slice())
+    .execute(connection)
+    .await?;
+    expect_one(&done, "mount")
+}
+
+/// Deletes that very revision.
+pub(crate) async fn delete(connection: &mut PgConnection, mount: &Mount) -> Result<(), StoreError> {
+    let done = sqlx::query("DELETE FROM mounts WHERE id = $1 AND revision = $2")
+        .bind(mount.id)
+        .bind(mount.revision)
+        .execute(connection)
+        .await?;
+    expect_one(&done, "mount")
+}

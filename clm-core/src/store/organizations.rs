@@ -1,0 +1,34 @@
+//! Table `organizations`.
+
+use super::{Store, StoreError};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+impl Store {
+    /// Whether it is there.
+    pub(crate) async fn organization_exists(&self, organization_id: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM organizations WHERE id = $1)")
+            .bind(organization_id)
+            .fetch_one(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(exists)
+    }
+
+    /// Ids of all tenants that are active.
+    pub(crate) async fn active_organizations(&self) -> Result<Vec<Uuid>, StoreError> {
+        Ok(sqlx::query_scalar("SELECT active_organizations()").fetch_all(&self.pool).await?)
+    }
+}
+
+/// Adds one; a second with the same id or code is [`StoreError::Taken`].
+pub(crate) async fn insert(connection: &mut PgConnection, id: Uuid, name: &str, code: &str) -> Result<(), StoreError> {
+    sqlx::query("INSERT INTO organizations (id, org_name, org_code, status) VALUES ($1, $2, $3, 'active')")
+        .bind(id)
+        .bind(name)
+        .bind(code)
+        .execute(connection)
+        .await?;
+    Ok(())
+}

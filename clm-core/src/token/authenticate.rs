@@ -1,0 +1,144 @@
+//! Text → authority.
+
+use super::cache::{CachedAuthority, Moment, TokenKey};
+use super::{Authority, ROOT_POLICY, Token};
+use crate::access::{Acl, Policy};
+use crate::core::Core;
+use crate::error::{AuthError, Error, Result, TokenRefusal};
+use crate::store::{self, FoundToken};
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// No token of ours or a client's own is longer; longer ones do not reach the HSM.
+const LONGEST: usize = 1024;
+
+impl Core {
+    /// What the bearer of `token` may do. An unlimited token that was seen before is answered from memory; a limited one has one
+    /// use less when this returns, durably.
+    pub async fn authenticate(&self, token: &str, source: Option<IpAddr>) -> Result<Authority, AuthError> {
+        let key: TokenKey = Sha256::digest(token.as_bytes()).into();
+        if self.is_fresh()
+            && let Some(cached) = self.cache().get(&key)
+        {
+            let now = self.now();
+            // At the end of an ancestor's time the database tells whether it was renewed.
+            if cached.ends.is_none_or(|end| now < end) {
+                check_source(&cached.authority.token, source)?;
+                return self.spend(&cached).await;
+            }
+        }
+        self.ensure_mounts().await?;
+        let read = self.read_authority(token, key).await?;
+        check_source(&read.authority.token, source)?;
+        self.spend(&read).await
+    }
+
+    async fn spend(&self, cached: &CachedAuthority) -> Result<Authority, AuthError> {
+        let token = &cached.authority.token;
+        if token.num_uses == 0 {
+            return Ok(cached.authority.clone());
+        }
+        let left = self.store().spend_use(token.organization_id, token.id).await.map_err(Error::from)?;
+        let Some(left) = left else { return Err(AuthError::Refused(TokenRefusal::UsedUp)) };
+        let token = Arc::new(Token { uses_left: Some(left), ..(**token).clone() });
+        Ok(Authority { token, acl: Arc::clone(&cached.authority.acl) })
+    }
+
+    async fn read_authority(&self, text: &str, key: TokenKey) -> Result<CachedAuthority, AuthError> {
+        if text.is_empty() || text.len() > LONGEST {
+            return Err(AuthError::Refused(TokenRefusal::Unknown));
+        }
+        let moment = self.cache().moment();
+        let found = self.find_checked(self.token_hmac(text).await?).await?;
+        let Some(FoundToken { token, chain_expire_time }) = found else {
+            return Err(AuthError::Refused(TokenRefusal::Unknown));
+        };
+        if chain_expire_time.is_some_and(|end| end <= self.now()) {
+            return Err(AuthError::Refused(TokenRefusal::Expired));
+        }
+        let acl = self.compiled(token.organization_id, &token.policies, moment).await?;
+        let authority = Authority { token: Arc::new(token), acl };
+        if self.is_fresh() {
+            self.cache().insert(key, authority.clone(), chain_expire_time, moment);
+        }
+        Ok(CachedAuthority::new(authority, chain_expire_time, moment))
+    }
+
+    /// A row that carries its MAC, ended or not.
+    pub(super) async fn find_checked(&self, token_hmac: [u8; 32]) -> Result<Option<FoundToken>> {
+        let Some(found) = self.store().find_token(token_hmac).await? else { return Ok(None) };
+        let token = &found.token;
+        let which = (store::tokens::TABLE, token.organization_id, token.id);
+        self.check_row(which, store::tokens::bound_bytes(token), &token.row_mac).await?;
+        Ok(Some(found))
+    }
+
+    pub(super) async fn live_token_by_text(&self, organization_id: Uuid, text: &str) -> Result<Option<Arc<Token>>> {
+        if text.is_empty() || text.len() > LONGEST {
+            return Ok(None);
+        }
+        self.live_token(organization_id, self.token_hmac(text).await?).await
+    }
+
+    pub(super) async fn live_token_by_accessor(
+        &self,
+        organization_id: Uuid,
+        accessor: &str,
+    ) -> Result<Option<Arc<Token>>> {
+        match self.store().token_hmac_by_accessor(organization_id, accessor).await? {
+            Some(token_hmac) => self.live_token(organization_id, token_hmac).await,
+            None => Ok(None),
+        }
+    }
+
+    pub(super) async fn live_token(&self, organization_id: Uuid, token_hmac: [u8; 32]) -> Result<Option<Arc<Token>>> {
+        let now = self.now();
+        let found = self.find_checked(token_hmac).await?;
+        Ok(found
+            .filter(|found| found.token.organization_id == organization_id && alive(found, now))
+            .map(|found| Arc::new(found.token)))
+    }
+
+    /// The policies, compiled; those that do not exist grant nothing. One that was changed behind the service's back refuses
+    /// the whole: leaving it out could drop a denial.
+    async fn compiled(&self, organization_id: Uuid, policies: &[String], moment: Moment) -> Result<Arc<Acl>> {
+        if policies.iter().any(|policy| policy == ROOT_POLICY) {
+            return Ok(Arc::new(Acl::root()));
+        }
+        if self.is_fresh()
+            && let Some(acl) = self.cache().acl(organization_id, policies)
+        {
+            return Ok(acl);
+        }
+        let mut parsed = Vec::new();
+        for row in self.store().policies(organization_id, policies).await? {
+            self.check_row((store::access_policies::TABLE, organization_id, row.id), row.bound_bytes(), &row.row_mac)
+                .await?;
+            let policy = Policy::parse(&row.name, &row.document)
+                .map_err(|error| Error::Internal(format!("stored policy {}: {error}", row.name).into()))?;
+            parsed.push(policy);
+        }
+        let acl = Arc::new(Acl::new(&parsed));
+        self.cache().insert_acl(organization_id, policies, &acl, moment);
+        Ok(acl)
+    }
+}
+
+fn alive(found: &FoundToken, now: DateTime<Utc>) -> bool {
+    found.chain_expire_time.is_none_or(|end| now < end)
+}
+
+fn check_source(token: &Token, source: Option<IpAddr>) -> Result<(), AuthError> {
+    if token.bound_cidrs.is_empty() {
+        return Ok(());
+    }
+    let source = source.map(|source| source.to_canonical());
+    if source.is_some_and(|source| token.bound_cidrs.iter().any(|cidr| cidr.contains(&source))) {
+        Ok(())
+    } else {
+        Err(AuthError::Refused(TokenRefusal::Source))
+    }
+}

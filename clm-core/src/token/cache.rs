@@ -1,0 +1,119 @@
+//! Authority in memory.
+//!
+//! An entry holds for the generation it was made in; a change of policies begins a new one. A changed token is forgotten alone. Both
+//! also when it is just being read: the reader looks again after it has put its entry in.
+
+use super::Authority;
+use crate::access::Acl;
+use chrono::{DateTime, Utc};
+use quick_cache::sync::Cache;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use uuid::Uuid;
+
+/// SHA-256 of a token's text.
+pub(crate) type TokenKey = [u8; 32];
+
+/// Different sets of policies kept compiled.
+const ACLS: usize = 10_000;
+
+pub(crate) struct AuthorityCache {
+    tokens: Cache<TokenKey, Arc<CachedAuthority>>,
+    keys: Mutex<HashMap<Uuid, TokenKey>>,
+    acls: Cache<(Uuid, Vec<String>), (u64, Arc<Acl>)>,
+    generation: AtomicU64,
+    /// Grows whenever a single token is forgotten.
+    forgotten: AtomicU64,
+    capacity: usize,
+}
+
+/// What a token may do, as it was read.
+#[derive(Debug)]
+pub(crate) struct CachedAuthority {
+    pub(crate) authority: Authority,
+    /// The token's own end or that of an ancestor, whichever is first.
+    pub(crate) ends: Option<DateTime<Utc>>,
+    generation: u64,
+}
+
+/// The moment a read began.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Moment {
+    generation: u64,
+    forgotten: u64,
+}
+
+impl CachedAuthority {
+    pub(crate) fn new(authority: Authority, ends: Option<DateTime<Utc>>, moment: Moment) -> Self {
+        Self { authority, ends, generation: moment.generation }
+    }
+}
+
+impl AuthorityCache {
+    pub(crate) fn new(capacity: usize) -> Self {
+        Self {
+            tokens: Cache::new(capacity),
+            keys: Mutex::default(),
+            acls: Cache::new(ACLS),
+            generation: AtomicU64::new(0),
+            forgotten: AtomicU64::new(0),
+            capacity,
+        }
+    }
+
+    pub(crate) fn moment(&self) -> Moment {
+        Moment { generation: self.generation.load(Ordering::SeqCst), forgotten: self.forgotten.load(Ordering::SeqCst) }
+    }
+
+    pub(crate) fn get(&self, key: &TokenKey) -> Option<Arc<CachedAuthority>> {
+        let entry = self.tokens.get(key)?;
+        (entry.generation == self.generation.load(Ordering::SeqCst)).then_some(entry)
+    }
+
+    /// Keeps what was read since `moment`, unless it may have changed meanwhile.
+    pub(crate) fn insert(&self, key: TokenKey, authority: Authority, ends: Option<DateTime<Utc>>, moment: Moment) {
+        let id = authority.token.id;
+        {
+            let mut keys = self.keys();
+            if keys.len() > 2 * self.capacity {
+                keys.retain(|_, key| self.tokens.contains_key(key));
+            }
+            keys.insert(id, key);
+        }
+        self.tokens.insert(key, Arc::new(CachedAuthority::new(authority, ends, moment)));
+        if self.forgotten.load(Ordering::SeqCst) != moment.forgotten {
+            self.tokens.remove(&key);
+        }
+    }
+
+    pub(crate) fn acl(&self, organization_id: Uuid, policies: &[String]) -> Option<Arc<Acl>> {
+        let (generation, acl) = self.acls.get(&(organization_id, policies.to_vec()))?;
+        (generation == self.generation.load(Ordering::SeqCst)).then_some(acl)
+    }
+
+    pub(crate) fn insert_acl(&self, organization_id: Uuid, policies: &[String], acl: &Arc<Acl>, moment: Moment) {
+        self.acls.insert((organization_id, policies.to_vec()), (moment.generation, Arc::clone(acl)));
+    }
+
+    /// What was read before now holds no more.
+    pub(crate) fn invalidate_all(&self) {
+        self.generation.fetch_add(1, Ordering::SeqCst);
+        // They would never be used again; the memory is.
+        self.tokens.clear();
+        self.acls.clear();
+        self.keys().clear();
+    }
+
+    pub(crate) fn forget_token(&self, id: Uuid) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
+        let key = self.keys().remove(&id);
+        if let Some(key) = key {
+            self.tokens.remove(&key);
+        }
+    }
+
+    fn keys(&self) -> MutexGuard<'_, HashMap<Uuid, TokenKey>> {
+        self.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}

@@ -1,0 +1,104 @@
+//! Renewing tokens.
+
+use super::create::end_after;
+use super::lifetime::{self, Wanted};
+use super::lookup::invalid_accessor;
+use super::new::Warning;
+use super::{Authority, Token};
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::record::add_rows;
+use crate::store;
+use audit_chain::{Caller, Value};
+use std::sync::Arc;
+
+/// How often a renewal is tried anew when somebody else changes the same token.
+const ATTEMPTS: usize = 5;
+
+impl Core {
+    /// Renews a token by its text. `increment` in seconds; 0: as long as it was made for.
+    pub async fn renew_token(
+        &self,
+        caller: &Caller,
+        token: &str,
+        increment: u64,
+    ) -> Result<(Arc<Token>, Vec<Warning>)> {
+        let token_hmac = self.token_hmac(token).await?;
+        self.renew(caller, token_hmac, increment).await?.ok_or_else(|| Error::invalid("token not found"))
+    }
+
+    /// Renews the caller's own token.
+    pub async fn renew_self(
+        &self,
+        caller: &Caller,
+        own: &Authority,
+        increment: u64,
+    ) -> Result<(Arc<Token>, Vec<Warning>)> {
+        self.renew(caller, own.token.token_hmac, increment).await?.ok_or_else(|| Error::invalid("token not found"))
+    }
+
+    /// Renews a token by its accessor.
+    pub async fn renew_accessor(
+        &self,
+        caller: &Caller,
+        accessor: &str,
+        increment: u64,
+    ) -> Result<(Arc<Token>, Vec<Warning>)> {
+        let token_hmac = self.store().token_hmac_by_accessor(caller.organization_id, accessor).await?;
+        let token_hmac = token_hmac.ok_or_else(invalid_accessor)?;
+        self.renew(caller, token_hmac, increment).await?.ok_or_else(invalid_accessor)
+    }
+
+    async fn renew(
+        &self,
+        caller: &Caller,
+        token_hmac: [u8; 32],
+        increment: u64,
+    ) -> Result<Option<(Arc<Token>, Vec<Warning>)>> {
+        for _ in 0..ATTEMPTS {
+            let Some(token) = self.live_token(caller.organization_id, token_hmac).await? else { return Ok(None) };
+            match self.renew_once(caller, &token, increment).await {
+                Err(Error::Conflict(_)) => {}
+                other => return other.map(Some),
+            }
+        }
+        Err(Error::Conflict("token"))
+    }
+
+    async fn renew_once(&self, caller: &Caller, token: &Token, increment: u64) -> Result<(Arc<Token>, Vec<Warning>)> {
+        if token.expire_time.is_none() {
+            return Err(Error::invalid("invalid lease ID"));
+        }
+        if !token.renewable {
+            return Err(Error::invalid("lease is not renewable"));
+        }
+        let now = self.now();
+        let wanted = Wanted {
+            ttl: if increment > 0 { increment } else { token.creation_ttl },
+            period: token.period,
+            explicit_max_ttl: token.explicit_max_ttl,
+            age: u64::try_from((now - token.creation_time).num_seconds()).unwrap_or(0),
+        };
+        let (ttl, warning) = lifetime::time_to_live(wanted, self.system_ttl())
+            .ok_or_else(|| Error::invalid("past the max TTL, cannot renew"))?;
+        let mut renewed = Token {
+            lease_ttl: ttl,
+            expire_time: end_after(now, ttl),
+            last_renewal: Some(now),
+            revision: token.revision + 1,
+            ..token.clone()
+        };
+        renewed.row_mac = self.row_mac(store::tokens::bound_bytes(&renewed)).await?;
+        let accessor = Some(renewed.accessor.to_string());
+        let mut event = self.event(caller, "token.renew", "authentication", ("token", accessor), "renew");
+        event.data.insert("ttl".into(), Value::Integer(i64::try_from(ttl).unwrap_or(i64::MAX)));
+        add_rows(&mut event, [(store::tokens::TABLE, renewed.id, renewed.revision, renewed.row_mac)]);
+        let row = renewed.clone();
+        self.change(renewed.organization_id, move |connection| {
+            Box::pin(async move { store::tokens::update(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await?;
+        self.cache().forget_token(renewed.id);
+        Ok((Arc::new(renewed), warning.into_iter().collect()))
+    }
+}

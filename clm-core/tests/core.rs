@@ -1,0 +1,159 @@
+//! Tokens, policies and mounts on a real PostgreSQL. The HSM's MAC is ours to replace.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use clm_core::access::{AccessRequest, Operation};
+use clm_core::{Caller, Core, MacDomain, MacError, NewMount, NewToken, ROOT_ORGANIZATION, RowMac, Settings, clock};
+use futures_util::future::BoxFuture;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+use sqlx::AssertSqlSafe;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tests::TestDatabase;
+use uuid::Uuid;
+
+/// A keyed hash in place of the token's HMAC.
+struct Macs;
+
+impl RowMac for Macs {
+    fn mac(&self, domain: MacDomain, data: Vec<u8>) -> BoxFuture<'_, Result<[u8; 32], MacError>> {
+        let key: &[u8] = if domain == MacDomain::Row { b"row key" } else { b"token key" };
+        Box::pin(async move { Ok(Sha256::digest([key, &data].concat()).into()) })
+    }
+}
+
+struct Fixture {
+    core: Core,
+    root: String,
+    caller: Caller,
+    database: TestDatabase,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let database = TestDatabase::create().await.unwrap();
+        clm_core::migrate(&database.migration_pool().await.unwrap()).await.unwrap();
+        let core = Core::open(
+            Settings::new(database.url("clm_core_app").into()),
+            Arc::new(Macs),
+            Arc::new(clock::SystemClock::new()),
+        )
+        .await
+        .unwrap();
+        let caller = Caller {
+            request_id: Uuid::now_v7(),
+            organization_id: ROOT_ORGANIZATION,
+            user_id: None,
+            accessor: "".into(),
+            display_name: "root".into(),
+            ip_address: None,
+            user_agent: None,
+            path: "sys/init".into(),
+        };
+        assert!(!core.initialized().await.unwrap());
+        let root = core.initialize(&caller, None).await.unwrap().expose_secret().to_owned();
+        assert!(core.initialized().await.unwrap());
+        Self { core, root, caller, database }
+    }
+
+    async fn may(&self, token: &str, operation: Operation, path: &str) -> bool {
+        match self.core.authenticate(token, None).await {
+            Ok(authority) => authority.decide(&AccessRequest::new(operation, path)).allowed,
+            Err(_) => false,
+        }
+    }
+
+    async fn sql(&self, statement: &str) -> Result<u64, sqlx::Error> {
+        let mut superuser = self.database.superuser().await.unwrap();
+        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut superuser).await.map(|done| done.rows_affected())
+    }
+
+    async fn signer(&self) -> String {
+        self.core
+            .put_policy(&self.caller, "signer", "path \"transit/sign/k\" { capabilities = [\"update\"] }")
+            .await
+            .unwrap();
+        let root = self.core.authenticate(&self.root, None).await.unwrap();
+        let new = NewToken { policies: vec!["signer".into()], ..NewToken::at("auth/token/create") };
+        let (issued, _) = self.core.create_token(&self.caller, &root, new).await.unwrap();
+        issued.client_token.expose_secret().to_owned()
+    }
+
+    async fn until_not(&self, token: &str, operation: Operation, path: &str) {
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while self.may(token, operation, path).await {
+            assert!(Instant::now() < deadline, "still may {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_root_token_may_all_and_a_made_one_only_what_its_policy_says() {
+    let fixture = Fixture::new().await;
+    assert!(fixture.root.starts_with("hvs.") && fixture.root.len() == 28);
+    assert!(fixture.may(&fixture.root, Operation::Delete, "anything/at/all").await);
+    assert!(!fixture.may("hvs.nobody", Operation::Read, "anything").await);
+    let token = fixture.signer().await;
+    assert!(fixture.may(&token, Operation::Update, "transit/sign/k").await);
+    assert!(fixture.may(&token, Operation::Read, "auth/token/lookup-self").await, "default comes with it");
+    assert!(!fixture.may(&token, Operation::Update, "transit/sign/other").await);
+    assert!(!fixture.may(&token, Operation::Read, "transit/keys/k").await);
+    let stored: String = {
+        let mut superuser = fixture.database.superuser().await.unwrap();
+        sqlx::query_scalar("SELECT string_agg(t::text, ' ') FROM tokens t").fetch_one(&mut superuser).await.unwrap()
+    };
+    assert!(!stored.contains(&token) && !stored.contains(&fixture.root), "a token's text is in the database");
+}
+
+#[tokio::test]
+async fn a_changed_policy_and_a_revoked_token_act_at_once() {
+    let fixture = Fixture::new().await;
+    let token = fixture.signer().await;
+    assert!(fixture.may(&token, Operation::Update, "transit/sign/k").await);
+    fixture
+        .core
+        .put_policy(&fixture.caller, "signer", "path \"transit/sign/other\" { capabilities = [\"update\"] }")
+        .await
+        .unwrap();
+    fixture.until_not(&token, Operation::Update, "transit/sign/k").await;
+    assert!(fixture.may(&token, Operation::Update, "transit/sign/other").await);
+    fixture.core.revoke_token(&fixture.caller, &token).await.unwrap();
+    fixture.until_not(&token, Operation::Read, "auth/token/lookup-self").await;
+}
+
+#[tokio::test]
+async fn a_policy_edited_behind_the_services_back_gives_nobody_more() {
+    let fixture = Fixture::new().await;
+    let token = fixture.signer().await;
+    assert!(fixture.may(&token, Operation::Update, "transit/sign/k").await);
+    let edited = "UPDATE access_policies SET document = 'path \"*\" { capabilities = [\"read\", \"update\"] }' WHERE name = 'signer'";
+    assert_eq!(fixture.sql(edited).await.unwrap(), 1);
+    fixture.until_not(&token, Operation::Update, "transit/sign/k").await;
+    assert!(!fixture.may(&token, Operation::Read, "sys/mounts").await, "the edited policy took effect");
+}
+
+#[tokio::test]
+async fn a_token_given_more_policies_by_sql_is_refused() {
+    let fixture = Fixture::new().await;
+    let token = fixture.signer().await;
+    assert!(fixture.may(&token, Operation::Update, "transit/sign/k").await);
+    assert_eq!(
+        fixture.sql("UPDATE tokens SET policies = '{root}' WHERE NOT 'root' = ANY (policies)").await.unwrap(),
+        1
+    );
+    fixture.until_not(&token, Operation::Update, "transit/sign/k").await;
+    assert!(!fixture.may(&token, Operation::Delete, "anything").await, "SQL made a root token");
+}
+
+#[tokio::test]
+async fn transit_is_mounted_found_and_unmounted() {
+    let fixture = Fixture::new().await;
+    let new = NewMount { mount_type: Some("transit".into()), ..NewMount::default() };
+    fixture.core.mount(&fixture.caller, "transit", new.clone()).await.unwrap();
+    let again = fixture.core.mount(&fixture.caller, "transit", new).await.unwrap_err();
+    assert!(again.to_string().contains("path is already in use at transit/"), "{again}");
+    let (mount, rest) = fixture.core.resolve(ROOT_ORGANIZATION, "transit/sign/k").unwrap();
+    assert_eq!((&*mount.path, rest), ("transit/", "sign/k"));
+    fixture.core.unmount(&fixture.caller, "transit").await.unwrap();
+    assert!(fixture.core.resolve(ROOT_ORGANIZATION, "transit/sign/k").is_none());
+}
