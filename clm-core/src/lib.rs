@@ -18,7 +18,7 @@ mod store;
 mod token;
 
 // The public interface is:
-pub use self::core::{Core, ROOT_ORGANIZATION};
+pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration};
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
 pub use audit_log::{AuditError, AuditLog};
 pub use error::{AuthError, Error, Result, TokenRefusal};

@@ -2,7 +2,10 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use clm_core::access::{AccessRequest, Operation};
-use clm_core::{Caller, Core, MacDomain, MacError, NewMount, NewToken, ROOT_ORGANIZATION, RowMac, Settings, clock};
+use clm_core::{
+    Caller, Core, MacDomain, MacError, NewMount, NewToken, ROOT_ORGANIZATION, RowMac, SealConfiguration, Settings,
+    clock,
+};
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -51,7 +54,8 @@ impl Fixture {
             path: "sys/init".into(),
         };
         assert!(!core.initialized().await.unwrap());
-        let root = core.initialize(&caller, None).await.unwrap().expose_secret().to_owned();
+        let root =
+            core.initialize(&caller, None, &SealConfiguration::default()).await.unwrap().expose_secret().to_owned();
         assert!(core.initialized().await.unwrap());
         Self { core, root, caller, database }
     }

@@ -62,6 +62,15 @@ impl Acl {
         self.root
     }
 
+    /// Whether any rule grants something on `mount` (which ends in `/`) or below.
+    pub fn touches(&self, mount: &str) -> bool {
+        let grants = |rule: &Arc<Rule>| {
+            let capable = rule.capabilities != Capabilities::NONE && !rule.capabilities.contains(Capability::Deny);
+            capable && reaches(&rule.path, mount)
+        };
+        self.root || self.exact.values().any(grants) || self.wildcard.rules().any(grants)
+    }
+
     /// The one rule that applies: exact, first with, then without the final `/`; else the most specific wildcard rule, likewise.
     pub(super) fn rule_for(&self, path: &str, list: bool) -> Option<&Arc<Rule>> {
         let slashed: String;
@@ -118,6 +127,24 @@ impl Rule {
         }
         wrap_ttl.is_some_and(|ttl| ttl >= min && (max == 0 || ttl <= max))
     }
+}
+
+/// Whether a rule's path can match something that begins with `mount`.
+fn reaches(rule: &str, mount: &str) -> bool {
+    let mut segments = rule.split('/');
+    for wanted in mount.trim_end_matches('/').split('/') {
+        match segments.next() {
+            Some("+") => {}
+            Some(segment) if segment == wanted => {}
+            // A final `*` matches all that follows it.
+            Some(segment) => {
+                return segments.next().is_none()
+                    && segment.strip_suffix('*').is_some_and(|start| wanted.starts_with(start));
+            }
+            None => return false,
+        }
+    }
+    true
 }
 
 /// Of two bounds the smaller, 0 being none.

@@ -82,6 +82,17 @@ impl Matcher {
         }
     }
 
+    /// All rules, in no order.
+    pub(super) fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let mut nodes = vec![&self.root];
+        std::iter::from_fn(move || {
+            let node = nodes.pop()?;
+            nodes.extend(node.literal.values().chain(node.plus.as_deref()));
+            Some(node.end.iter().chain(node.prefixes.values()).map(|ranked| &ranked.rule))
+        })
+        .flatten()
+    }
+
     /// The rule that wins among those matching `path`.
     pub(super) fn find(&self, path: &str) -> Option<&Arc<Rule>> {
         let mut best = None;

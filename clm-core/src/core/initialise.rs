@@ -8,8 +8,24 @@ use crate::store::{self, PolicyRow, StoreError};
 use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, Secret28, Token, random_base62};
 use audit_chain::Caller;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// How the seal was made. Not secret, and nothing rests on it: shares and recovery keys carry their own check.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SealConfiguration {
+    /// Shares of the seal (Shamir), or of the recovery key; 0: none.
+    pub shares: u8,
+    /// Shares that are needed.
+    pub threshold: u8,
+    /// SHA-256 of the recovery key, hex.
+    pub recovery_sha256: Option<String>,
+    /// Names this deployment.
+    pub cluster_id: Option<Uuid>,
+}
 
 impl Core {
     /// Whether `initialize` was done.
@@ -17,9 +33,21 @@ impl Core {
         Ok(self.store().organization_exists(ROOT_ORGANIZATION).await?)
     }
 
+    /// How the seal was made; `None` before that.
+    pub async fn seal_configuration(&self) -> Result<Option<SealConfiguration>> {
+        let Some(settings) = self.store().organization_settings(ROOT_ORGANIZATION).await? else { return Ok(None) };
+        let seal = settings.get("seal").cloned().unwrap_or_default();
+        Ok(serde_json::from_value(seal).ok())
+    }
+
     /// Makes organization `root`, policy `default` and the root token, all or nothing. The token's text (given, or random) comes
     /// back this once.
-    pub async fn initialize(&self, caller: &Caller, root_token: Option<SecretString>) -> Result<SecretString> {
+    pub async fn initialize(
+        &self,
+        caller: &Caller,
+        root_token: Option<SecretString>,
+        seal: &SealConfiguration,
+    ) -> Result<SecretString> {
         if self.initialized().await? {
             return Err(Error::AlreadyInitialised);
         }
@@ -46,10 +74,11 @@ impl Core {
                 (store::tokens::TABLE, token.id, token.revision, token.row_mac),
             ],
         );
+        let settings = json!({ "seal": seal });
         let made = self
             .change(ROOT_ORGANIZATION, move |connection| {
                 Box::pin(async move {
-                    store::organizations::insert(connection, ROOT_ORGANIZATION, "Root", "root").await?;
+                    store::organizations::insert(connection, ROOT_ORGANIZATION, "Root", "root", &settings).await?;
                     store::access_policies::put(connection, &policy).await?;
                     store::tokens::insert(connection, &token).await?;
                     Ok(((), event))

@@ -6,6 +6,8 @@ mod listen;
 mod refusals;
 mod sweep;
 
+pub use initialise::SealConfiguration;
+
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::mac::{MacDomain, RowMac};
@@ -25,7 +27,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -52,6 +54,7 @@ struct Inner {
     mounts_stale: AtomicBool,
     mounts_loading: tokio::sync::Mutex<()>,
     refusals: Refusals,
+    alarms: AtomicU64,
 }
 
 impl fmt::Debug for Core {
@@ -82,6 +85,7 @@ impl Core {
             mounts_stale: AtomicBool::new(true),
             mounts_loading: tokio::sync::Mutex::new(()),
             refusals: Refusals::default(),
+            alarms: AtomicU64::new(0),
             settings,
             mac,
             clock,
@@ -100,6 +104,19 @@ impl Core {
     /// The audit log of `clm_core_db`.
     pub fn audit(&self) -> &AuditLog {
         &self.0.audit
+    }
+
+    /// Rows refused since start because they were changed behind the service's back.
+    pub fn integrity_alarms(&self) -> u64 {
+        self.0.alarms.load(Ordering::Relaxed)
+    }
+
+    /// Has checkpoints over this log signed from now on.
+    pub fn sign_checkpoints(&self, signer: audit_log::BoxedSigner) -> Result<()> {
+        let options = connect_options(self.0.settings.database_url.expose_secret())?;
+        let clock = Arc::clone(&self.0.clock);
+        self.audit().checkpoint_with(options, signer, move || clock.now());
+        Ok(())
     }
 
     /// Now, as PostgreSQL can keep it.
@@ -151,6 +168,7 @@ impl Core {
         if bool::from(right.ct_eq(row_mac)) {
             return Ok(());
         }
+        self.0.alarms.fetch_add(1, Ordering::Relaxed);
         tracing::error!(table, %id, "a row does not carry its MAC: it was changed behind the service's back and is refused");
         self.record_row_refused(table, organization_id, id).await?;
         Err(Error::RowTampered { table, id })

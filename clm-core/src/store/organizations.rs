@@ -1,6 +1,7 @@
 //! Table `organizations`.
 
 use super::{Store, StoreError};
+use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -16,6 +17,17 @@ impl Store {
         Ok(exists)
     }
 
+    /// What is set for it, if it is there.
+    pub(crate) async fn organization_settings(&self, organization_id: Uuid) -> Result<Option<Value>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let settings = sqlx::query_scalar("SELECT settings FROM organizations WHERE id = $1")
+            .bind(organization_id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(settings)
+    }
+
     /// Ids of all tenants that are active.
     pub(crate) async fn active_organizations(&self) -> Result<Vec<Uuid>, StoreError> {
         Ok(sqlx::query_scalar("SELECT active_organizations()").fetch_all(&self.pool).await?)
@@ -23,12 +35,21 @@ impl Store {
 }
 
 /// Adds one; a second with the same id or code is [`StoreError::Taken`].
-pub(crate) async fn insert(connection: &mut PgConnection, id: Uuid, name: &str, code: &str) -> Result<(), StoreError> {
-    sqlx::query("INSERT INTO organizations (id, org_name, org_code, status) VALUES ($1, $2, $3, 'active')")
-        .bind(id)
-        .bind(name)
-        .bind(code)
-        .execute(connection)
-        .await?;
+pub(crate) async fn insert(
+    connection: &mut PgConnection,
+    id: Uuid,
+    name: &str,
+    code: &str,
+    settings: &Value,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO organizations (id, org_name, org_code, settings, status) VALUES ($1, $2, $3, $4, 'active')",
+    )
+    .bind(id)
+    .bind(name)
+    .bind(code)
+    .bind(settings)
+    .execute(connection)
+    .await?;
     Ok(())
 }

@@ -6,6 +6,7 @@ use crate::access::{Acl, Policy};
 use crate::core::Core;
 use crate::error::{AuthError, Error, Result, TokenRefusal};
 use crate::store::{self, FoundToken};
+use audit_chain::Caller;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
@@ -34,6 +35,24 @@ impl Core {
         let read = self.read_authority(token, key).await?;
         check_source(&read.authority.token, source)?;
         self.spend(&read).await
+    }
+
+    /// What the bearer of `text` may do, for somebody else who asks; spends no use.
+    pub async fn authority_of(&self, caller: &Caller, text: &str) -> Result<Option<Authority>> {
+        let token = self.live_token_by_text(caller.organization_id, text).await?;
+        self.authority(token).await
+    }
+
+    /// The same by accessor.
+    pub async fn authority_of_accessor(&self, caller: &Caller, accessor: &str) -> Result<Option<Authority>> {
+        let token = self.live_token_by_accessor(caller.organization_id, accessor).await?;
+        self.authority(token).await
+    }
+
+    async fn authority(&self, token: Option<Arc<Token>>) -> Result<Option<Authority>> {
+        let Some(token) = token else { return Ok(None) };
+        let acl = self.compiled(token.organization_id, &token.policies, self.cache().moment()).await?;
+        Ok(Some(Authority { token, acl }))
     }
 
     async fn spend(&self, cached: &CachedAuthority) -> Result<Authority, AuthError> {

@@ -1,6 +1,6 @@
 //! Looking at tokens.
 
-use super::{ROOT_POLICY, Token};
+use super::{Authority, ROOT_POLICY, Token};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use audit_chain::Caller;
@@ -72,6 +72,11 @@ fn rfc3339(time: DateTime<Utc>) -> String {
 }
 
 impl Core {
+    /// The caller's own token, as this request found it.
+    pub fn info(&self, own: &Authority) -> TokenInfo {
+        TokenInfo::new(Arc::clone(&own.token), self.now())
+    }
+
     /// A token by its text; unknown: 403 `bad token`.
     pub async fn lookup_token(&self, caller: &Caller, token: &str) -> Result<TokenInfo> {
         let found = self.live_token_by_text(caller.organization_id, token).await?;
