@@ -23,7 +23,8 @@ mod verify;
 // The public interface is:
 pub use error::{Error, Result};
 pub use hsm_bridge::{
-    Bridge, Capabilities, PinSource, Settings as HsmSettings, Status as HsmStatus, TokenDescription, setup as hsm_setup,
+    Bridge, Capabilities, Error as HsmError, PinSource, Settings as HsmSettings, Status as HsmStatus, TokenDescription,
+    WorkerStatus as HsmWorker, setup as hsm_setup,
 };
 /// Bodies of the hidden subcommands `hsm-supervisor` and `hsm-worker`.
 pub use hsm_bridge::{supervisor, worker};

@@ -4,7 +4,7 @@ use crate::cache::KeyCache;
 use crate::clock::Clock;
 use crate::hierarchy::{Deployment, VaultSigner};
 use crate::row_mac::MacDomain;
-use crate::store::{hsm_tokens, settings};
+use crate::store::{self, hsm_tokens, settings};
 use crate::{Error, Result, record};
 use audit_chain::{Caller, Outcome, Severity, Value};
 use audit_log::AuditLog;
@@ -66,6 +66,7 @@ impl Vault {
                 off.join(" = on and ")
             )));
         }
+        store::check_schema(&mut connection).await?;
         drop(connection);
         let bridge = Bridge::open(settings.hsm).await?;
         let cache = Arc::new(KeyCache::new());
@@ -87,6 +88,11 @@ impl Vault {
     /// The secure audit log.
     pub fn audit(&self) -> &AuditLog {
         &self.inner.audit
+    }
+
+    /// Signs checkpoints with the token's audit key, for the other database's log; it does not keep the vault open.
+    pub fn checkpoint_signer(&self) -> audit_log::BoxedSigner {
+        Arc::new(VaultSigner(Arc::downgrade(&self.inner)))
     }
 
     /// Rows refused since start because they were changed behind the service's back.

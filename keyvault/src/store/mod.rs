@@ -6,6 +6,7 @@ pub(crate) mod named_keys;
 pub(crate) mod private_keys;
 pub(crate) mod settings;
 
+use crate::{Error, Result};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -14,7 +15,31 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_secure_db");
 
 /// Brings clm_secure_db to this version's schema; as the role clm_migrate.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
-    MIGRATOR.run(pool).await
+    MIGRATOR.run(pool).await?;
+    // The service's role must be able to see which schema it meets.
+    sqlx::query("GRANT SELECT ON _sqlx_migrations TO clm_secure_app").execute(pool).await?;
+    Ok(())
+}
+
+/// Whether the program fits the schema: its own or the next one.
+pub(crate) async fn check_schema(connection: &mut PgConnection) -> Result<()> {
+    let ours = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
+    let theirs: Result<Option<i64>, _> =
+        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(connection).await;
+    let theirs = theirs.map_err(|error| match error.as_database_error().and_then(|error| error.code()).as_deref() {
+        Some("42P01" | "42501") => Error::Operator("clm_secure_db has no schema yet: run `clm migrate`".into()),
+        _ => Error::Database(error),
+    })?;
+    match theirs.unwrap_or(0) {
+        version if version < ours => Err(Error::Operator(format!(
+            "clm_secure_db has schema {version}, this program needs {ours}: run `clm migrate`"
+        ))),
+        version if version > ours + 1 => Err(Error::Operator(format!(
+            "clm_secure_db has schema {version}, this program knows {ours} and runs on {ours} and {}: use a newer `clm`",
+            ours + 1
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// Says for whom the transaction speaks: row-level security shows it nothing else.
