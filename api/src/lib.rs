@@ -1,4 +1,11 @@
-//! The `clm` command: what an operator does with tokens, databases and the audit logs.
+//! The Vault HTTP API over keyvault and clm-core, and the `clm` command.
 
+mod app;
 pub mod commands;
+pub mod http;
+mod metrics;
+pub mod server;
 pub mod settings;
+mod shutdown;
+mod state;
+pub mod telemetry;

@@ -3,9 +3,13 @@
 mod audit;
 mod ceremony;
 mod hsm;
+mod key;
 mod migrate;
+mod openapi;
+mod server;
 
 use crate::settings::Settings;
+use crate::telemetry;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -39,14 +43,25 @@ enum Command {
         #[command(subcommand)]
         command: hsm::Command,
     },
+    /// Make keys, sign and verify through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT).
+    Key {
+        #[command(subcommand)]
+        command: key::Command,
+    },
     /// Bring both databases to this version's schema.
     Migrate,
+    /// Print the API as OpenAPI 3.1.
+    Openapi,
+    /// Serve the API.
+    Server,
 }
 
 /// Runs what the command line says; errors go to standard error, with their causes.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    match run(&arguments) {
+    let settings = Settings::load(arguments.config.as_deref());
+    telemetry::start(settings.as_ref().ok().and_then(|settings| settings.log.level.as_deref()));
+    match settings.and_then(|settings| run(&arguments, settings)) {
         Ok(code) => code,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -55,19 +70,22 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Result<ExitCode> {
-    let settings = Settings::load(arguments.config.as_deref())?;
-    if let Command::Hsm { command } = &arguments.command {
+fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
+    match &arguments.command {
         // Before any runtime: these start processes that follow this thread.
-        return hsm::run(command, settings);
+        Command::Hsm { command } => return hsm::run(command, settings),
+        Command::Openapi => return openapi::run(),
+        Command::Server => return server::run(settings),
+        Command::Audit { .. } | Command::Ceremony { .. } | Command::Key { .. } | Command::Migrate => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match &arguments.command {
             Command::Audit { command } => audit::run(command, settings).await,
             Command::Ceremony { command } => ceremony::run(command, settings).await,
+            Command::Key { command } => key::run(command).await,
             Command::Migrate => migrate::run(settings).await,
-            Command::Hsm { .. } => Ok(ExitCode::SUCCESS),
+            Command::Hsm { .. } | Command::Openapi | Command::Server => Ok(ExitCode::SUCCESS),
         }
     })
 }

@@ -1,0 +1,112 @@
+//! Verbs of named keys. keyvault records what it does; a refusal before it came that far is recorded here.
+
+use super::{Context, Error, Result};
+use audit_chain::{Event, Outcome, Severity, Value};
+use clm_core::Mount;
+use keyvault::key::{Key, KeyConfig, KeyName, NewKey, SignRequest, Signed, VerifyRequest};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use uuid::Uuid;
+
+impl Context {
+    /// Makes a key; one of that name that is there comes back as it is.
+    pub(crate) async fn create_key(&self, mount: &Mount, name: &KeyName, new: NewKey) -> Result<(Arc<Key>, bool)> {
+        Ok(self.services.vault.create_key(&self.caller, mount.id, name, new).await?)
+    }
+
+    /// A key, or `None`.
+    pub(crate) async fn key(&self, mount: &Mount, name: &KeyName) -> Result<Option<Arc<Key>>> {
+        Ok(self.services.vault.key(self.caller.organization_id, mount.id, name).await?)
+    }
+
+    /// Names of a mount's keys, sorted.
+    pub(crate) async fn list_keys(&self, mount: &Mount) -> Result<Vec<String>> {
+        Ok(self.services.vault.list_keys(self.caller.organization_id, mount.id).await?)
+    }
+
+    /// A new version.
+    pub(crate) async fn rotate_key(&self, mount: &Mount, name: &KeyName) -> Result<Arc<Key>> {
+        let rotated = self.services.vault.rotate_key(&self.caller, mount.id, name).await;
+        self.refusals("key.rotate", name, rotated).await
+    }
+
+    /// Other settings, with warnings.
+    pub(crate) async fn configure_key(
+        &self,
+        mount: &Mount,
+        name: &KeyName,
+        config: KeyConfig,
+    ) -> Result<(Arc<Key>, Vec<String>)> {
+        let configured = self.services.vault.configure_key(&self.caller, mount.id, name, config).await;
+        self.refusals("key.configure", name, configured).await
+    }
+
+    /// Deletes a key that may be deleted.
+    pub(crate) async fn delete_key(&self, mount: &Mount, name: &KeyName) -> Result<()> {
+        let deleted = self.services.vault.delete_key(&self.caller, mount.id, name).await;
+        self.refusals("key.delete", name, deleted).await
+    }
+
+    /// Signs.
+    pub(crate) async fn sign(&self, key: &Key, request: SignRequest) -> Result<Signed> {
+        Ok(self.services.vault.sign(&self.caller, key, request).await?)
+    }
+
+    /// Verifies.
+    pub(crate) async fn verify(&self, key: &Key, request: VerifyRequest) -> Result<Vec<Result<bool, String>>> {
+        Ok(self.services.vault.verify(&self.caller, key, request).await?)
+    }
+
+    /// Refuses what keyvault was not asked for, and records that.
+    pub(crate) async fn refuse_key(&self, event_type: &'static str, name: &KeyName, reason: &str) -> Error {
+        match self.record_refusal(event_type, name, reason).await {
+            Ok(()) => Error::invalid(reason),
+            Err(error) => error,
+        }
+    }
+
+    async fn refusals<T>(
+        &self,
+        event_type: &'static str,
+        name: &KeyName,
+        result: Result<T, keyvault::Error>,
+    ) -> Result<T> {
+        use keyvault::Error as E;
+        match result {
+            Ok(value) => Ok(value),
+            Err(error @ (E::Invalid(_) | E::NotFound(_) | E::Exists)) => {
+                self.record_refusal(event_type, name, &error.to_string()).await?;
+                Err(error.into())
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    async fn record_refusal(&self, event_type: &'static str, name: &KeyName, reason: &str) -> Result<()> {
+        let caller = &self.caller;
+        let event = Event {
+            id: Uuid::now_v7(),
+            timestamp: self.services.now(),
+            event_type: event_type.into(),
+            category: "key_access".into(),
+            severity: Severity::Info,
+            organization_id: caller.organization_id,
+            resource_type: "key".into(),
+            resource_id: None,
+            action: event_type.split_once('.').map_or(event_type, |(_, action)| action).into(),
+            outcome: Outcome::Failure,
+            error_message: Some(reason.to_owned()),
+            result_sha256: None,
+            request_id: caller.request_id,
+            user_id: caller.user_id,
+            accessor: Some(caller.accessor.to_string()),
+            ip_address: caller.ip_address,
+            user_agent: caller.user_agent.as_deref().map(str::to_owned),
+            data: BTreeMap::from([
+                ("path".to_owned(), Value::Text(caller.path.to_string().into())),
+                ("key".to_owned(), Value::Text(name.to_string().into())),
+            ]),
+        };
+        self.services.vault.audit().append(event).await.map_err(|error| Error::Unavailable(error.to_string()))
+    }
+}

@@ -1,0 +1,59 @@
+//! Verbs: each is permitted, acts and is recorded, once, whoever asks. No HTTP in here.
+//!
+//! [`Context`] is the permission: it is made only for a request whose token was found good, and every verb takes one.
+
+mod error;
+pub(crate) mod initialise;
+pub(crate) mod keys;
+pub(crate) mod mounts;
+mod open;
+mod pin;
+pub(crate) mod seal;
+mod services;
+mod shamir;
+
+pub use error::{Error, Result};
+pub(crate) use open::keep_open;
+pub use services::Services;
+
+use audit_chain::Caller;
+use clm_core::Authority;
+use clm_core::access::{AccessRequest, Operation};
+use serde_json::{Map, Value};
+
+/// A request whose token is good: who asks, and what it may do.
+#[derive(Clone, Debug)]
+pub(crate) struct Context {
+    pub(crate) services: Services,
+    pub(crate) authority: Authority,
+    pub(crate) caller: Caller,
+    /// The rule that let it pass grants `sudo`.
+    pub(crate) sudo: bool,
+}
+
+impl Context {
+    /// May it do `operation` on the caller's path? A refusal is recorded before it is answered.
+    pub(crate) async fn permit(&mut self, operation: Operation, fields: &Map<String, Value>) -> Result<()> {
+        let request = AccessRequest { path: &self.caller.path, operation, parameters: Some(fields), wrap_ttl: None };
+        let decision = self.authority.decide(&request);
+        self.sudo = decision.sudo;
+        if decision.allowed {
+            return Ok(());
+        }
+        self.services.core.record_denied(&self.caller, operation, &decision).await?;
+        Err(Error::Denied)
+    }
+
+    /// What `clm_core_db` did; a refusal or failure leaves a record as well.
+    pub(crate) async fn recorded<T>(&self, action: &'static str, result: Result<T, clm_core::Error>) -> Result<T> {
+        match result {
+            Ok(value) => Ok(value),
+            // Its own record could not be written; another one cannot, either.
+            Err(error @ clm_core::Error::Audit(_)) => Err(error.into()),
+            Err(error) => {
+                self.services.core.record_failure(&self.caller, action, &error).await?;
+                Err(error.into())
+            }
+        }
+    }
+}

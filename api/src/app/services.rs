@@ -1,0 +1,56 @@
+//! Both sides of the house, and what joins them.
+
+use chrono::{DateTime, Utc};
+use clm_core::{Core, MacError, RowMac};
+use futures_util::future::BoxFuture;
+use keyvault::{HsmError, Vault};
+use std::sync::Arc;
+
+/// Keys and people. A cheap clone.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Keys, and the door to the token.
+    pub vault: Vault,
+    /// Who may do what.
+    pub core: Core,
+    pub(super) clock: SharedClock,
+}
+
+impl Services {
+    /// Now.
+    pub(crate) fn now(&self) -> DateTime<Utc> {
+        clm_core::clock::Clock::now(&*self.clock.0)
+    }
+}
+
+/// One clock for both.
+#[derive(Clone, Debug)]
+pub(super) struct SharedClock(pub(super) Arc<clm_core::clock::SystemClock>);
+
+impl keyvault::clock::Clock for SharedClock {
+    fn now(&self) -> DateTime<Utc> {
+        clm_core::clock::Clock::now(&*self.0)
+    }
+}
+
+/// MACs for `clm_core_db`, made by the vault's token.
+#[derive(Debug)]
+pub(super) struct VaultMac(pub(super) Vault);
+
+impl RowMac for VaultMac {
+    fn mac(&self, domain: clm_core::MacDomain, data: Vec<u8>) -> BoxFuture<'_, Result<[u8; 32], MacError>> {
+        let domain = match domain {
+            clm_core::MacDomain::Token => keyvault::MacDomain::Token,
+            clm_core::MacDomain::Row => keyvault::MacDomain::CoreRow,
+        };
+        Box::pin(async move {
+            self.0.mac(domain, &data).await.map_err(|error| match error {
+                keyvault::Error::Hsm(
+                    HsmError::Busy | HsmError::Configuration(_) | HsmError::Locked | HsmError::Unavailable(_),
+                )
+                | keyvault::Error::Database(_) => MacError::Unavailable(error.to_string()),
+                other => MacError::Failed(other.to_string()),
+            })
+        })
+    }
+}

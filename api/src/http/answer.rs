@@ -1,0 +1,227 @@
+//! Answers in Vault's shape: the envelope with its eight keys, errors, and what has neither.
+
+use super::table::{Endpoint, Shape};
+use crate::app::Error;
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
+use hyper::{Response, StatusCode};
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
+
+pub(super) type HttpResponse = Response<Full<Bytes>>;
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+
+/// What a handler gives back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    body: Body,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Nothing,
+    Data(Value),
+    Auth(Value),
+    Status(StatusCode, Value),
+    Text(&'static str, String),
+}
+
+impl Answer {
+    fn new(body: Body) -> Self {
+        Self { body, warnings: Vec::new() }
+    }
+
+    /// Nothing to say: 204, or 404 for reads and lists.
+    pub(crate) fn nothing() -> Self {
+        Self::new(Body::Nothing)
+    }
+
+    /// `data`.
+    pub(crate) fn data(data: impl Into<Value>) -> Self {
+        Self::new(Body::Data(data.into()))
+    }
+
+    /// `auth`.
+    pub(crate) fn auth(auth: Value) -> Self {
+        Self::new(Body::Auth(auth))
+    }
+
+    /// `data.keys`; no keys are nothing.
+    pub(crate) fn keys(keys: Vec<String>) -> Self {
+        if keys.is_empty() { Self::nothing() } else { Self::data(json!({ "keys": keys })) }
+    }
+
+    /// A body of its own under a status of its own.
+    pub(crate) fn status(status: StatusCode, body: Value) -> Self {
+        Self::new(Body::Status(status, body))
+    }
+
+    /// No JSON.
+    pub(crate) fn text(content_type: &'static str, text: String) -> Self {
+        Self::new(Body::Text(content_type, text))
+    }
+
+    /// With sentences for the caller.
+    pub(crate) fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
+        self.warnings.extend(warnings);
+        self
+    }
+
+    /// What goes to the client. `ignored`: warnings that are worth no answer of their own.
+    pub(super) fn render(mut self, endpoint: &Endpoint, request_id: Uuid, ignored: Vec<String>) -> HttpResponse {
+        use super::table::Verb;
+        let reads = matches!(endpoint.verb, Verb::Read | Verb::List);
+        match self.body {
+            Body::Nothing if self.warnings.is_empty() && reads => errors(StatusCode::NOT_FOUND, &[]),
+            Body::Nothing if self.warnings.is_empty() => empty(StatusCode::NO_CONTENT),
+            Body::Text(content_type, text) => {
+                respond(StatusCode::OK, HeaderValue::from_static(content_type), text.into())
+            }
+            Body::Status(status, _) if status == StatusCode::NO_CONTENT => empty(status),
+            Body::Status(status, body) => json_response(status, &body),
+            Body::Data(body) if endpoint.shape == Shape::Bare => json_response(StatusCode::OK, &body),
+            body => {
+                self.warnings.extend(ignored);
+                let (data, auth) = match body {
+                    Body::Data(data) => (data, Value::Null),
+                    Body::Auth(auth) => (Value::Null, auth),
+                    _ => (Value::Null, Value::Null),
+                };
+                json_response(StatusCode::OK, &envelope(request_id, data, auth, self.warnings, endpoint.shape))
+            }
+        }
+    }
+}
+
+fn envelope(request_id: Uuid, data: Value, auth: Value, warnings: Vec<String>, shape: Shape) -> Value {
+    let mut envelope = Map::with_capacity(8);
+    envelope.insert("request_id".into(), request_id.to_string().into());
+    envelope.insert("lease_id".into(), "".into());
+    envelope.insert("renewable".into(), false.into());
+    envelope.insert("lease_duration".into(), 0.into());
+    let injected = if shape == Shape::Injected { data.as_object().cloned() } else { None };
+    envelope.insert("data".into(), data);
+    envelope.insert("wrap_info".into(), Value::Null);
+    envelope.insert("warnings".into(), if warnings.is_empty() { Value::Null } else { warnings.into() });
+    envelope.insert("auth".into(), auth);
+    for (name, value) in injected.into_iter().flatten() {
+        envelope.entry(name).or_insert(value);
+    }
+    Value::Object(envelope)
+}
+
+/// A refusal. What only the operator should know stays in the log.
+pub(super) fn refuse(error: &Error) -> HttpResponse {
+    let text = error.to_string();
+    match error {
+        Error::Denied | Error::Forbidden(_) | Error::Unauthenticated => errors(StatusCode::FORBIDDEN, &[&text]),
+        Error::Invalid(_) => errors(StatusCode::BAD_REQUEST, &[&text]),
+        Error::Internal(_) => errors(StatusCode::INTERNAL_SERVER_ERROR, &["internal error"]),
+        Error::Operator(_) | Error::Tampered(_) => errors(StatusCode::INTERNAL_SERVER_ERROR, &[&text]),
+        Error::Sealed => errors(StatusCode::SERVICE_UNAVAILABLE, &[&text]),
+        Error::Unavailable(_) => {
+            let mut response = errors(StatusCode::SERVICE_UNAVAILABLE, &[&text]);
+            response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
+            response
+        }
+    }
+}
+
+/// `{"errors":[…]}`.
+pub(super) fn errors(status: StatusCode, texts: &[&str]) -> HttpResponse {
+    json_response(status, &json!({ "errors": texts }))
+}
+
+/// As engines report what they do not know.
+pub(super) fn wrapped(status: StatusCode, text: &str) -> HttpResponse {
+    errors(status, &[&format!("1 error occurred:\n\t* {text}\n\n")])
+}
+
+/// No body.
+pub(super) fn empty(status: StatusCode) -> HttpResponse {
+    let mut response = Response::new(Full::default());
+    *response.status_mut() = status;
+    common(&mut response);
+    response
+}
+
+/// No JSON.
+pub(super) fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
+    respond(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
+}
+
+fn json_response(status: StatusCode, body: &Value) -> HttpResponse {
+    let mut bytes = Vec::with_capacity(512);
+    serde_json::to_writer(&mut bytes, body).expect("a Value always has a JSON form, and a Vec takes any bytes");
+    bytes.push(b'\n');
+    respond(status, JSON, bytes.into())
+}
+
+fn respond(status: StatusCode, content_type: HeaderValue, body: Bytes) -> HttpResponse {
+    let mut response = Response::new(Full::new(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, content_type);
+    common(&mut response);
+    response
+}
+
+fn common(response: &mut HttpResponse) {
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(STRICT_TRANSPORT_SECURITY, HeaderValue::from_static("max-age=31536000; includeSubDomains"));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::Verb;
+    use super::*;
+    use http_body_util::BodyExt;
+
+    async fn shown(verb: Verb, shape: Shape, answer: Answer, ignored: &[&str]) -> (u16, Value) {
+        let endpoint = Endpoint::new(verb, "t", "t", |_| Box::pin(async { Ok(Answer::nothing()) })).shaped(shape);
+        let ignored = ignored.iter().map(|text| (*text).to_owned()).collect();
+        let response = answer.render(&endpoint, Uuid::nil(), ignored);
+        if response.status() != StatusCode::NO_CONTENT {
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/json");
+        }
+        assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        let status = response.status().as_u16();
+        let body = response.into_body().collect().await.expect("a body in memory").to_bytes();
+        (status, serde_json::from_slice(&body).unwrap_or_default())
+    }
+
+    #[tokio::test]
+    async fn the_envelope_has_eight_keys_and_no_empty_warnings() {
+        let (status, body) = shown(Verb::Read, Shape::Envelope, Answer::data(json!({"a": 1})), &[]).await;
+        assert_eq!(status, 200);
+        assert_eq!(
+            body,
+            json!({"request_id": Uuid::nil(), "lease_id": "", "renewable": false, "lease_duration": 0, "data": {"a": 1},
+                "wrap_info": null, "warnings": null, "auth": null})
+        );
+        let (_, body) = shown(Verb::Read, Shape::Injected, Answer::data(json!({"a": 1, "auth": 2})), &[]).await;
+        assert_eq!((&body["a"], &body["data"]["a"], &body["auth"]), (&json!(1), &json!(1), &Value::Null));
+    }
+
+    #[tokio::test]
+    async fn nothing_is_204_or_404_and_a_warning_makes_it_200() {
+        assert_eq!(shown(Verb::Write, Shape::Envelope, Answer::nothing(), &["ignored"]).await, (204, Value::Null));
+        for verb in [Verb::Read, Verb::List] {
+            assert_eq!(shown(verb, Shape::Envelope, Answer::nothing(), &[]).await, (404, json!({"errors": []})));
+        }
+        assert_eq!(shown(Verb::List, Shape::Envelope, Answer::keys(Vec::new()), &[]).await.0, 404);
+        let (status, body) =
+            shown(Verb::Write, Shape::Envelope, Answer::nothing().warn(["w".to_owned()]), &["ignored"]).await;
+        assert_eq!((status, &body["data"], &body["warnings"]), (200, &Value::Null, &json!(["w", "ignored"])));
+    }
+
+    #[tokio::test]
+    async fn what_the_operator_must_know_is_not_told_to_clients() {
+        let response = refuse(&Error::Internal("secret detail".into()));
+        let body = response.into_body().collect().await.expect("a body in memory").to_bytes();
+        assert!(!String::from_utf8_lossy(&body).contains("secret"));
+    }
+}

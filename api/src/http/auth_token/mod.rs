@@ -1,0 +1,159 @@
+//! `auth/token/`: making, looking at, renewing and ending tokens.
+
+mod create;
+mod lookup;
+mod renew;
+mod revoke;
+mod shown;
+
+use super::table::{Endpoint, Kind, Parameter, Route, Verb};
+use Kind::{Boolean, Duration, Integer, List, Text, Texts};
+use Verb::{Read, Write};
+
+const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
+    Parameter::new(name, kind, description)
+}
+
+const CREATE: &[Parameter] = &[
+    field("display_name", Text, "Becomes token-<name>"),
+    field("entity_alias", Text, "Must be empty: there are no token roles yet"),
+    field("explicit_max_ttl", Duration, "It never lives longer; 0: the system's maximum"),
+    field("id", Text, "The token's text, by the caller's choice; needs sudo"),
+    field("lease", Duration, "The old name of `ttl`"),
+    field("meta", Texts, "Written on the token"),
+    field("no_default_policy", Boolean, "Without the policy `default`"),
+    field("no_parent", Boolean, "Does not end with its maker; needs sudo"),
+    field("num_uses", Integer, "Requests it is good for; 0: any number"),
+    field("period", Duration, "Each renewal gives this; needs sudo"),
+    field("policies", List, "Its policies; none: the maker's"),
+    field("renewable", Boolean, "Whether it can be renewed"),
+    field("role_name", Text, "Read, without meaning here"),
+    field("ttl", Duration, "Time to live; 0: the default"),
+    field("type", Text, "service"),
+];
+const TOKEN: &[Parameter] = &[field("token", Text, "The token's text")];
+const ACCESSOR: &[Parameter] = &[field("accessor", Text, "The token's accessor").required()];
+const RENEW: &[Parameter] =
+    &[field("increment", Duration, "Time to live from now; 0: as at first"), field("token", Text, "The token's text")];
+const RENEW_SELF: &[Parameter] = &[
+    field("increment", Duration, "Time to live from now; 0: as at first"),
+    field("token", Text, "Read, without meaning here"),
+];
+const RENEW_ACCESSOR: &[Parameter] = &[
+    field("accessor", Text, "The token's accessor").required(),
+    field("increment", Duration, "Time to live from now; 0: as at first"),
+];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        pattern: "create",
+        endpoints: &[Endpoint::new(Write, "token-create", "Make a token", |call| {
+            Box::pin(create::create(call, false))
+        })
+        .with(CREATE)],
+    },
+    Route {
+        pattern: "create-orphan",
+        endpoints: &[Endpoint::new(Write, "token-create-orphan", "Make a token without a parent", |call| {
+            Box::pin(create::create(call, true))
+        })
+        .with(CREATE)],
+    },
+    Route {
+        pattern: "lookup",
+        endpoints: &[
+            Endpoint::new(Write, "token-look-up", "Look at a token", |call| Box::pin(lookup::lookup(call)))
+                .with(TOKEN)
+                .audited(false),
+            Endpoint::new(Read, "token-look-up-read", "Look at a token; without one, the caller's own", |call| {
+                Box::pin(lookup::lookup(call))
+            })
+            .with(TOKEN),
+        ],
+    },
+    Route {
+        pattern: "lookup-self",
+        endpoints: &[
+            Endpoint::new(Read, "token-look-up-self", "Look at the caller's own token", |call| {
+                Box::pin(lookup::own(call))
+            })
+            .with(TOKEN),
+            Endpoint::new(Write, "token-look-up-self-write", "Look at the caller's own token", |call| {
+                Box::pin(lookup::own(call))
+            })
+            .with(TOKEN)
+            .audited(false),
+        ],
+    },
+    Route {
+        pattern: "lookup-accessor",
+        endpoints: &[Endpoint::new(Write, "token-look-up-accessor", "Look at a token by its accessor", |call| {
+            Box::pin(lookup::accessor(call))
+        })
+        .with(ACCESSOR)
+        .audited(false)],
+    },
+    Route {
+        pattern: "accessors",
+        endpoints: &[Endpoint::new(
+            Verb::List,
+            "token-list-accessors",
+            "Accessors of all tokens; needs sudo",
+            |call| Box::pin(lookup::accessors(call)),
+        )],
+    },
+    Route {
+        pattern: "renew",
+        endpoints: &[
+            Endpoint::new(Write, "token-renew", "Renew a token", |call| Box::pin(renew::renew(call))).with(RENEW)
+        ],
+    },
+    Route {
+        pattern: "renew-self",
+        endpoints: &[Endpoint::new(Write, "token-renew-self", "Renew the caller's own token", |call| {
+            Box::pin(renew::own(call))
+        })
+        .with(RENEW_SELF)],
+    },
+    Route {
+        pattern: "renew-accessor",
+        endpoints: &[Endpoint::new(Write, "token-renew-accessor", "Renew a token by its accessor", |call| {
+            Box::pin(renew::accessor(call))
+        })
+        .with(RENEW_ACCESSOR)],
+    },
+    Route {
+        pattern: "revoke",
+        endpoints: &[Endpoint::new(Write, "token-revoke", "End a token and all below it", |call| {
+            Box::pin(revoke::revoke(call))
+        })
+        .with(TOKEN)],
+    },
+    Route {
+        pattern: "revoke-self",
+        endpoints: &[Endpoint::new(
+            Write,
+            "token-revoke-self",
+            "End the caller's own token and all below it",
+            |call| Box::pin(revoke::own(call)),
+        )
+        .with(TOKEN)],
+    },
+    Route {
+        pattern: "revoke-accessor",
+        endpoints: &[Endpoint::new(Write, "token-revoke-accessor", "End a token by its accessor", |call| {
+            Box::pin(revoke::accessor(call))
+        })
+        .with(ACCESSOR)],
+    },
+    Route {
+        pattern: "revoke-orphan",
+        endpoints: &[Endpoint::new(
+            Write,
+            "token-revoke-orphan",
+            "End a token, not its children; needs sudo",
+            |call| Box::pin(revoke::orphan(call)),
+        )
+        .with(TOKEN)],
+    },
+];

@@ -1,0 +1,61 @@
+//! What a handler is given.
+
+use super::parameters::Parameters;
+use super::table::Captures;
+use crate::app::{Context, Error, Result};
+use crate::state::State;
+use clm_core::Mount;
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// A request that may pass.
+pub(crate) struct Call {
+    pub(super) state: Arc<State>,
+    pub(super) context: Context,
+    pub(super) mount: Arc<Mount>,
+    pub(super) captures: Captures,
+    pub(super) parameters: Parameters,
+    /// The token's text, for answers that show it to its bearer.
+    pub(super) token: Arc<str>,
+}
+
+/// A request that nobody has to be allowed.
+pub(crate) struct OpenCall {
+    pub(super) state: Arc<State>,
+    pub(super) parameters: Parameters,
+    pub(super) token: Option<Arc<str>>,
+    pub(super) request_id: Uuid,
+    pub(super) path: Arc<str>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) user_agent: Option<Arc<str>>,
+}
+
+impl Call {
+    /// What the pattern took under `name`; empty where it took nothing.
+    pub(super) fn capture(&self, name: &str) -> &str {
+        self.captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+}
+
+impl OpenCall {
+    /// Who asks, if the token is good; the service must be unsealed.
+    pub(super) async fn context(&self) -> Result<Context> {
+        let services = self.state.seal.services()?.clone();
+        let Some(token) = &self.token else { return Err(Error::Unauthenticated) };
+        authenticated(services, token, self.request_id, &self.path, self.source, self.user_agent.clone()).await
+    }
+}
+
+pub(super) async fn authenticated(
+    services: crate::app::Services,
+    token: &str,
+    request_id: Uuid,
+    path: &Arc<str>,
+    source: Option<IpAddr>,
+    user_agent: Option<Arc<str>>,
+) -> Result<Context> {
+    let authority = services.core.authenticate(token, source).await?;
+    let caller = authority.caller(request_id, Arc::clone(path), source, user_agent);
+    Ok(Context { services, authority, caller, sudo: false })
+}

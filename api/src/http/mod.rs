@@ -1,0 +1,72 @@
+//! The Vault HTTP API: one table of routes an engine, and one place for the rules that hold for all of them.
+//!
+//! A request goes `listener` (connections, TLS) → `service` (time, panics, logs) → `dispatch` (sealed → token → policies → route →
+//! handler) → a handler in `sys/`, `auth_token/` or `transit/`, which reads its fields, calls a verb of `app` and says
+//! what to answer.
+
+mod answer;
+mod auth_token;
+mod body;
+mod call;
+mod dispatch;
+pub(crate) mod listener;
+pub(crate) mod metrics_listener;
+mod openapi;
+mod parameters;
+mod path;
+mod request;
+mod service;
+mod sys;
+mod table;
+pub(crate) mod tls;
+mod transit;
+
+pub use openapi::document as openapi;
+pub use table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
+
+/// What the service says it is to clients that ask which features to use: semantic versioning, read by Terraform and others.
+/// 1.14 keeps them off what only Enterprise has; what follows the `+` is ours.
+pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
+
+/// Engines by type of mount, with where they are mounted when nobody says otherwise.
+pub(crate) const ENGINES: &[Engine] = &[
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
+    Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },
+    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::ROUTES },
+];
+
+pub(crate) struct Engine {
+    pub(crate) mount_type: &'static str,
+    pub(crate) usual_path: &'static str,
+    pub(crate) routes: &'static [Route],
+}
+
+/// One thing that the API offers, for tests that must cover all of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouteInfo {
+    /// `GET`, `LIST`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// `/v1/transit/sign/{name}`.
+    pub path: String,
+    /// Names it.
+    pub operation_id: &'static str,
+    /// Answers without a token.
+    pub unauthenticated: bool,
+    /// Leaves an awaited record.
+    pub audited: bool,
+}
+
+/// Everything that the API offers.
+pub fn routes() -> impl Iterator<Item = RouteInfo> {
+    ENGINES.iter().flat_map(|engine| {
+        engine.routes.iter().flat_map(move |route| {
+            route.endpoints.iter().map(move |endpoint| RouteInfo {
+                method: endpoint.verb.method(),
+                path: format!("/v1/{}{}", engine.usual_path, route.pattern),
+                operation_id: endpoint.id,
+                unauthenticated: endpoint.is_open(),
+                audited: endpoint.audited,
+            })
+        })
+    })
+}

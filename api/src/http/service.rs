@@ -1,0 +1,86 @@
+//! One request from its head to its answer: a task of its own, so that a client that goes away interrupts nothing half done and a
+//! panic costs one answer.
+
+use super::answer::{HttpResponse, empty, errors};
+use super::dispatch::{Dispatch, NO_OPERATION};
+use super::request::{Head, echoed_namespace};
+use crate::state::State;
+use hyper::body::Incoming;
+use hyper::{Request, StatusCode};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use tokio::sync::mpsc;
+use uuid::Uuid;
+
+/// Held by everything that must end before the service does.
+pub(crate) type Held = mpsc::Sender<()>;
+
+/// Answers one request.
+pub(super) async fn serve(
+    state: Arc<State>,
+    request: Request<Incoming>,
+    source: Option<IpAddr>,
+    held: Held,
+) -> HttpResponse {
+    let began = Instant::now();
+    let request_id = Uuid::now_v7();
+    let patience = state.settings.server.request_timeout();
+    let metrics_state = Arc::clone(&state);
+    let in_flight = state.metrics.begin();
+    let task = tokio::spawn(async move {
+        let answered = respond(state, request, source, request_id).await;
+        drop((in_flight, held));
+        answered
+    });
+    let (response, operation) = match tokio::time::timeout(patience, task).await {
+        Ok(Ok(answered)) => answered,
+        Ok(Err(failed)) => {
+            // The panic's own message was logged where it happened.
+            tracing::error!(%request_id, %failed, "a request fell");
+            (errors(StatusCode::INTERNAL_SERVER_ERROR, &["internal error"]), NO_OPERATION)
+        }
+        Err(_) => {
+            let text = "the request took longer than server.request_timeout_ms allows; it may still be carried out";
+            (errors(StatusCode::SERVICE_UNAVAILABLE, &[text]), NO_OPERATION)
+        }
+    };
+    let status = response.status().as_u16();
+    metrics_state.metrics.answered(operation, status, began.elapsed());
+    log(request_id, operation, status, source, began);
+    response
+}
+
+async fn respond(
+    state: Arc<State>,
+    request: Request<Incoming>,
+    source: Option<IpAddr>,
+    request_id: Uuid,
+) -> (HttpResponse, &'static str) {
+    let (parts, body) = request.into_parts();
+    let head = match Head::read(&parts) {
+        Ok(head) => head,
+        Err(response) => return (*response, NO_OPERATION),
+    };
+    let bodiless = head.bodiless;
+    let mut dispatch = Dispatch { state, request_id, source, operation: NO_OPERATION };
+    let mut response = dispatch.answer(head, body).await;
+    if bodiless {
+        response = empty(response.status());
+    }
+    if let Some(namespace) = echoed_namespace(&parts) {
+        response.headers_mut().insert("x-vault-namespace", namespace);
+    }
+    (response, dispatch.operation)
+}
+
+/// What succeeds, the audit log tells.
+fn log(request_id: Uuid, operation: &'static str, status: u16, source: Option<IpAddr>, began: Instant) {
+    let source = source.map(tracing::field::display);
+    let micros = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    if status >= 500 {
+        tracing::warn!(%request_id, operation, status, source, micros, "answered");
+    } else {
+        tracing::debug!(%request_id, operation, status, source, micros, "answered");
+    }
+}

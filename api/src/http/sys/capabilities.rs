@@ -1,0 +1,45 @@
+//! What a token may do.
+
+use crate::app::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use clm_core::Authority;
+use serde_json::{Map, Value};
+
+/// Go's client sends its own token in the body as well; whoever asks here asks for itself.
+pub(super) async fn of_self(call: Call) -> Result<Answer> {
+    shown(&call, &call.context.authority)
+}
+
+pub(super) async fn of_token(call: Call) -> Result<Answer> {
+    let token = call.parameters.text("token")?.filter(|token| !token.is_empty());
+    let token = token.ok_or_else(|| Error::invalid("no token found: `token` must be supplied"))?;
+    let authority = call.context.services.core.authority_of(&call.context.caller, &token).await?;
+    shown(&call, &authority.ok_or_else(|| Error::invalid("invalid token"))?)
+}
+
+pub(super) async fn of_accessor(call: Call) -> Result<Answer> {
+    let accessor = call.parameters.text("accessor")?.filter(|accessor| !accessor.is_empty());
+    let accessor = accessor.ok_or_else(|| Error::invalid("missing accessor"))?;
+    let authority = call.context.services.core.authority_of_accessor(&call.context.caller, &accessor).await?;
+    shown(&call, &authority.ok_or_else(|| Error::invalid("invalid accessor"))?)
+}
+
+fn shown(call: &Call, authority: &Authority) -> Result<Answer> {
+    let mut paths = call.parameters.list("paths")?.unwrap_or_default();
+    if paths.is_empty() {
+        paths = call.parameters.list("path")?.unwrap_or_default();
+    }
+    if paths.is_empty() {
+        return Err(Error::invalid("paths must be supplied"));
+    }
+    let mut data = Map::new();
+    for path in &paths {
+        data.insert(path.clone(), authority.capabilities(path).into());
+    }
+    if let [only] = paths.as_slice() {
+        let capabilities: Value = data[only].clone();
+        data.insert("capabilities".into(), capabilities);
+    }
+    Ok(Answer::data(data))
+}

@@ -1,0 +1,42 @@
+//! What clients ask before they do anything.
+
+use super::mounts::by_path;
+use crate::app::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::call::{Call, OpenCall};
+use crate::http::openapi::document;
+use clm_core::{Mount, ROOT_ORGANIZATION};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// Without a token only mounts that say they may be seen by anyone, and little of them.
+pub(super) async fn mounts(call: OpenCall) -> Result<Answer> {
+    if call.token.is_some() {
+        let context = call.context().await?;
+        let (secret, auth) = (by_path(context.visible_mounts()), by_path(context.visible_auth_mounts()));
+        return Ok(Answer::data(json!({ "auth": auth, "secret": secret })));
+    }
+    let core = &call.state.seal.services()?.core;
+    let shown = |mounts: Vec<Arc<Mount>>| -> Map<String, Value> {
+        let public = mounts.into_iter().filter(|mount| mount.config.listing_visibility == "unauth");
+        let little = |mount: Arc<Mount>| {
+            let data = json!({ "type": mount.mount_type, "description": mount.description, "options": mount.options });
+            (mount.path.clone(), data)
+        };
+        public.map(little).collect()
+    };
+    let (auth, secret) = (shown(core.auth_mounts(ROOT_ORGANIZATION)), shown(core.mounts(ROOT_ORGANIZATION)));
+    Ok(Answer::data(json!({ "auth": auth, "secret": secret })))
+}
+
+pub(super) async fn mount(call: Call) -> Result<Answer> {
+    let (mount, path) = call.context.preflight(call.capture("path"))?;
+    let mut data = mount.data();
+    data["path"] = path.into();
+    Ok(Answer::data(data))
+}
+
+pub(super) async fn openapi(call: OpenCall) -> Result<Answer> {
+    let _ = call;
+    Ok::<_, Error>(Answer::data(document()))
+}

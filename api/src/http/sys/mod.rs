@@ -1,0 +1,256 @@
+//! `sys/`: the life of the service, mounts, policies, capabilities.
+
+mod capabilities;
+mod health;
+mod hsm;
+mod init;
+mod internal;
+mod metrics;
+mod mounts;
+mod policies;
+mod seal;
+
+pub(super) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
+
+use super::table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
+use Kind::{Boolean, Duration, Integer, List, Text, Texts};
+use Verb::{Delete, Read, Write};
+
+const LIST: Verb = Verb::List;
+
+const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
+    Parameter::new(name, kind, description)
+}
+
+const HEALTH: &[Parameter] = &[
+    field("activecode", Integer, "Status when the service works"),
+    field("sealedcode", Integer, "Status when it is sealed or its HSM is away"),
+    field("standbycode", Integer, "Read; there are no standbys"),
+    field("uninitcode", Integer, "Status before initialisation"),
+];
+
+const INIT: &[Parameter] = &[
+    field("recovery_shares", Integer, "Shares of the recovery key (seal pkcs11)"),
+    field("recovery_threshold", Integer, "Shares needed of the recovery key (seal pkcs11)"),
+    field("secret_shares", Integer, "Shares of the token's PIN (seal shamir)"),
+    field("secret_threshold", Integer, "Shares needed to unseal (seal shamir)"),
+];
+
+const UNSEAL: &[Parameter] = &[
+    field("key", Text, "A share, hex or base64"),
+    field("migrate", Boolean, "Read, without meaning here"),
+    field("reset", Boolean, "Forget the shares given so far"),
+];
+
+const MOUNT: &[Parameter] = &[
+    field("config", Texts, "default_lease_ttl, max_lease_ttl, force_no_cache, listing_visibility, …"),
+    field("description", Text, "A word for people"),
+    field("external_entropy_access", Boolean, "Read, without meaning here"),
+    field("local", Boolean, "Kept and shown"),
+    field("options", Texts, "The engine's own"),
+    field("plugin_name", Text, "Read, without meaning here"),
+    field("seal_wrap", Boolean, "Kept and shown"),
+    field("type", Text, "The engine: transit").required(),
+];
+
+const TUNE: &[Parameter] = &[
+    field("allowed_response_headers", List, "Kept and shown"),
+    field("audit_non_hmac_request_keys", List, "Kept and shown"),
+    field("audit_non_hmac_response_keys", List, "Kept and shown"),
+    field("default_lease_ttl", Duration, "Seconds, a duration, or `system`"),
+    field("description", Text, "A word for people"),
+    field("force_no_cache", Boolean, "Kept and shown"),
+    field("listing_visibility", Text, "unauth or hidden"),
+    field("max_lease_ttl", Duration, "Seconds, a duration, or `system`"),
+    field("options", Texts, "The engine's own"),
+    field("passthrough_request_headers", List, "Kept and shown"),
+];
+
+const POLICY: &[Parameter] = &[
+    field("policy", Text, "HCL or JSON, or base64 of it").required(),
+    field("rules", Text, "The old name of `policy`"),
+];
+
+const CAPABILITIES: &[Parameter] = &[
+    field("accessor", Text, "Names the token asked about (capabilities-accessor)"),
+    field("path", List, "The old name of `paths`"),
+    field("paths", List, "Paths asked about").required(),
+    field("token", Text, "The token asked about (capabilities)"),
+];
+
+pub(super) const ROUTES: &[Route] = &[
+    Route {
+        pattern: "health",
+        endpoints: &[Endpoint::open(Read, "health", "Whether the service works, by status", |call| {
+            Box::pin(health::health(call))
+        })
+        .with(HEALTH)],
+    },
+    Route {
+        pattern: "seal-status",
+        endpoints: &[Endpoint::open(Read, "seal-status", "Where the service stands", |call| {
+            Box::pin(seal::status(call))
+        })],
+    },
+    Route {
+        pattern: "leader",
+        endpoints: &[Endpoint::open(Read, "leader", "There is no leader: replicas are equal", |call| {
+            Box::pin(health::leader(call))
+        })],
+    },
+    Route {
+        pattern: "init",
+        endpoints: &[
+            Endpoint::open(Read, "init-status", "Whether the deployment is initialised", |call| {
+                Box::pin(init::status(call))
+            }),
+            Endpoint::open(Write, "init", "Initialise the deployment, once", |call| Box::pin(init::init(call)))
+                .with(INIT)
+                .audited(true),
+        ],
+    },
+    Route {
+        pattern: "unseal",
+        endpoints: &[Endpoint::open(Write, "unseal", "Give a share", |call| Box::pin(seal::unseal(call))).with(UNSEAL)],
+    },
+    Route {
+        pattern: "seal",
+        endpoints: &[Endpoint::new(Write, "seal", "Stop working and forget the PIN", |call| {
+            Box::pin(seal::seal(call))
+        })],
+    },
+    Route {
+        pattern: "mounts",
+        endpoints: &[Endpoint::new(Read, "mounts-list", "All mounts", |call| Box::pin(mounts::list(call)))
+            .shaped(Shape::Injected)],
+    },
+    Route {
+        pattern: "mounts/{+path}/tune",
+        endpoints: &[
+            Endpoint::new(Read, "mounts-read-tuning", "Settings of a mount as they work out", |call| {
+                Box::pin(mounts::read_tuning(call))
+            })
+            .shaped(Shape::Injected),
+            Endpoint::new(Write, "mounts-tune", "Change settings of a mount", |call| Box::pin(mounts::tune(call)))
+                .with(TUNE),
+        ],
+    },
+    Route {
+        pattern: "mounts/{+path}",
+        endpoints: &[
+            Endpoint::new(Read, "mounts-read", "One mount", |call| Box::pin(mounts::read(call)))
+                .shaped(Shape::Injected),
+            Endpoint::new(Write, "mounts-enable", "Mount an engine", |call| Box::pin(mounts::enable(call))).with(MOUNT),
+            Endpoint::new(Delete, "mounts-disable", "Unmount an engine", |call| Box::pin(mounts::disable(call))),
+        ],
+    },
+    Route {
+        pattern: "auth",
+        endpoints: &[Endpoint::new(Read, "auth-list", "All ways to log in", |call| Box::pin(mounts::list_auth(call)))
+            .shaped(Shape::Injected)],
+    },
+    Route {
+        pattern: "policy",
+        endpoints: &[
+            Endpoint::new(Read, "policy-list-read", "Names of all policies (old path)", |call| {
+                Box::pin(policies::list_old(call))
+            })
+            .shaped(Shape::Injected),
+            Endpoint::new(LIST, "policy-list", "Names of all policies (old path)", |call| {
+                Box::pin(policies::list_old(call))
+            })
+            .shaped(Shape::Injected),
+        ],
+    },
+    Route {
+        pattern: "policy/{+name}",
+        endpoints: &[
+            Endpoint::new(Read, "policy-read", "One policy (old path)", |call| Box::pin(policies::read_old(call)))
+                .shaped(Shape::Injected),
+            Endpoint::new(Write, "policy-write", "Write a policy (old path)", |call| Box::pin(policies::write(call)))
+                .with(POLICY),
+            Endpoint::new(Delete, "policy-delete", "Delete a policy (old path)", |call| {
+                Box::pin(policies::delete(call))
+            }),
+        ],
+    },
+    Route {
+        pattern: "policies/acl",
+        endpoints: &[Endpoint::new(LIST, "policies-acl-list", "Names of all policies", |call| {
+            Box::pin(policies::list(call))
+        })],
+    },
+    Route {
+        pattern: "policies/acl/{+name}",
+        endpoints: &[
+            Endpoint::new(Read, "policies-acl-read", "One policy", |call| Box::pin(policies::read(call))),
+            Endpoint::new(Write, "policies-acl-write", "Write a policy", |call| Box::pin(policies::write(call)))
+                .with(POLICY),
+            Endpoint::new(Delete, "policies-acl-delete", "Delete a policy", |call| Box::pin(policies::delete(call))),
+        ],
+    },
+    Route {
+        pattern: "capabilities",
+        endpoints: &[Endpoint::new(Write, "capabilities", "What a token may do to paths", |call| {
+            Box::pin(capabilities::of_token(call))
+        })
+        .with(CAPABILITIES)
+        .shaped(Shape::Injected)
+        .audited(false)],
+    },
+    Route {
+        pattern: "capabilities-accessor",
+        endpoints: &[Endpoint::new(
+            Write,
+            "capabilities-accessor",
+            "What a token, named by its accessor, may do",
+            |call| Box::pin(capabilities::of_accessor(call)),
+        )
+        .with(CAPABILITIES)
+        .shaped(Shape::Injected)
+        .audited(false)],
+    },
+    Route {
+        pattern: "capabilities-self",
+        endpoints: &[Endpoint::new(Write, "capabilities-self", "What the caller may do to paths", |call| {
+            Box::pin(capabilities::of_self(call))
+        })
+        .with(CAPABILITIES)
+        .shaped(Shape::Injected)
+        .audited(false)],
+    },
+    Route {
+        pattern: "internal/ui/mounts",
+        endpoints: &[Endpoint::open(Read, "ui-mounts-list", "Mounts that the caller may see something of", |call| {
+            Box::pin(internal::mounts(call))
+        })
+        .shaped(Shape::Envelope)],
+    },
+    Route {
+        pattern: "internal/ui/mounts/{+path}",
+        endpoints: &[Endpoint::new(Read, "ui-mounts-read", "The mount that a path lies in", |call| {
+            Box::pin(internal::mount(call))
+        })
+        .any_token()],
+    },
+    Route {
+        pattern: "internal/specs/openapi",
+        endpoints: &[Endpoint::open(Read, "openapi", "This API, as OpenAPI 3.1", |call| {
+            Box::pin(internal::openapi(call))
+        })
+        .with(&[field("generic_mount_paths", Boolean, "Read, without meaning here")])],
+    },
+    Route {
+        pattern: "metrics",
+        endpoints: &[Endpoint::new(Read, "metrics", "Counters, in Prometheus' text format", |call| {
+            Box::pin(metrics::metrics(call))
+        })
+        .with(&[field("format", Text, "prometheus; other formats are not offered")])],
+    },
+    Route {
+        pattern: "hsm/status",
+        endpoints: &[Endpoint::new(Read, "hsm-status", "Workers, and what the token can do", |call| {
+            Box::pin(hsm::status(call))
+        })],
+    },
+];

@@ -1,0 +1,104 @@
+//! Which engine is where.
+
+use crate::app::Result;
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::parameters::Parameters;
+use clm_core::{ConfigChange, Mount, NewMount, TuneMount};
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const LISTS: [&str; 4] = [
+    "allowed_response_headers",
+    "audit_non_hmac_request_keys",
+    "audit_non_hmac_response_keys",
+    "passthrough_request_headers",
+];
+
+pub(super) async fn list(call: Call) -> Result<Answer> {
+    Ok(Answer::data(by_path(call.context.services.core.mounts(call.context.caller.organization_id))))
+}
+
+pub(super) async fn list_auth(call: Call) -> Result<Answer> {
+    Ok(Answer::data(by_path(call.context.services.core.auth_mounts(call.context.caller.organization_id))))
+}
+
+pub(super) fn by_path(mounts: Vec<Arc<Mount>>) -> Map<String, Value> {
+    mounts.into_iter().map(|mount| (mount.path.clone(), mount.data())).collect()
+}
+
+pub(super) async fn read(call: Call) -> Result<Answer> {
+    let core = &call.context.services.core;
+    Ok(Answer::data(core.read_mount(call.context.caller.organization_id, call.capture("path"))?.data()))
+}
+
+pub(super) async fn enable(call: Call) -> Result<Answer> {
+    let parameters = &call.parameters;
+    let new = NewMount {
+        mount_type: parameters.text("type")?,
+        description: parameters.text("description")?.unwrap_or_default(),
+        config: config(&parameters.object("config")?)?,
+        options: parameters.texts("options")?.unwrap_or_default(),
+        local: parameters.flag("local")?.unwrap_or(false),
+        seal_wrap: parameters.flag("seal_wrap")?.unwrap_or(false),
+    };
+    let core = &call.context.services.core;
+    let mounted = core.mount(&call.context.caller, call.capture("path"), new).await;
+    call.context.recorded("create", mounted).await?;
+    Ok(Answer::nothing())
+}
+
+pub(super) async fn disable(call: Call) -> Result<Answer> {
+    let core = &call.context.services.core;
+    let unmounted = core.unmount(&call.context.caller, call.capture("path")).await;
+    call.context.recorded("delete", unmounted).await?;
+    Ok(Answer::nothing())
+}
+
+pub(super) async fn read_tuning(call: Call) -> Result<Answer> {
+    let core = &call.context.services.core;
+    Ok(Answer::data(core.read_tuning(call.context.caller.organization_id, call.capture("path"))?))
+}
+
+pub(super) async fn tune(call: Call) -> Result<Answer> {
+    let tune = TuneMount {
+        description: call.parameters.text("description")?,
+        config: config(&call.parameters)?,
+        options: call.parameters.texts("options")?,
+    };
+    let core = &call.context.services.core;
+    let tuned = core.tune(&call.context.caller, call.capture("path"), tune).await;
+    call.context.recorded("update", tuned).await?;
+    Ok(Answer::nothing())
+}
+
+fn config(parameters: &Parameters) -> Result<ConfigChange> {
+    let mut lists = BTreeMap::new();
+    for name in LISTS {
+        if let Some(list) = parameters.list(name)? {
+            lists.insert(name.to_owned(), list);
+        }
+    }
+    Ok(ConfigChange {
+        default_lease_ttl: lease_ttl(parameters, "default_lease_ttl")?,
+        max_lease_ttl: lease_ttl(parameters, "max_lease_ttl")?,
+        force_no_cache: parameters.flag("force_no_cache")?,
+        listing_visibility: parameters.text("listing_visibility")?,
+        lists,
+    })
+}
+
+/// `system` gives the decision back to the system; so does 0. An empty text, which Go's client sends, says nothing.
+fn lease_ttl(parameters: &Parameters, name: &str) -> Result<Option<u64>> {
+    match parameters.value(name) {
+        Some(Value::String(text)) if text.is_empty() => Ok(None),
+        Some(Value::String(text)) if text == "system" => Ok(Some(0)),
+        _ => parameters
+            .seconds(name)?
+            .map(|seconds| {
+                u64::try_from(seconds).map_err(|_| crate::app::Error::invalid(format!("{name} must not be negative")))
+            })
+            .transpose(),
+    }
+}

@@ -1,0 +1,307 @@
+//! What the API offers, as data: dispatch, OpenAPI, help and the coverage tests all read these tables.
+
+use super::answer::Answer;
+use super::call::{Call, OpenCall};
+use super::parameters::Parameters;
+use crate::app;
+use clm_core::access::Operation;
+use futures_util::future::BoxFuture;
+
+/// One path of an engine, below its mount.
+pub struct Route {
+    /// Segments; `{name}` takes one word, `{+path}` one or more segments with their slashes.
+    pub pattern: &'static str,
+    /// What can be done with it.
+    pub endpoints: &'static [Endpoint],
+}
+
+/// One thing that can be done with a path.
+pub struct Endpoint {
+    /// How.
+    pub verb: Verb,
+    /// Names it in OpenAPI, metrics and logs.
+    pub id: &'static str,
+    /// One sentence.
+    pub summary: &'static str,
+    /// Fields it knows; others are ignored with a warning.
+    pub parameters: &'static [Parameter],
+    /// What its answer looks like.
+    pub shape: Shape,
+    /// Leaves a record before it answers.
+    pub audited: bool,
+    pub(super) handler: Handler,
+}
+
+/// What a request wants to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are the API's")]
+pub enum Verb {
+    Delete,
+    List,
+    Read,
+    /// POST and PUT.
+    Write,
+}
+
+/// What an answer looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// No envelope.
+    Bare,
+    /// `data` in the envelope.
+    Envelope,
+    /// In the envelope twice: in `data` and at the top.
+    Injected,
+}
+
+/// A field of a request.
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// What it holds.
+    pub kind: Kind,
+    /// What it means.
+    pub description: &'static str,
+    /// Whether nothing works without.
+    pub required: bool,
+}
+
+/// What a field holds. Input is read leniently; see `parameters`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the words are JSON's")]
+pub enum Kind {
+    Boolean,
+    /// Seconds, or text like `1h30m`.
+    Duration,
+    Integer,
+    /// An array, or text with commas.
+    List,
+    /// An array of objects.
+    Objects,
+    /// An object with texts.
+    Texts,
+    Text,
+}
+
+pub(super) type Guarded = fn(Call) -> BoxFuture<'static, app::Result<Answer>>;
+pub(super) type Open = fn(OpenCall) -> BoxFuture<'static, app::Result<Answer>>;
+
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// Answers whoever asks, in every state of the service.
+    Open(Open),
+    /// The token's policies must allow it.
+    Permitted(Guarded),
+    /// A valid token is enough; the handler looks further.
+    AnyToken(Guarded),
+}
+
+impl Endpoint {
+    pub(super) const fn new(verb: Verb, id: &'static str, summary: &'static str, handler: Guarded) -> Self {
+        Self {
+            verb,
+            id,
+            summary,
+            parameters: &[],
+            shape: Shape::Envelope,
+            // What changes something is recorded; a table says so where a read is, too.
+            audited: matches!(verb, Verb::Write | Verb::Delete),
+            handler: Handler::Permitted(handler),
+        }
+    }
+
+    pub(super) const fn open(verb: Verb, id: &'static str, summary: &'static str, handler: Open) -> Self {
+        Self { verb, id, summary, parameters: &[], shape: Shape::Bare, audited: false, handler: Handler::Open(handler) }
+    }
+
+    pub(super) const fn any_token(self) -> Self {
+        let handler = match self.handler {
+            Handler::Permitted(handler) => Handler::AnyToken(handler),
+            other => other,
+        };
+        Self { handler, ..self }
+    }
+
+    pub(super) const fn with(self, parameters: &'static [Parameter]) -> Self {
+        Self { parameters, ..self }
+    }
+
+    pub(super) const fn shaped(self, shape: Shape) -> Self {
+        Self { shape, ..self }
+    }
+
+    pub(super) const fn audited(self, audited: bool) -> Self {
+        Self { audited, ..self }
+    }
+
+    /// Whether it answers without a token.
+    pub fn is_open(&self) -> bool {
+        matches!(self.handler, Handler::Open(_))
+    }
+
+    pub(super) fn knows(&self, name: &str) -> bool {
+        self.parameters.iter().any(|parameter| parameter.name == name)
+    }
+}
+
+impl Parameter {
+    pub(super) const fn new(name: &'static str, kind: Kind, description: &'static str) -> Self {
+        Self { name, kind, description, required: false }
+    }
+
+    pub(super) const fn required(self) -> Self {
+        Self { required: true, ..self }
+    }
+}
+
+impl Verb {
+    /// The method that OpenAPI and tests show.
+    pub fn method(self) -> &'static str {
+        match self {
+            Self::Delete => "DELETE",
+            Self::List => "LIST",
+            Self::Read => "GET",
+            Self::Write => "POST",
+        }
+    }
+
+    /// What the policy engine calls it. No path here can tell whether its thing exists, so a write is an update.
+    pub(super) fn operation(self) -> Operation {
+        match self {
+            Self::Delete => Operation::Delete,
+            Self::List => Operation::List,
+            Self::Read => Operation::Read,
+            Self::Write => Operation::Update,
+        }
+    }
+}
+
+/// What a pattern took from a path.
+pub(super) type Captures = Vec<(&'static str, String)>;
+
+/// An engine's table, ready to be searched.
+pub(super) struct Router(Vec<(Vec<Part>, &'static Route)>);
+
+enum Part {
+    Literal(&'static str),
+    Word(&'static str),
+    Rest(&'static str),
+}
+
+impl Router {
+    pub(super) fn new(routes: &'static [Route]) -> Self {
+        let parts = |route: &'static Route| route.pattern.split('/').map(part).collect();
+        Self(routes.iter().map(|route| (parts(route), route)).collect())
+    }
+
+    /// The first route that matches; tables name the narrower one first.
+    pub(super) fn find(&self, path: &str) -> Option<(&'static Route, Captures)> {
+        self.0.iter().find_map(|(parts, route)| {
+            let mut captures = Vec::new();
+            matches(parts, path, &mut captures).then_some((*route, captures))
+        })
+    }
+}
+
+fn part(text: &'static str) -> Part {
+    match text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) {
+        None => Part::Literal(text),
+        Some(name) => name.strip_prefix('+').map_or(Part::Word(name), Part::Rest),
+    }
+}
+
+fn matches(parts: &[Part], path: &str, captures: &mut Captures) -> bool {
+    let Some((first, others)) = parts.split_first() else { return false };
+    if let Part::Rest(name) = first {
+        // What follows the rest is literal: `{+path}/tune`.
+        let tail: String = others.iter().map(|part| format!("/{}", part.literal())).collect();
+        let taken = path.strip_suffix(tail.as_str()).filter(|taken| !taken.trim_matches('/').is_empty());
+        captures.extend(taken.map(|taken| (*name, taken.to_owned())));
+        return taken.is_some();
+    }
+    let (segment, rest) = match path.split_once('/') {
+        Some((segment, rest)) => (segment, Some(rest)),
+        None => (path, None),
+    };
+    let fits = match first {
+        Part::Literal(text) => *text == segment,
+        Part::Word(_) => is_word(segment),
+        Part::Rest(_) => false,
+    };
+    if !fits {
+        return false;
+    }
+    if let Part::Word(name) = first {
+        captures.push((*name, segment.to_owned()));
+    }
+    match rest {
+        None => others.is_empty(),
+        Some(rest) => matches(others, rest, captures),
+    }
+}
+
+impl Part {
+    fn literal(&self) -> &'static str {
+        match self {
+            Self::Literal(text) => text,
+            Self::Word(_) | Self::Rest(_) => "",
+        }
+    }
+}
+
+/// `\w(([\w-.]+)?\w)?` in ASCII.
+fn is_word(text: &str) -> bool {
+    let word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';
+    let bytes = text.as_bytes();
+    bytes.first().is_some_and(word)
+        && bytes.last().is_some_and(word)
+        && bytes.iter().all(|byte| word(byte) || matches!(byte, b'-' | b'.'))
+}
+
+impl Parameters {
+    /// Names that `endpoint` does not know, sorted.
+    pub(super) fn unknown_to(&self, endpoint: &Endpoint) -> Vec<String> {
+        let mut names: Vec<String> = self.names().filter(|name| !endpoint.knows(name)).map(str::to_owned).collect();
+        names.sort_unstable();
+        names
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    static ROUTES: &[Route] = &[
+        Route { pattern: "keys", endpoints: &[] },
+        Route { pattern: "keys/{name}", endpoints: &[] },
+        Route { pattern: "mounts/{+path}/tune", endpoints: &[] },
+        Route { pattern: "mounts/{+path}", endpoints: &[] },
+        Route { pattern: "sign/{name}/{hash}", endpoints: &[] },
+    ];
+
+    fn found(path: &str) -> Option<(&'static str, Vec<String>)> {
+        let (route, captures) = Router::new(ROUTES).find(path)?;
+        Some((route.pattern, captures.into_iter().map(|(_, value)| value).collect()))
+    }
+
+    #[test]
+    fn paths_find_their_route() {
+        for (path, pattern, captures) in [
+            ("keys", "keys", vec![]),
+            ("keys/a.b-c", "keys/{name}", vec!["a.b-c"]),
+            ("mounts/a/b/tune", "mounts/{+path}/tune", vec!["a/b"]),
+            ("mounts/a/b/", "mounts/{+path}", vec!["a/b/"]),
+            ("mounts/tune", "mounts/{+path}", vec!["tune"]),
+            ("sign/k/sha2-256", "sign/{name}/{hash}", vec!["k", "sha2-256"]),
+        ] {
+            assert_eq!(found(path), Some((pattern, captures.into_iter().map(str::to_owned).collect())), "{path}");
+        }
+    }
+
+    #[test]
+    fn other_paths_find_none() {
+        for path in ["", "key", "keys/", "keys/-k", "keys/a/b", "mounts", "mounts/", "sign/k/", "sign/k", "keys/ä"] {
+            assert_eq!(found(path), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! `transit/`: named keys, and what is done with them.
+
+mod batch;
+mod keys;
+mod options;
+mod shown;
+mod sign;
+mod verify;
+
+use super::table::{Endpoint, Kind, Parameter, Route, Verb};
+use Kind::{Boolean, Duration, Integer, Objects, Text};
+use Verb::{Delete, Read, Write};
+
+const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
+    Parameter::new(name, kind, description)
+}
+
+const CREATE: &[Parameter] = &[
+    field("allow_plaintext_backup", Boolean, "Backups may hold the key"),
+    field("auto_rotate_period", Duration, "0, or an hour and more between rotations"),
+    field("context", Text, "Read, without meaning here"),
+    field("convergent_encryption", Boolean, "Not offered yet"),
+    field("derived", Boolean, "Not offered yet"),
+    field("exportable", Boolean, "The private half may be exported; one way"),
+    field("key_size", Integer, "For types that this server does not have yet"),
+    field(
+        "storage",
+        Text,
+        "wrapped (in PostgreSQL), or token: an object of the HSM that nobody can extract. Not in Vault",
+    ),
+    field("type", Text, "ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, rsa-2048, rsa-3072 or rsa-4096").required(),
+];
+const READ: &[Parameter] = &[field("context", Text, "Read, without meaning here")];
+const LIST: &[Parameter] = &[field("after", Text, "Names after this one"), field("limit", Integer, "At most so many")];
+const CONFIG: &[Parameter] = &[
+    field("allow_plaintext_backup", Boolean, "Backups may hold the key; one way"),
+    field("auto_rotate_period", Duration, "0, or an hour and more between rotations"),
+    field("deletion_allowed", Boolean, "The key may be deleted"),
+    field("exportable", Boolean, "The private half may be exported; one way"),
+    field("min_decryption_version", Integer, "Older versions verify no more"),
+    field("min_encryption_version", Integer, "Older versions sign no more; 0: only the newest signs"),
+];
+const SIGN: &[Parameter] = &[
+    field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),
+    field("batch_input", Objects, "Items with `input` and `reference`, instead of `input`"),
+    field("context", Text, "For derived keys, which are not offered yet"),
+    field("hash_algorithm", Text, "sha1, sha2-224 … sha2-512, sha3-256 … sha3-512 or none; the path's goes over it"),
+    field("input", Text, "Base64 of what is to be signed"),
+    field("key_version", Integer, "Version that signs; 0: the newest"),
+    field("marshaling_algorithm", Text, "asn1 or jws"),
+    field("prehashed", Boolean, "The input is a digest"),
+    field("salt_length", Text, "auto, hash or a number of bytes (RSASSA-PSS)"),
+    field("signature_algorithm", Text, "pss or pkcs1v15 (RSA)"),
+];
+const VERIFY: &[Parameter] = &[
+    field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),
+    field("batch_input", Objects, "Items with `input`, `signature` and `reference`"),
+    field("context", Text, "For derived keys, which are not offered yet"),
+    field("hash_algorithm", Text, "As for signing"),
+    field("hmac", Text, "Not offered yet"),
+    field("input", Text, "Base64 of what was signed"),
+    field("marshaling_algorithm", Text, "asn1 or jws, as the signature was written"),
+    field("prehashed", Boolean, "The input is a digest"),
+    field("salt_length", Text, "auto, hash or a number of bytes (RSASSA-PSS)"),
+    field("signature", Text, "vault:v<version>:<base64>"),
+    field("signature_algorithm", Text, "pss or pkcs1v15 (RSA)"),
+];
+
+pub(super) const ROUTES: &[Route] = &[
+    // Used most: found first.
+    Route {
+        pattern: "sign/{name}",
+        endpoints: &[Endpoint::new(Write, "transit-sign", "Sign", |call| Box::pin(sign::sign(call))).with(SIGN)],
+    },
+    Route {
+        pattern: "sign/{name}/{urlalgorithm}",
+        endpoints: &[Endpoint::new(Write, "transit-sign-with-algorithm", "Sign, the hash in the path", |call| {
+            Box::pin(sign::sign(call))
+        })
+        .with(SIGN)],
+    },
+    Route {
+        pattern: "verify/{name}",
+        endpoints: &[
+            Endpoint::new(Write, "transit-verify", "Verify", |call| Box::pin(verify::verify(call))).with(VERIFY)
+        ],
+    },
+    Route {
+        pattern: "verify/{name}/{urlalgorithm}",
+        endpoints: &[Endpoint::new(Write, "transit-verify-with-algorithm", "Verify, the hash in the path", |call| {
+            Box::pin(verify::verify(call))
+        })
+        .with(VERIFY)],
+    },
+    Route {
+        pattern: "keys",
+        endpoints: &[Endpoint::new(Verb::List, "transit-list-keys", "Names of the keys", |call| {
+            Box::pin(keys::list(call))
+        })
+        .with(LIST)],
+    },
+    Route {
+        pattern: "keys/{name}",
+        endpoints: &[
+            Endpoint::new(Write, "transit-create-key", "Make a key in the HSM", |call| Box::pin(keys::create(call)))
+                .with(CREATE),
+            Endpoint::new(Read, "transit-read-key", "One key, with its public halves", |call| {
+                Box::pin(keys::read(call))
+            })
+            .with(READ),
+            Endpoint::new(Delete, "transit-delete-key", "Delete a key for which that is allowed", |call| {
+                Box::pin(keys::delete(call))
+            }),
+        ],
+    },
+    Route {
+        pattern: "keys/{name}/config",
+        endpoints: &[Endpoint::new(Write, "transit-configure-key", "Change settings of a key", |call| {
+            Box::pin(keys::configure(call))
+        })
+        .with(CONFIG)],
+    },
+    Route {
+        pattern: "keys/{name}/rotate",
+        endpoints: &[Endpoint::new(Write, "transit-rotate-key", "Make a new version", |call| {
+            Box::pin(keys::rotate(call))
+        })],
+    },
+];

@@ -1,0 +1,96 @@
+//! Signing.
+
+use super::batch::{decode, input, items, with_reference};
+use super::keys::name;
+use super::options::Options;
+use crate::app::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use base64::Engine;
+use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
+use keyvault::key::{Marshaling, SignRequest};
+use serde_json::{Map, Value, json};
+
+pub(super) async fn sign(call: Call) -> Result<Answer> {
+    let name = name(&call)?;
+    let Some(key) = call.context.key(&call.mount, &name).await? else {
+        return Err(call.context.refuse_key("key.sign", &name, "signing key not found").await);
+    };
+    // RSA keys are those that encrypt too.
+    let read = read(&call, key.algorithm.supports_encryption());
+    let (options, version, items, inputs) = match read {
+        Ok(read) => read,
+        Err(refused @ Error::Invalid(_)) => {
+            return Err(call.context.refuse_key("key.sign", &name, &refused.to_string()).await);
+        }
+        Err(other) => return Err(other),
+    };
+    let request = SignRequest {
+        version,
+        hash: options.hash,
+        prehashed: options.prehashed,
+        padding: options.padding,
+        salt_length: options.salt_length,
+        marshaling: options.marshaling,
+        inputs,
+    };
+    let is_batch = items.is_some();
+    let signed = match call.context.sign(&key, request).await {
+        Ok(signed) => signed,
+        // In a batch, what refuses the whole call is each item's error.
+        Err(Error::Invalid(reason)) if is_batch => {
+            let refused = || json!({ "key_version": 0, "error": reason });
+            return Ok(batch(items.unwrap_or_default(), std::iter::repeat_with(refused)));
+        }
+        Err(error) => return Err(error),
+    };
+    let shown = |signature: &[u8]| text(signed.version, signature, options.marshaling);
+    if let Some(items) = items {
+        let answers = signed.signatures.iter().map(|result| match result {
+            Ok(signature) => json!({ "signature": shown(signature), "key_version": signed.version }),
+            Err(reason) => json!({ "key_version": 0, "error": reason }),
+        });
+        return Ok(batch(items, answers));
+    }
+    match signed.signatures.into_iter().next() {
+        Some(Ok(signature)) => {
+            Ok(Answer::data(json!({ "key_version": signed.version, "signature": shown(&signature) })))
+        }
+        Some(Err(reason)) => Err(Error::Invalid(reason)),
+        None => Err(Error::Internal("neither a signature nor an error".into())),
+    }
+}
+
+type Read = (Options, i64, Option<Vec<Map<String, Value>>>, Vec<Result<Vec<u8>, String>>);
+
+fn read(call: &Call, is_rsa: bool) -> Result<Read> {
+    let options = Options::read(call, is_rsa)?;
+    let version = call.parameters.integer("key_version")?.unwrap_or(0);
+    let items = items(call)?;
+    let inputs = match &items {
+        Some(items) => items.iter().map(input).collect(),
+        // No input is an empty one.
+        None => vec![Ok(decode(&call.parameters.text("input")?.unwrap_or_default()).map_err(Error::Invalid)?)],
+    };
+    Ok((options, version, items, inputs))
+}
+
+pub(super) fn batch(items: Vec<Map<String, Value>>, answers: impl Iterator<Item = Value>) -> Answer {
+    let results: Vec<Value> = items
+        .iter()
+        .zip(answers)
+        .map(|(item, answer)| match answer {
+            Value::Object(answer) => with_reference(answer, item),
+            other => other,
+        })
+        .collect();
+    Answer::data(json!({ "batch_results": results }))
+}
+
+fn text(version: u32, signature: &[u8], marshaling: Marshaling) -> String {
+    let encoded = match marshaling {
+        Marshaling::Asn1 => BASE64_STANDARD.encode(signature),
+        Marshaling::Jws => BASE64_URL_SAFE_NO_PAD.encode(signature),
+    };
+    format!("vault:v{version}:{encoded}")
+}

@@ -1,0 +1,34 @@
+//! The sections of the two databases.
+
+use anyhow::{Context, Result};
+use secrecy::SecretString;
+use serde::Deserialize;
+use std::path::PathBuf;
+
+/// `[secure_database]` or `[core_database]`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Database {
+    /// `postgresql://ROLE@HOST/DATABASE`.
+    url: Option<SecretString>,
+    /// A file whose first line is that, for URLs that hold a password.
+    url_file: Option<PathBuf>,
+    /// A direct connection for LISTEN, where the other goes through a pooler.
+    pub listen_url: Option<SecretString>,
+}
+
+impl Database {
+    /// The URL, from wherever it is said.
+    pub fn url(&self, section: &'static str) -> Result<SecretString> {
+        match (&self.url, &self.url_file) {
+            (Some(url), None) => Ok(url.clone()),
+            (None, Some(file)) => {
+                let text = std::fs::read_to_string(file)
+                    .with_context(|| format!("{section}.url_file: {} cannot be read", file.display()))?;
+                let line = text.lines().next().unwrap_or_default().trim().to_owned();
+                Ok(SecretString::from(line))
+            }
+            _ => anyhow::bail!("set either {section}.url or {section}.url_file"),
+        }
+    }
+}

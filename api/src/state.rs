@@ -1,0 +1,22 @@
+//! What requests share.
+
+use crate::app::seal::Seal;
+use crate::metrics::Metrics;
+use crate::settings::Settings;
+use std::time::Instant;
+
+/// The service: settings, where it stands, what it counts.
+#[derive(Debug)]
+pub struct State {
+    pub(crate) settings: Settings,
+    pub(crate) seal: Seal,
+    pub(crate) metrics: Metrics,
+    pub(crate) started: Instant,
+}
+
+impl State {
+    /// Closed; [`crate::server::run`] opens it.
+    pub fn new(settings: Settings) -> Self {
+        Self { seal: Seal::new(settings.seal.kind), metrics: Metrics::new(), started: Instant::now(), settings }
+    }
+}
