@@ -3,7 +3,7 @@
 use crate::row_mac::{MacDomain, RowBytes};
 use crate::store::encryption_keys::{self, OrganizationKeyRow};
 use crate::store::hsm_tokens::{self, TokenRow};
-use crate::store::speak_for;
+use crate::store::read_as_of_now;
 use crate::vault::Inner;
 use crate::{Error, Result, Vault, ceremony, record};
 use audit_chain::{Caller, Checkpoint};
@@ -141,8 +141,7 @@ impl Vault {
         if let Some(key) = known {
             return Ok(key);
         }
-        let mut transaction = self.inner.pool.begin().await?;
-        speak_for(&mut transaction, organization_id).await?;
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
         let row = encryption_keys::newest(&mut transaction, organization_id, deployment.token_id()).await?;
         transaction.rollback().await?;
         let row = row.ok_or_else(|| {

@@ -28,9 +28,9 @@ impl Store {
         Self { pool }
     }
 
-    /// A transaction that sees one tenant.
+    /// A transaction that sees one tenant, as of one moment.
     async fn tenant(&self, organization_id: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
+        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
         sqlx::query("SELECT set_config('clm.organization_id', $1, true)")
             .bind(organization_id.to_string())
             .execute(&mut *transaction)

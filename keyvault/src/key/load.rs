@@ -2,7 +2,7 @@
 
 use super::{Key, KeyAlgorithm, KeyName, KeyVersion};
 use crate::store::private_keys::{self, PrivateKeyRow};
-use crate::store::{named_keys, speak_for};
+use crate::store::{named_keys, read_as_of_now};
 use crate::{Error, Result, Vault};
 use hsm_bridge::{KeyRef, TokenKey, WrappedKey};
 use std::collections::BTreeMap;
@@ -25,8 +25,7 @@ impl Vault {
 
     /// Names of a mount's keys, sorted.
     pub async fn list_keys(&self, organization_id: Uuid, mount_id: Uuid) -> Result<Vec<String>> {
-        let mut transaction = self.inner.pool.begin().await?;
-        speak_for(&mut transaction, organization_id).await?;
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
         let names = named_keys::names(&mut transaction, organization_id, mount_id).await?;
         transaction.rollback().await?;
         Ok(names)
@@ -39,8 +38,7 @@ impl Vault {
         mount_id: Uuid,
         name: &KeyName,
     ) -> Result<Option<(Key, Vec<PrivateKeyRow>)>> {
-        let mut transaction = self.inner.pool.begin().await?;
-        speak_for(&mut transaction, organization_id).await?;
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
         let Some(row) = named_keys::by_name(&mut transaction, organization_id, mount_id, name).await? else {
             return Ok(None);
         };

@@ -8,7 +8,7 @@ pub(crate) mod settings;
 
 use crate::{Error, Result};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{PgConnection, PgPool};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_secure_db");
@@ -40,6 +40,17 @@ pub(crate) async fn check_schema(connection: &mut PgConnection) -> Result<()> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// A transaction that reads one organization's rows, all as of one moment: a key and its versions lie in several tables, and a rotation that
+/// commits between two statements must not look like a row taken away.
+pub(crate) async fn read_as_of_now(
+    pool: &PgPool,
+    organization_id: Uuid,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
+    speak_for(&mut transaction, organization_id).await?;
+    Ok(transaction)
 }
 
 /// Says for whom the transaction speaks: row-level security shows it nothing else.
