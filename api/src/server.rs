@@ -15,7 +15,7 @@ use std::sync::Arc;
 pub async fn run(settings: Settings) -> Result<()> {
     let mut shutdown = Shutdown::listen()?;
     settings.server.check()?;
-    let tls = settings.server.tls.as_ref().map(tls::configuration).transpose()?;
+    let tls = settings.server.tls.as_ref().map(|tls| tls::configuration(tls, settings.fips)).transpose()?;
     let (listener, address) = listener::bind(settings.server.listen).await?;
     let scheme = if tls.is_some() { "https" } else { "http" };
     let state = Arc::new(State::new(settings));

@@ -4,8 +4,13 @@
 //! databases in it with [`TestDatabase::create`].
 
 mod database;
+pub mod process;
+mod server;
+mod site;
 mod token;
 
 // The public interface is:
 pub use database::TestDatabase;
+pub use server::{Answer, Server};
+pub use site::Site;
 pub use token::{TestToken, built};

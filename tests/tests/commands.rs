@@ -4,87 +4,18 @@
 use audit_chain::Caller;
 use keyvault::clock::SystemClock;
 use keyvault::key::{Hash, KeyAlgorithm, KeyName, Marshaling, NewKey, Padding, SaltLength, SignRequest};
-use keyvault::{HsmSettings, PinSource, Settings, Vault};
-use std::path::PathBuf;
-use std::process::{Command, Output};
+use keyvault::{Settings, Vault};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tempfile::TempDir;
-use tests::{TestDatabase, built};
+use tests::Site;
 use uuid::Uuid;
 
-/// A site: settings file, PIN files, token directory, two empty databases.
-struct Site {
-    directory: TempDir,
-    secure: TestDatabase,
-    core: TestDatabase,
-}
-
-impl Site {
-    async fn new() -> Self {
-        let site = Self {
-            directory: TempDir::new().unwrap(),
-            secure: TestDatabase::create().await.unwrap(),
-            core: TestDatabase::create().await.unwrap(),
-        };
-        softhsm::TokenDirectory::at(site.directory.path()).unwrap();
-        std::fs::write(site.path("so-pin"), "officer-77\n").unwrap();
-        std::fs::write(site.path("pin"), "user-4242\n").unwrap();
-        let settings = format!(
-            "[hsm]\nmodule = '{}'\ntoken = 'site'\npin = {{ file = '{}' }}\nenvironment = {{ SOFTHSM2_CONF = '{}' }}\n\n\
-             [migration]\nsecure_url = '{}'\ncore_url = '{}'\n\n[auditor]\nsecure_url = '{}'\ncore_url = '{}'\n",
-            softhsm::module().unwrap().display(),
-            site.path("pin").display(),
-            site.path("softhsm2.conf").display(),
-            site.secure.url("clm_migrate"),
-            site.core.url("clm_migrate"),
-            site.secure.url("clm_auditor"),
-            site.core.url("clm_auditor"),
-        );
-        std::fs::write(site.path("clm.toml"), settings).unwrap();
-        site
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn clm(&self, arguments: &[&str]) -> Output {
-        Command::new(built("clm").unwrap()).arg("--config").arg(self.path("clm.toml")).args(arguments).output().unwrap()
-    }
-
-    fn succeeds(&self, arguments: &[&str]) -> String {
-        let output = self.clm(arguments);
-        assert!(output.status.success(), "clm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn fails(&self, arguments: &[&str]) -> String {
-        let output = self.clm(arguments);
-        assert!(!output.status.success(), "clm {arguments:?} succeeded");
-        let said = [output.stdout, output.stderr].concat();
-        let said = String::from_utf8(said).unwrap();
-        assert!(!said.contains("user-4242") && !said.contains("officer-77"), "a PIN was printed: {said}");
-        said
-    }
-
-    fn hsm(&self) -> HsmSettings {
-        HsmSettings {
-            module: softhsm::module().unwrap(),
-            token: "site".into(),
-            pin: PinSource::File(self.path("pin")),
-            environment: softhsm::TokenDirectory::at(self.directory.path()).unwrap().environment(),
-            executable: Some(built("clm").unwrap()),
-            ..HsmSettings::default()
-        }
-    }
-
-    async fn vault(&self) -> Vault {
-        let settings = Settings { database_url: self.secure.url("clm_secure_app").into(), hsm: self.hsm() };
-        let vault = Vault::open(settings, Arc::new(SystemClock)).await.unwrap();
-        vault.bridge().ready().await.unwrap();
-        vault
-    }
+async fn vault(site: &Site) -> Vault {
+    let settings = Settings { database_url: site.secure.url("clm_secure_app").into(), hsm: site.hsm().unwrap() };
+    let vault = Vault::open(settings, Arc::new(SystemClock)).await.unwrap();
+    vault.bridge().ready().await.unwrap();
+    vault
 }
 
 async fn sign_three_times(vault: &Vault) {
@@ -125,27 +56,27 @@ async fn sign_three_times(vault: &Vault) {
 // Several threads: the vault goes on signing checkpoints while this one waits for the command.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_operator_sets_up_a_token_holds_the_ceremony_and_audits_what_was_done() {
-    let site = Site::new().await;
+    let site = Site::new().await.unwrap();
     let so_pin = site.path("so-pin");
-    site.succeeds(&["hsm", "init", "--so-pin-file", so_pin.to_str().unwrap()]);
-    assert!(site.succeeds(&["hsm", "list"]).contains("site\t"));
-    assert!(site.fails(&["ceremony", "check"]).contains("clm ceremony root"));
-    let transcript = site.succeeds(&["ceremony", "root"]);
+    site.succeeds(&["hsm", "init", "--so-pin-file", so_pin.to_str().unwrap()]).unwrap();
+    assert!(site.succeeds(&["hsm", "list"]).unwrap().contains("site\t"));
+    assert!(site.fails(&["ceremony", "check"]).unwrap().contains("clm ceremony root"));
+    let transcript = site.succeeds(&["ceremony", "root"]).unwrap();
     let key = &transcript[transcript.find("-----BEGIN").unwrap()..];
     std::fs::write(site.path("audit.pem"), key).unwrap();
-    assert!(site.fails(&["ceremony", "root"]).contains("a second root key is never made"));
-    site.succeeds(&["ceremony", "check"]);
-    site.succeeds(&["migrate"]);
-    site.succeeds(&["migrate"]);
+    assert!(site.fails(&["ceremony", "root"]).unwrap().contains("a second root key is never made"));
+    site.succeeds(&["ceremony", "check"]).unwrap();
+    site.succeeds(&["migrate"]).unwrap();
+    site.succeeds(&["migrate"]).unwrap();
 
-    let vault = site.vault().await;
+    let vault = vault(&site).await;
     sign_three_times(&vault).await;
     let public_key = site.path("audit.pem");
     let verify = ["audit", "verify", "--public-key", public_key.to_str().unwrap()];
     // A checkpoint is signed every few seconds; only with one is a cut tail found.
     let deadline = Instant::now() + Duration::from_secs(30);
-    while !site.succeeds(&verify).contains("5 records in 1 chains, 1 signed checkpoints") {
-        assert!(Instant::now() < deadline, "{}", site.succeeds(&verify));
+    while !site.succeeds(&verify).unwrap().contains("5 records in 1 chains, 1 signed checkpoints") {
+        assert!(Instant::now() < deadline, "{}", site.succeeds(&verify).unwrap());
     }
     drop(vault);
 
@@ -155,41 +86,41 @@ async fn an_operator_sets_up_a_token_holds_the_ceremony_and_audits_what_was_done
         .await
         .unwrap();
     sqlx::query("UPDATE secure_audit_log SET accessor = 'b' WHERE seq = 4").execute(&mut superuser).await.unwrap();
-    let said = site.fails(&verify);
+    let said = site.fails(&verify).unwrap();
     assert!(said.contains(&event) && said.contains("record 4") && said.contains("was edited"), "{said}");
     sqlx::query("UPDATE secure_audit_log SET accessor = 'a' WHERE seq = 4").execute(&mut superuser).await.unwrap();
-    site.succeeds(&verify);
+    site.succeeds(&verify).unwrap();
     sqlx::query("DELETE FROM secure_audit_log WHERE seq = 5").execute(&mut superuser).await.unwrap();
-    assert!(site.fails(&verify).contains("the tail was cut off"));
+    assert!(site.fails(&verify).unwrap().contains("the tail was cut off"));
     sqlx::query("UPDATE audit_checkpoints SET signature = '\\x00'").execute(&mut superuser).await.unwrap();
-    assert!(site.fails(&verify).contains("not signed by the audit key"));
+    assert!(site.fails(&verify).unwrap().contains("not signed by the audit key"));
 }
 
 #[tokio::test]
 async fn what_is_wrong_with_settings_is_said_with_what_to_do() {
-    let site = Site::new().await;
-    assert!(site.fails(&["ceremony", "root"]).contains("clm hsm init"), "no token yet");
+    let site = Site::new().await.unwrap();
+    assert!(site.fails(&["ceremony", "root"]).unwrap().contains("clm hsm init"), "no token yet");
     std::fs::write(site.path("clm.toml"), "[hsm]\ncolour = 'red'\n").unwrap();
-    assert!(site.fails(&["hsm", "list"]).contains("colour"));
+    assert!(site.fails(&["hsm", "list"]).unwrap().contains("colour"));
     std::fs::write(site.path("clm.toml"), "").unwrap();
-    assert!(site.fails(&["hsm", "list"]).contains("set [hsm]"));
-    assert!(site.fails(&["migrate"]).contains("set [migration]"));
+    assert!(site.fails(&["hsm", "list"]).unwrap().contains("set [hsm]"));
+    assert!(site.fails(&["migrate"]).unwrap().contains("set [migration]"));
     std::fs::write(
         site.path("clm.toml"),
         "[hsm]\nmodule = '/nonexistent.so'\ntoken = 'x'\npin = { file = '/dev/null' }\n",
     )
     .unwrap();
-    let said = site.fails(&["ceremony", "root"]);
+    let said = site.fails(&["ceremony", "root"]).unwrap();
     assert!(said.contains("/nonexistent.so") || said.contains("/dev/null is empty"), "{said}");
 }
 
 #[tokio::test]
 async fn killing_what_uses_the_hsm_leaves_no_process_behind() {
-    let site = Site::new().await;
+    let site = Site::new().await.unwrap();
     let so_pin = site.path("so-pin");
-    site.succeeds(&["hsm", "init", "--so-pin-file", so_pin.to_str().unwrap()]);
+    site.succeeds(&["hsm", "init", "--so-pin-file", so_pin.to_str().unwrap()]).unwrap();
     // A program that holds a bridge, as the server will: a supervisor whose socket is closed by the killing.
-    let bridge = hsm_bridge::Bridge::open(site.hsm()).await.unwrap();
+    let bridge = hsm_bridge::Bridge::open(site.hsm().unwrap()).await.unwrap();
     bridge.ready().await.unwrap();
     let workers: Vec<u32> =
         bridge.status().workers.iter().filter(|worker| worker.ready).map(|worker| worker.pid).collect();

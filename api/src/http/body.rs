@@ -17,18 +17,30 @@ pub(super) enum BadBody {
     TooLarge,
 }
 
-/// The body, if it is not longer than `limit`; one that says beforehand that it is, is not read at all.
-pub(super) async fn read(body: Incoming, limit: usize) -> Result<Bytes, BadBody> {
+/// The body, if it is not longer than `limit` bytes.
+pub(super) async fn read(mut body: Incoming, limit: usize) -> Result<Bytes, BadBody> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
-    if body.size_hint().lower() > limit as u64 {
-        return Err(BadBody::TooLarge);
+    let announced = body.size_hint().lower();
+    if announced <= limit as u64 {
+        match Limited::new(&mut body, limit).collect().await {
+            Ok(collected) => return Ok(collected.to_bytes()),
+            Err(error) if error.is::<LengthLimitError>() => {}
+            Err(_) => return Err(BadBody::Cut),
+        }
     }
-    match Limited::new(body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(BadBody::TooLarge),
-        Err(_) => Err(BadBody::Cut),
+    discard(body, limit).await;
+    Err(BadBody::TooLarge)
+}
+
+/// Reads on past the limit, and keeps nothing: many clients write all before they read, and to those an answer in the middle of their
+/// writing looks like a broken connection. Only so far, though; then the connection is closed on them.
+async fn discard(mut body: Incoming, limit: usize) {
+    let mut left = limit;
+    while let Some(Ok(frame)) = body.frame().await {
+        let Some(rest) = left.checked_sub(frame.data_ref().map_or(0, Bytes::len)) else { return };
+        left = rest;
     }
 }
 

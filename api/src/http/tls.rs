@@ -2,16 +2,17 @@
 
 use crate::settings::{Tls, TlsVersion};
 use anyhow::{Context, Result, ensure};
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{NamedGroup, RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
 
-/// Reads the files and says what does not fit.
-pub(crate) fn configuration(tls: &Tls) -> Result<Arc<ServerConfig>> {
-    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+/// Reads the files and says what does not fit. `fips`: only what SP 800-52r2 (3.3.1) and SP 800-56A approve.
+pub(crate) fn configuration(tls: &Tls, fips: bool) -> Result<Arc<ServerConfig>> {
+    let provider = Arc::new(provider(fips));
     let versions: &[&rustls::SupportedProtocolVersion] = match tls.min_version {
         TlsVersion::Tls12 => &[&rustls::version::TLS13, &rustls::version::TLS12],
         TlsVersion::Tls13 => &[&rustls::version::TLS13],
@@ -42,10 +43,36 @@ pub(crate) fn configuration(tls: &Tls) -> Result<Arc<ServerConfig>> {
     Ok(Arc::new(configuration))
 }
 
+fn provider(fips: bool) -> CryptoProvider {
+    let mut provider = rustls::crypto::aws_lc_rs::default_provider();
+    if fips {
+        provider.cipher_suites.retain(|suite| !format!("{:?}", suite.suite()).contains("CHACHA20"));
+        provider.kx_groups.retain(|group| matches!(group.name(), NamedGroup::secp256r1 | NamedGroup::secp384r1));
+    }
+    provider
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
     let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
         .and_then(Iterator::collect)
         .with_context(|| format!("{} cannot be read as PEM", path.display()))?;
     ensure!(!certificates.is_empty(), "{} holds no certificate", path.display());
     Ok(certificates)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fips_leaves_only_approved_suites_and_groups_and_some_of_each_version() {
+        let approved = provider(true);
+        let suites: Vec<String> = approved.cipher_suites.iter().map(|suite| format!("{:?}", suite.suite())).collect();
+        assert!(suites.iter().all(|suite| suite.contains("_AES_")), "{suites:?}");
+        for version in ["TLS13_AES", "TLS_ECDHE_ECDSA_WITH_AES", "TLS_ECDHE_RSA_WITH_AES"] {
+            assert!(suites.iter().any(|suite| suite.starts_with(version)), "{version}: {suites:?}");
+        }
+        assert_eq!(approved.kx_groups.len(), 2);
+        assert!(provider(false).cipher_suites.len() > approved.cipher_suites.len());
+    }
 }

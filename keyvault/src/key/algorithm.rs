@@ -130,7 +130,13 @@ impl Hash {
         digest::digest(self.algorithm(), data).as_ref().to_vec()
     }
 
-    pub(crate) fn length(self) -> usize {
+    /// Whether it is SHA-1.
+    pub fn is_sha1(self) -> bool {
+        self.0 == HashAlgorithm::Sha1
+    }
+
+    /// Of a digest, bytes.
+    pub fn length(self) -> usize {
         self.algorithm().output_len()
     }
 

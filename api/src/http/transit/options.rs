@@ -40,6 +40,22 @@ impl Options {
         }
         Ok(Self { hash, prehashed, padding, salt_length, marshaling })
     }
+
+    /// With `fips = true` new signatures are only those that FIPS 186-5 approves: no SHA-1 (SP 800-131A, 3), no digest of unknown origin, and an
+    /// RSASSA-PSS salt no longer than the hash (5.4), which is then also what `auto` means.
+    pub(super) fn approved_for_signing(self) -> Result<Self> {
+        let Some(hash) = self.hash.filter(|hash| !hash.is_sha1()) else {
+            return Err(Error::invalid("fips: sign with a hash of SHA-2 or SHA-3; SHA-1 and none are not approved"));
+        };
+        let salt_length = match self.salt_length {
+            SaltLength::Auto => SaltLength::Hash,
+            SaltLength::Bytes(bytes) if bytes as usize > hash.length() => {
+                return Err(Error::invalid("fips: salt_length must not be longer than the hash"));
+            }
+            other => other,
+        };
+        Ok(Self { salt_length, ..self })
+    }
 }
 
 /// The path's goes over the body's.

@@ -65,6 +65,7 @@ type Read = (Options, i64, Option<Vec<Map<String, Value>>>, Vec<Result<Vec<u8>, 
 
 fn read(call: &Call, is_rsa: bool) -> Result<Read> {
     let options = Options::read(call, is_rsa)?;
+    let options = if call.state.settings.fips { options.approved_for_signing()? } else { options };
     let version = call.parameters.integer("key_version")?.unwrap_or(0);
     let items = items(call)?;
     let inputs = match &items {

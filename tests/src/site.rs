@@ -1,0 +1,117 @@
+//! A deployment of a test's own, as an operator would set it up: settings file, PIN files, token directory, two databases, and the real
+//! `clm` on them.
+
+use crate::server::Server;
+use crate::{TestDatabase, built};
+use anyhow::{Context, Result, ensure};
+use hsm_bridge::{PinSource, Settings as HsmSettings};
+use std::path::PathBuf;
+use std::process::{Command, Output};
+use tempfile::TempDir;
+
+/// PINs of every site; no output may ever show them.
+const SECRETS: [&str; 2] = ["officer-77", "user-4242"];
+
+/// Gone, with all that runs on it, when the test ends.
+#[derive(Debug)]
+pub struct Site {
+    directory: TempDir,
+    /// `clm_secure_db`.
+    pub secure: TestDatabase,
+    /// `clm_core_db`.
+    pub core: TestDatabase,
+}
+
+impl Site {
+    /// Settings, PIN files and two empty databases; no token yet, no schema.
+    pub async fn new() -> Result<Self> {
+        let site = Self {
+            directory: TempDir::new()?,
+            secure: TestDatabase::create().await?,
+            core: TestDatabase::create().await?,
+        };
+        softhsm::TokenDirectory::at(site.directory.path())?;
+        std::fs::write(site.path("so-pin"), format!("{}\n", SECRETS[0]))?;
+        std::fs::write(site.path("pin"), format!("{}\n", SECRETS[1]))?;
+        std::fs::write(site.path("clm.toml"), site.settings("")?)?;
+        Ok(site)
+    }
+
+    /// The same after `hsm init`, `ceremony root` and `migrate`; `more` goes in front of the settings (top-level keys and sections).
+    pub async fn ready(more: &str) -> Result<Self> {
+        let site = Self::new().await?;
+        std::fs::write(site.path("clm.toml"), site.settings(more)?)?;
+        let so_pin = site.path("so-pin");
+        site.succeeds(&["hsm", "init", "--so-pin-file", so_pin.to_str().context("UTF-8")?])?;
+        site.succeeds(&["ceremony", "root"])?;
+        site.succeeds(&["migrate"])?;
+        Ok(site)
+    }
+
+    /// Starts `clm server` on a port of its own and waits until it answers.
+    pub async fn serve(&self) -> Result<Server> {
+        Server::start(self).await
+    }
+
+    fn settings(&self, more: &str) -> Result<String> {
+        Ok(format!(
+            "{more}\n[hsm]\nmodule = '{}'\ntoken = 'site'\npin = {{ file = '{}' }}\nenvironment = {{ SOFTHSM2_CONF = '{}' }}\n\n\
+             [secure_database]\nurl = '{}'\n[core_database]\nurl = '{}'\n\
+             [migration]\nsecure_url = '{}'\ncore_url = '{}'\n\n[auditor]\nsecure_url = '{}'\ncore_url = '{}'\n",
+            softhsm::module()?.display(),
+            self.path("pin").display(),
+            self.path("softhsm2.conf").display(),
+            self.secure.url("clm_secure_app"),
+            self.core.url("clm_core_app"),
+            self.secure.url("clm_migrate"),
+            self.core.url("clm_migrate"),
+            self.secure.url("clm_auditor"),
+            self.core.url("clm_auditor"),
+        ))
+    }
+
+    /// A file of the site.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// `clm` with the site's settings, to be run.
+    pub fn command(&self, arguments: &[&str]) -> Result<Command> {
+        let mut command = Command::new(built("clm")?);
+        command.arg("--config").arg(self.path("clm.toml")).args(arguments);
+        Ok(command)
+    }
+
+    /// Runs `clm`, which must succeed; gives what it printed.
+    pub fn succeeds(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.run(arguments)?;
+        ensure!(output.status.success(), "clm {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        Ok(String::from_utf8(output.stdout)?)
+    }
+
+    /// Runs `clm`, which must fail; gives all it said.
+    pub fn fails(&self, arguments: &[&str]) -> Result<String> {
+        let output = self.run(arguments)?;
+        ensure!(!output.status.success(), "clm {arguments:?} succeeded");
+        Ok(String::from_utf8([output.stdout, output.stderr].concat())?)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Result<Output> {
+        let output = self.command(arguments)?.output()?;
+        let said = String::from_utf8_lossy(&[output.stdout.as_slice(), &output.stderr].concat()).into_owned();
+        ensure!(!SECRETS.iter().any(|secret| said.contains(secret)), "clm {arguments:?} printed a PIN");
+        Ok(output)
+    }
+
+    /// The site's token, for a bridge of the test's own.
+    pub fn hsm(&self) -> Result<HsmSettings> {
+        Ok(HsmSettings {
+            module: softhsm::module()?,
+            token: "site".into(),
+            pin: PinSource::File(self.path("pin")),
+            environment: softhsm::TokenDirectory::at(self.directory.path())?.environment(),
+            executable: Some(built("clm")?),
+            ..HsmSettings::default()
+        })
+    }
+}
