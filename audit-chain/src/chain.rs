@@ -1,17 +1,20 @@
 //! The chain: each record's hash covers the one before it.
 
 use crate::{ENCODING_VERSION, Event, Hash, encoding};
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 /// Where a chain stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Head {
     /// Which chain.
     pub chain_id: Uuid,
     /// Number of its newest record; 0 before the first.
     pub seq: i64,
     /// Hash of its newest record; zeros before the first.
+    #[serde(with = "crate::text::hash")]
     pub hash: Hash,
 }
 

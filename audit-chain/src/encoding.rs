@@ -6,7 +6,7 @@
 use crate::{Event, Outcome, Severity, Value};
 use std::net::IpAddr;
 
-/// Version of this encoding, stored with each record.
+/// Version of this encoding, stored with each record. A verifier keeps every version that was ever written.
 pub const ENCODING_VERSION: i16 = 1;
 
 /// Canonical bytes of an event, version 1.
@@ -134,4 +134,50 @@ fn bytes(out: &mut Vec<u8>, content: &[u8]) {
 
 fn length(out: &mut Vec<u8>, length: usize) {
     out.extend_from_slice(&u32::try_from(length).unwrap_or(u32::MAX).to_le_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{any_event, test_event};
+    use crate::{Head, Value};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    /// What is stored must verify for ever: a changed encoding needs a new version, and this test stays.
+    #[test]
+    fn version_1_stays_as_it_is() {
+        let mut head = Head::new(Uuid::from_u128(1));
+        head.append(&test_event(5));
+        assert_eq!(hex::encode(head.hash), "07b6927e161a7dc0bf2374ab2950e83c5431dc9ccd45ad5b6e51c5b56efb960a");
+    }
+
+    proptest! {
+        #[test]
+        fn different_events_have_different_bytes(one in any_event(), other in any_event()) {
+            prop_assert_eq!(super::event(&one) == super::event(&other), one == other);
+        }
+
+        #[test]
+        fn texts_do_not_run_into_each_other(texts in prop::collection::vec(".{0,3}", 4), at in 0usize..3) {
+            let bytes = |texts: &[String]| {
+                let mut event = test_event(1);
+                event.event_type = texts[0].clone().into();
+                event.category = texts[1].clone().into();
+                let list = texts[2..].iter().map(|text| Value::Text(text.clone().into())).collect();
+                event.data = [("a".to_owned(), Value::List(list))].into();
+                super::event(&event)
+            };
+            let mut moved = texts.clone();
+            let next = std::mem::take(&mut moved[at + 1]);
+            moved[at].push_str(&next);
+            prop_assert_eq!(bytes(&moved) == bytes(&texts), moved == texts);
+        }
+
+        #[test]
+        fn bytes_survive_json(event in any_event()) {
+            let text = serde_json::to_string(&event).expect("an event");
+            let back: crate::Event = serde_json::from_str(&text).expect("our own text");
+            prop_assert_eq!(super::event(&back), super::event(&event));
+        }
+    }
 }

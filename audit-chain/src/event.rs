@@ -1,6 +1,6 @@
 //! What one record says.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -66,7 +66,8 @@ pub enum Value {
 }
 
 /// One thing that happened; what the chain hashes (together with chain, sequence and previous hash).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Event {
     /// UUIDv7.
     pub id: Uuid,
@@ -91,6 +92,7 @@ pub struct Event {
     /// Why it failed; nothing secret.
     pub error_message: Option<String>,
     /// SHA-256 of the result; for a batch the Merkle root of the results.
+    #[serde(with = "crate::text::optional_hash")]
     pub result_sha256: Option<[u8; 32]>,
     /// The request, for all records it left.
     pub request_id: Uuid,
@@ -104,4 +106,46 @@ pub struct Event {
     pub user_agent: Option<String>,
     /// What else the reader needs (path, mount, key name, version, count, row revision, row MAC).
     pub data: BTreeMap<String, Value>,
+}
+
+impl Event {
+    /// The event as PostgreSQL keeps it, which is what is hashed: time in whole microseconds, and no NUL in texts (a client's path or
+    /// header may hold one; `text` and `jsonb` cannot).
+    pub fn storable(mut self) -> Self {
+        self.timestamp = self.timestamp.trunc_subsecs(6);
+        for text in [&mut self.event_type, &mut self.category, &mut self.resource_type, &mut self.action] {
+            if text.contains('\0') {
+                *text = without_nul(text).into();
+            }
+        }
+        for text in [&mut self.resource_id, &mut self.error_message, &mut self.accessor, &mut self.user_agent]
+            .into_iter()
+            .flatten()
+            .filter(|text| text.contains('\0'))
+        {
+            *text = without_nul(text);
+        }
+        storable_map(&mut self.data);
+        self
+    }
+}
+
+fn storable_value(value: &mut Value) {
+    match value {
+        Value::Text(text) if text.contains('\0') => *text = without_nul(text).into(),
+        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Text(_) => {}
+        Value::List(items) => items.iter_mut().for_each(storable_value),
+        Value::Map(entries) => storable_map(entries),
+    }
+}
+
+fn storable_map(entries: &mut BTreeMap<String, Value>) {
+    entries.values_mut().for_each(storable_value);
+    if entries.keys().any(|key| key.contains('\0')) {
+        *entries = std::mem::take(entries).into_iter().map(|(key, value)| (without_nul(&key), value)).collect();
+    }
+}
+
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }

@@ -6,15 +6,23 @@ mod chain;
 mod checkpoint;
 mod encoding;
 mod event;
+pub mod export;
 pub mod merkle;
+mod record;
+mod rows;
+#[cfg(test)]
+mod testing;
+mod text;
 mod verify;
 
 // The public interface is:
 pub use chain::{Head, Link, record_hash};
-pub use checkpoint::Checkpoint;
+pub use checkpoint::{Checkpoint, StoredCheckpoint};
 pub use encoding::ENCODING_VERSION;
 pub use event::{Caller, Event, Outcome, Severity, Value};
-pub use verify::{Break, BreakKind, Record, Verifier};
+pub use record::{Found, Record, Unreadable};
+pub use rows::{RowBreak, RowBreakKind, RowState, Rows};
+pub use verify::{Break, BreakKind, ChainReport, Report, Verifier};
 
 /// SHA-256 (FIPS 180-4).
 pub type Hash = [u8; 32];

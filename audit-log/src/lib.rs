@@ -4,13 +4,23 @@
 //! that waits for its record waits for one flush. A state change rides in the writer's transaction, so that it and its record are
 //! there together or not at all.
 
+mod batch;
+mod checkpoint;
 mod error;
+mod insert;
+mod job;
+mod lease;
+mod log;
+mod partitions;
 mod read;
+mod rows;
 mod table;
 mod writer;
 
 // The public interface is:
+pub use checkpoint::{BoxedSigner, CheckpointSigner, SignedCheckpoint, read_checkpoints, read_heads};
 pub use error::{AuditError, ChangeError};
-pub use read::{StoredCheckpoint, read_checkpoints, read_records};
+pub use log::AuditLog;
+pub use read::{Part, parts, read_part, read_records, scan};
+pub use rows::{bound_tables, read_rows};
 pub use table::{CORE, SECURE, Table};
-pub use writer::{AuditLog, BoxedSigner, CheckpointSigner, SignedCheckpoint};

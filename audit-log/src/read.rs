@@ -1,14 +1,18 @@
-//! Reading a log back, for verification and export.
+//! Reading a log back, for verification and export. Needs a role that sees all organizations (auditor, backup).
 
 use crate::Table;
-use audit_chain::{Checkpoint, Event, Head, Outcome, Record, Severity, Value};
+use audit_chain::{Event, Found, Head, Outcome, Record, Severity, Unreadable, Value};
 use chrono::{DateTime, Utc};
 use futures_util::{Stream, StreamExt};
 use sqlx::postgres::PgRow;
 use sqlx::{PgConnection, Row};
-use uuid::Uuid;
 
-/// All records, by chain and number. Needs a role that sees all organizations (auditor, migration).
+/// Whatever is in the log, by chain and number.
+pub fn scan(connection: &mut PgConnection, table: Table) -> impl Stream<Item = Result<Found, sqlx::Error>> + '_ {
+    sqlx::query(table.select).fetch(connection).map(|row| found(&row?))
+}
+
+/// All records, by chain and number; one that was edited into something unreadable is an error.
 pub fn read_records(
     connection: &mut PgConnection,
     table: Table,
@@ -16,52 +20,57 @@ pub fn read_records(
     sqlx::query(table.select).fetch(connection).map(|row| record(&row?))
 }
 
-/// A checkpoint and its signature.
-#[derive(Clone, Debug)]
-pub struct StoredCheckpoint {
-    /// What was signed.
-    pub checkpoint: Checkpoint,
-    /// ECDSA P-256, DER.
-    pub signature: Vec<u8>,
-    /// SubjectPublicKeyInfo of the signing key, DER.
-    pub public_key: Vec<u8>,
+/// The stretch of a chain that holds the records of a stretch of time.
+#[derive(Clone, Copy, Debug)]
+pub struct Part {
+    /// Where the chain stood before.
+    pub start: Head,
+    /// Number of the last record; that of `start` if there are none.
+    pub last: i64,
 }
 
-/// All checkpoints, oldest first.
-pub async fn read_checkpoints(connection: &mut PgConnection) -> Result<Vec<StoredCheckpoint>, sqlx::Error> {
-    let rows =
-        sqlx::query("SELECT created_at, heads, signature, public_key FROM audit_checkpoints ORDER BY created_at, id")
-            .fetch_all(connection)
-            .await?;
+/// The parts of all chains in `from..until`.
+pub async fn parts(
+    connection: &mut PgConnection,
+    table: Table,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> Result<Vec<Part>, sqlx::Error> {
+    let rows = sqlx::query(table.select_bounds).bind(from).bind(until).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
-            let heads: Vec<u8> = row.try_get("heads")?;
-            Ok(StoredCheckpoint {
-                checkpoint: Checkpoint { created_at: row.try_get("created_at")?, heads: unpack_heads(&heads)? },
-                signature: row.try_get("signature")?,
-                public_key: row.try_get("public_key")?,
-            })
+            let seq = row.try_get::<i64, _>("first")? - 1;
+            let hash: Option<Vec<u8>> = row.try_get("start")?;
+            let hash = hash.and_then(|hash| hash.try_into().ok()).unwrap_or_default();
+            let start = Head { chain_id: row.try_get("chain_id")?, seq, hash };
+            Ok(Part { start, last: row.try_get::<i64, _>("last")?.max(seq) })
         })
         .collect()
 }
 
-/// 56 bytes a head: chain id, number (i64, little endian), hash.
-pub(crate) fn pack_heads(heads: &[Head]) -> Vec<u8> {
-    heads
-        .iter()
-        .flat_map(|head| [head.chain_id.as_bytes().as_slice(), &head.seq.to_le_bytes(), &head.hash].concat())
-        .collect()
+/// Whatever is in a part.
+pub fn read_part(
+    connection: &mut PgConnection,
+    table: Table,
+    part: Part,
+) -> impl Stream<Item = Result<Found, sqlx::Error>> + '_ {
+    sqlx::query(table.select_part)
+        .bind(part.start.chain_id)
+        .bind(part.start.seq + 1)
+        .bind(part.last)
+        .fetch(connection)
+        .map(|row| found(&row?))
 }
 
-fn unpack_heads(bytes: &[u8]) -> Result<Vec<Head>, sqlx::Error> {
-    let head = |bytes: &[u8]| {
-        Some(Head {
-            chain_id: Uuid::from_slice(bytes.get(..16)?).ok()?,
-            seq: i64::from_le_bytes(bytes.get(16..24)?.try_into().ok()?),
-            hash: bytes.get(24..56)?.try_into().ok()?,
-        })
-    };
-    bytes.chunks(56).map(|bytes| head(bytes).ok_or_else(|| malformed("audit_checkpoints.heads"))).collect()
+fn found(row: &PgRow) -> Result<Found, sqlx::Error> {
+    match record(row) {
+        Ok(record) => Ok(Found::Record(Box::new(record))),
+        Err(sqlx::Error::ColumnDecode { .. }) => {
+            let (chain_id, seq) = (row.try_get("chain_id")?, row.try_get("seq")?);
+            Ok(Found::Unreadable(Unreadable { chain_id, seq, event_id: row.try_get("event_id").ok() }))
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
@@ -71,17 +80,17 @@ fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
     let ip_address: Option<String> = row.try_get("ip_address")?;
     let data: Value = serde_json::from_str(&text("event_data")?).map_err(|_| malformed("event_data"))?;
     let Value::Map(data) = data else { return Err(malformed("event_data")) };
-    let timestamp: DateTime<Utc> = row.try_get("event_timestamp")?;
     let event = Event {
         id: row.try_get("event_id")?,
-        timestamp,
+        timestamp: row.try_get("at")?,
         event_type: text("event_type")?.into(),
         category: text("event_category")?.into(),
         severity: match text("severity")?.as_str() {
             "info" => Severity::Info,
             "warning" => Severity::Warning,
             "error" => Severity::Error,
-            _ => Severity::Critical,
+            "critical" => Severity::Critical,
+            _ => return Err(malformed("severity")),
         },
         organization_id: row.try_get("organization_id")?,
         resource_type: text("resource_type")?.into(),
@@ -90,7 +99,8 @@ fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
         outcome: match text("result")?.as_str() {
             "success" => Outcome::Success,
             "partial" => Outcome::Partial,
-            _ => Outcome::Failure,
+            "failure" => Outcome::Failure,
+            _ => return Err(malformed("result")),
         },
         error_message: row.try_get("error_message")?,
         result_sha256: result_sha256.map(TryInto::try_into).transpose().map_err(|_| malformed("result_sha256"))?,
@@ -104,6 +114,7 @@ fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
     Ok(Record {
         chain_id: row.try_get("chain_id")?,
         seq: row.try_get("seq")?,
+        encoding_version: row.try_get("encoding_version")?,
         previous_hash: hash("previous_hash")?,
         hash: hash("record_hash")?,
         event,

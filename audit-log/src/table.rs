@@ -1,20 +1,52 @@
 //! The two logs: the same columns under the seeds' two names for the outcome.
 
-use std::borrow::Cow;
+use crate::AuditError;
+use audit_chain::{Event, Outcome, Severity};
 
 /// SQL of one log. All text is ours and constant.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     /// Name of the table.
     pub name: &'static str,
+    /// What its events are about; the table has the same list.
+    pub categories: &'static [&'static str],
     pub(crate) append: &'static str,
     pub(crate) select: &'static str,
+    pub(crate) select_part: &'static str,
+    pub(crate) select_bounds: &'static str,
+}
+
+impl Table {
+    /// The event as it will be stored and hashed. One that the table would refuse must not get into a commit with others.
+    pub(crate) fn accept(&self, event: Event) -> Result<Event, AuditError> {
+        let event = event.storable();
+        if self.categories.contains(&&*event.category) {
+            Ok(event)
+        } else {
+            Err(AuditError::Refused(format!("{} has no category {:?}", self.name, event.category)))
+        }
+    }
+}
+
+macro_rules! columns {
+    ($result:literal) => {
+        concat!(
+            "SELECT chain_id, seq, previous_hash, record_hash, encoding_version, event_id, event_type, event_category, severity, ",
+            "organization_id, resource_type, resource_id, action, ",
+            $result,
+            " AS result, error_message, result_sha256, request_id, user_id, ",
+            "accessor, abbrev(ip_address) AS ip_address, user_agent, event_data::text AS event_data, ",
+            // What no clock of ours says was edited, and need not be readable.
+            "CASE WHEN event_timestamp BETWEEN '0001-01-01 00:00Z' AND '9999-12-31 00:00Z' THEN event_timestamp END AS at FROM "
+        )
+    };
 }
 
 macro_rules! log_table {
-    ($name:literal, $result:literal) => {
+    ($name:literal, $result:literal, $categories:expr) => {
         Table {
             name: $name,
+            categories: $categories,
             // One statement is one transaction and one round trip. The head moves only for the owner that knows where it stood: a writer
             // that has lost its chain inserts nothing.
             append: concat!(
@@ -33,39 +65,50 @@ macro_rules! log_table {
                 "resource_id, action, result, error_message, result_sha256, request_id, user_id, accessor, ip_address, user_agent, event_data, ",
                 "event_timestamp)"
             ),
-            select: concat!(
-                "SELECT chain_id, seq, previous_hash, record_hash, encoding_version, event_id, event_type, event_category, severity, ",
-                "organization_id, resource_type, resource_id, action, ", $result, " AS result, error_message, result_sha256, request_id, user_id, ",
-                "accessor, host(ip_address) AS ip_address, user_agent, event_data::text AS event_data, event_timestamp ",
-                "FROM ", $name, " ORDER BY chain_id, seq, event_timestamp"
+            select: concat!(columns!($result), $name, " ORDER BY chain_id, seq, event_timestamp"),
+            select_part: concat!(
+                columns!($result), $name, " WHERE chain_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq, event_timestamp"
+            ),
+            // The records of a stretch of time, and those between them, are one stretch of each chain.
+            select_bounds: concat!(
+                "WITH bounds AS (SELECT chain_id, min(seq) FILTER (WHERE event_timestamp >= $1) AS first, ",
+                "max(seq) FILTER (WHERE event_timestamp < $2) AS last FROM ", $name, " GROUP BY chain_id), ",
+                "stretch AS (SELECT chain_id, coalesce(first, last + 1) AS first, coalesce(last, first - 1) AS last FROM bounds) ",
+                "SELECT chain_id, first, last, ",
+                "coalesce((SELECT p.record_hash FROM ", $name, " p WHERE p.chain_id = s.chain_id AND p.seq = s.first - 1 LIMIT 1), ",
+                "(SELECT r.previous_hash FROM ", $name, " r WHERE r.chain_id = s.chain_id AND r.seq = s.first LIMIT 1)) AS start ",
+                "FROM stretch s ORDER BY chain_id"
             ),
         }
     };
 }
 
 /// Keys, certificates, secrets: `clm_secure_db`.
-pub const SECURE: Table = log_table!("secure_audit_log", "result");
+pub const SECURE: Table = log_table!(
+    "secure_audit_log",
+    "result",
+    &["key_access", "cert_access", "key_rotation", "revocation", "csr", "export", "system"]
+);
 /// People, policies, tokens: `clm_core_db`.
-pub const CORE: Table = log_table!("audit_log", "action_result");
+pub const CORE: Table = log_table!(
+    "audit_log",
+    "action_result",
+    &["authentication", "authorization", "certificate", "policy", "workflow", "user_management", "system"]
+);
 
-pub(crate) fn outcome_text(outcome: audit_chain::Outcome) -> &'static str {
+pub(crate) fn outcome_text(outcome: Outcome) -> &'static str {
     match outcome {
-        audit_chain::Outcome::Failure => "failure",
-        audit_chain::Outcome::Partial => "partial",
-        audit_chain::Outcome::Success => "success",
+        Outcome::Failure => "failure",
+        Outcome::Partial => "partial",
+        Outcome::Success => "success",
     }
 }
 
-pub(crate) fn severity_text(severity: audit_chain::Severity) -> &'static str {
+pub(crate) fn severity_text(severity: Severity) -> &'static str {
     match severity {
-        audit_chain::Severity::Info => "info",
-        audit_chain::Severity::Warning => "warning",
-        audit_chain::Severity::Error => "error",
-        audit_chain::Severity::Critical => "critical",
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+        Severity::Critical => "critical",
     }
-}
-
-/// Text columns cannot hold NUL; a client's header or path might.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
-    if text.contains('\0') { Cow::Owned(text.replace('\0', "\u{fffd}")) } else { Cow::Borrowed(text) }
 }

@@ -361,11 +361,11 @@ async fn every_answer_has_its_record_and_the_chain_names_what_is_done_to_it() {
     }
     let head = records.last().unwrap();
     let heads = vec![audit_chain::Head { chain_id: head.chain_id, seq: head.seq, hash: head.hash }];
-    let checkpoint = Checkpoint { created_at: head.event.timestamp, heads };
+    let checkpoint = Checkpoint { log: "secure_audit_log".into(), created_at: head.event.timestamp, heads };
     let check = |records: &[audit_chain::Record]| {
         let mut verifier = Verifier::new([&checkpoint]);
         records.iter().for_each(|record| verifier.take(record));
-        verifier.finish().2
+        verifier.finish().breaks
     };
     assert_eq!(check(&records), vec![]);
     fixture.sql("UPDATE secure_audit_log SET accessor = 'somebody else' WHERE seq = 10").await;
@@ -405,7 +405,7 @@ async fn a_database_that_drops_connections_loses_no_acknowledged_record_and_doub
     assert!(signed.len() >= acknowledged, "{acknowledged} acknowledged, {} recorded", signed.len());
     let mut verifier = Verifier::default();
     records.iter().for_each(|record| verifier.take(record));
-    assert_eq!(verifier.finish().2, vec![]);
+    assert_eq!(verifier.finish().breaks, vec![]);
 }
 
 #[tokio::test]

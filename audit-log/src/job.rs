@@ -1,0 +1,38 @@
+//! What callers ask of the writer.
+
+use crate::AuditError;
+use audit_chain::Event;
+use futures_util::future::BoxFuture;
+use sqlx::PgConnection;
+use tokio::sync::oneshot;
+use uuid::Uuid;
+
+pub(crate) enum Job {
+    Append { event: Box<Event>, done: oneshot::Sender<Result<(), AuditError>> },
+    Change { organization_id: Uuid, change: Change },
+}
+
+/// Runs SQL in the writer's transaction; gives its event and what to call once that is durable (or is not).
+pub(crate) type Change =
+    Box<dyn for<'c> FnOnce(&'c mut PgConnection) -> BoxFuture<'c, Result<(Event, Settle), Tell>> + Send>;
+pub(crate) type Settle = Box<dyn FnOnce(Result<(), AuditError>) + Send>;
+/// Tells a caller that its change was refused; only once the batch is over, because what refused it may be in the same batch.
+pub(crate) type Tell = Box<dyn FnOnce() + Send>;
+
+impl Job {
+    /// The database cannot be asked. A change's caller learns it from its channel being dropped.
+    pub(crate) fn refuse(self, error: &AuditError) {
+        if let Self::Append { done, .. } = self {
+            drop(done.send(Err(error.clone())));
+        }
+    }
+}
+
+pub(crate) fn unavailable(error: &sqlx::Error) -> AuditError {
+    AuditError::Unavailable(error.to_string())
+}
+
+/// What a caller hears whose job was dropped.
+pub(crate) fn ended() -> AuditError {
+    AuditError::Unavailable("the database is away, or the writer has ended".into())
+}

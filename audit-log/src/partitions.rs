@@ -1,0 +1,44 @@
+//! Partitions are there before their month begins, and an alarm tells when records went where no month takes them.
+
+use crate::Table;
+use crate::job::Job;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions, Connection};
+use std::time::Duration;
+use tokio::sync::mpsc::WeakSender;
+
+/// Three months ahead are there, so this is often enough.
+const EVERY: Duration = Duration::from_secs(3600);
+const AGAIN: Duration = Duration::from_secs(60);
+
+/// Until the log is dropped.
+pub(crate) async fn keep(options: PgConnectOptions, table: Table, alive: WeakSender<Job>) {
+    while alive.upgrade().is_some() {
+        let pause = match ensure(&options).await {
+            Ok(stray) => {
+                if stray {
+                    tracing::error!(
+                        alarm = "audit_partition",
+                        table = table.name,
+                        "records are in the DEFAULT partition: a clock jumped, or a month has no partition; see docs/OPERATIONS.md"
+                    );
+                }
+                EVERY
+            }
+            Err(error) => {
+                tracing::warn!(%error, table = table.name, "the audit log's partitions could not be made; tried again in a minute");
+                AGAIN
+            }
+        };
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Makes what is missing; says whether the DEFAULT partition holds records.
+async fn ensure(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
+    let mut connection = options.connect().await?;
+    sqlx::query("SELECT ensure_audit_partitions((now() AT TIME ZONE 'UTC')::date)").execute(&mut connection).await?;
+    let stray = sqlx::query_scalar("SELECT audit_default_partition_in_use()").fetch_one(&mut connection).await?;
+    connection.close().await?;
+    Ok(stray)
+}

@@ -1,0 +1,323 @@
+//! What a caller, an operator and an attacker would notice.
+
+use crate::support::{self, Site, event};
+use audit_chain::{BreakKind, Found, Value};
+use audit_log::{AuditError, CORE, ChangeError, SECURE};
+use futures_util::future::join_all;
+use sqlx::AssertSqlSafe;
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+#[tokio::test]
+async fn sixty_four_callers_at_once_leave_one_chain_without_gaps() {
+    let site = Site::secure().await;
+    let log = site.log();
+    let events: Vec<_> = (0..64 * 8).map(|_| event()).collect();
+    let ids: BTreeSet<Uuid> = events.iter().map(|event| event.id).collect();
+    let callers = events.chunks(8).map(|events| {
+        let (log, events) = (log.clone(), events.to_vec());
+        tokio::spawn(async move {
+            for event in events {
+                log.append(event).await.unwrap();
+            }
+        })
+    });
+    join_all(callers).await.into_iter().for_each(|done| done.unwrap());
+    let records = site.records().await;
+    assert_eq!(records.iter().map(|record| record.event.id).collect::<BTreeSet<_>>(), ids);
+    assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), (1..=64 * 8).collect::<Vec<_>>());
+    assert_eq!(site.report().await.breaks, []);
+}
+
+#[tokio::test]
+async fn what_is_written_is_read_as_it_was_hashed() {
+    for site in [Site::secure().await, Site::core().await] {
+        let log = site.log();
+        let mut odd = event();
+        odd.timestamp = "2026-11-23T01:02:03.123456789Z".parse().unwrap();
+        odd.resource_id = Some("a\0b \u{1F511} \\ \" \n".into());
+        odd.user_agent = Some(String::new());
+        odd.ip_address = Some("::ffff:10.0.0.1".parse().unwrap());
+        odd.data = [
+            ("path\0".to_owned(), Value::Text("a\0b\u{fffd}\u{7f}".into())),
+            ("numbers".to_owned(), Value::List(vec![Value::Integer(i64::MIN), Value::Integer(i64::MAX), Value::Null])),
+            ("empty".to_owned(), Value::Map([].into())),
+            ("session_id".to_owned(), Value::Text("s".into())),
+        ]
+        .into();
+        log.append(odd.clone()).await.unwrap();
+        let mut bare = event();
+        (bare.resource_id, bare.accessor, bare.ip_address, bare.data) = (None, None, None, [].into());
+        log.append(bare.clone()).await.unwrap();
+        let records = site.records().await;
+        assert_eq!((&records[0].event, &records[1].event), (&odd.storable(), &bare.storable()));
+        assert_eq!(site.report().await.breaks, []);
+    }
+}
+
+#[tokio::test]
+async fn a_state_change_and_its_record_are_there_together_or_not_at_all() {
+    let site = Site::secure().await;
+    site.sql("CREATE TABLE things (id int PRIMARY KEY, organization text DEFAULT current_setting('clm.organization_id'))")
+        .await;
+    site.sql("GRANT SELECT, INSERT ON things TO clm_secure_app").await;
+    let log = site.log();
+    let organization = Uuid::now_v7();
+    let insert = |id: i32| {
+        let log = log.clone();
+        async move {
+            log.commit::<_, sqlx::Error, _>(organization, move |connection| {
+                Box::pin(async move {
+                    sqlx::query("INSERT INTO things (id) VALUES ($1)").bind(id).execute(connection).await?;
+                    Ok((id, event()))
+                })
+            })
+            .await
+        }
+    };
+    assert_eq!(insert(1).await.unwrap(), 1);
+    // In one batch: one more that is taken, one whose row is there already, and records of others.
+    let (taken, refused, appended) = tokio::join!(insert(2), insert(1), log.append(event()));
+    assert_eq!(taken.unwrap(), 2);
+    assert!(matches!(refused, Err(ChangeError::Change(_))), "{refused:?}");
+    appended.unwrap();
+    // A change that takes no notice of its error, one that panics, one whose event the log does not take: each alone.
+    let careless = log.commit::<_, sqlx::Error, _>(organization, |connection| {
+        Box::pin(async move {
+            drop(sqlx::query("INSERT INTO things (id) VALUES (1)").execute(&mut *connection).await);
+            Ok(((), event()))
+        })
+    });
+    let panics = log.commit::<(), sqlx::Error, _>(organization, |connection| {
+        Box::pin(async move {
+            sqlx::query("INSERT INTO things (id) VALUES (3)").execute(connection).await?;
+            panic!("a mistake of ours")
+        })
+    });
+    let odd = log.commit::<_, sqlx::Error, _>(organization, |connection| {
+        Box::pin(async move {
+            sqlx::query("INSERT INTO things (id) VALUES (4)").execute(connection).await?;
+            Ok(((), audit_chain::Event { category: "nonsense".into(), ..event() }))
+        })
+    });
+    let (careless, panics, odd, appended) = tokio::join!(careless, panics, odd, log.append(event()));
+    assert!(matches!(careless, Err(ChangeError::Audit(AuditError::Unavailable(_)))), "{careless:?}");
+    assert!(panics.is_err());
+    assert!(matches!(odd, Err(ChangeError::Audit(AuditError::Refused(_)))), "{odd:?}");
+    appended.unwrap();
+    let rows: Vec<(i32, String)> =
+        sqlx::query_as("SELECT id, organization FROM things ORDER BY id").fetch_all(&mut site.superuser().await).await.unwrap();
+    assert_eq!(rows, [(1, organization.to_string()), (2, organization.to_string())]);
+    assert_eq!(site.report().await.records(), 4);
+    assert_eq!(site.report().await.breaks, []);
+}
+
+#[tokio::test]
+async fn an_event_the_table_would_refuse_harms_no_other() {
+    let site = Site::core().await;
+    let log = site.log();
+    let odd = audit_chain::Event { category: "key_access".into(), ..event() };
+    let (odd, good) = tokio::join!(log.append(odd), log.append(event()));
+    assert!(matches!(odd, Err(AuditError::Refused(_))), "{odd:?}");
+    good.unwrap();
+    // The table and the program have one list.
+    for (site, table) in [(site, CORE), (Site::secure().await, SECURE)] {
+        let log = site.log();
+        for category in table.categories {
+            log.append(audit_chain::Event { category: (*category).into(), ..event() }).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_services_roles_may_add_and_nothing_else() {
+    for site in [Site::secure().await, Site::core().await] {
+        site.log().append(event()).await.unwrap();
+        let table = site.table.name;
+        let month: String = sqlx::query_scalar(AssertSqlSafe(format!("SELECT tableoid::regclass::text FROM {table}")))
+            .fetch_one(&mut site.superuser().await)
+            .await
+            .unwrap();
+        assert_ne!(month, format!("{table}_default"));
+        for refused in [
+            format!("UPDATE {table} SET accessor = NULL"),
+            format!("DELETE FROM {table}"),
+            format!("TRUNCATE {table}"),
+            format!("UPDATE {month} SET accessor = NULL"),
+            format!("DELETE FROM {month}"),
+            format!("SELECT * FROM {month}"),
+            format!("DROP TABLE {month}"),
+            "DELETE FROM audit_chains".to_owned(),
+            "DELETE FROM audit_checkpoints".to_owned(),
+            "UPDATE audit_checkpoints SET heads = ''".to_owned(),
+            "CREATE TABLE mine (id int)".to_owned(),
+        ] {
+            let error = sqlx::query(AssertSqlSafe(refused.clone())).execute(&mut site.app().await).await.unwrap_err();
+            let code = error.as_database_error().and_then(|error| error.code().map(|code| code.into_owned()));
+            assert_eq!(code.as_deref(), Some("42501"), "{refused}: {error}");
+        }
+        // Another organization's records are not seen; one's own are.
+        let seen = |organization: Uuid| {
+            let site = &site;
+            async move {
+                let mut app = site.app().await;
+                sqlx::query("SELECT set_config('clm.organization_id', $1, false)")
+                    .bind(organization.to_string())
+                    .execute(&mut app)
+                    .await
+                    .unwrap();
+                let count = format!("SELECT count(*) FROM {table}");
+                sqlx::query_scalar::<_, i64>(AssertSqlSafe(count)).fetch_one(&mut app).await.unwrap()
+            }
+        };
+        assert_eq!((seen(Uuid::now_v7()).await, seen(event().organization_id).await), (0, 1));
+    }
+}
+
+#[tokio::test]
+async fn whatever_a_superuser_edits_is_found_and_named() {
+    let site = Site::secure().await;
+    let log = site.log();
+    for _ in 0..5 {
+        log.append(event()).await.unwrap();
+    }
+    site.sql("ALTER TABLE secure_audit_log DROP CONSTRAINT secure_audit_log_severity_check, DROP CONSTRAINT secure_audit_log_result_check")
+        .await;
+    let named = site.records().await[2].event.id;
+    for (edit, kind) in [
+        ("accessor = 'other'", BreakKind::Edited),
+        ("accessor = NULL", BreakKind::Edited),
+        ("event_id = gen_random_uuid()", BreakKind::Edited),
+        ("event_timestamp = event_timestamp + interval '1 us'", BreakKind::Edited),
+        ("event_timestamp = 'infinity'", BreakKind::Unreadable),
+        ("event_timestamp = '200000-01-01'", BreakKind::Unreadable),
+        ("event_type = 'x'", BreakKind::Edited),
+        ("event_category = 'export'", BreakKind::Edited),
+        ("severity = 'critical'", BreakKind::Edited),
+        ("severity = 'none'", BreakKind::Unreadable),
+        ("organization_id = gen_random_uuid()", BreakKind::Edited),
+        ("resource_type = 'x'", BreakKind::Edited),
+        ("resource_id = NULL", BreakKind::Edited),
+        ("action = 'x'", BreakKind::Edited),
+        ("result = 'failure'", BreakKind::Edited),
+        ("result = 'none'", BreakKind::Unreadable),
+        ("error_message = 'x'", BreakKind::Edited),
+        ("result_sha256 = NULL", BreakKind::Edited),
+        ("request_id = gen_random_uuid()", BreakKind::Edited),
+        ("user_id = gen_random_uuid()", BreakKind::Edited),
+        ("ip_address = '10.0.0.2'", BreakKind::Edited),
+        ("ip_address = '10.0.0.1/8'", BreakKind::Unreadable),
+        ("user_agent = ''", BreakKind::Edited),
+        ("event_data = event_data || '{\"n\": 2}'", BreakKind::Edited),
+        ("event_data = event_data || '{\"n\": 1.0}'", BreakKind::Unreadable),
+        ("event_data = '[]'", BreakKind::Unreadable),
+        ("encoding_version = 2", BreakKind::Unreadable),
+        ("record_hash = sha256('x')", BreakKind::Edited),
+        ("previous_hash = sha256('x')", BreakKind::WrongPrevious),
+    ] {
+        let mut superuser = site.superuser().await;
+        sqlx::query("BEGIN").execute(&mut superuser).await.unwrap();
+        let statement = format!("UPDATE secure_audit_log SET {edit} WHERE seq = 3");
+        sqlx::query(AssertSqlSafe(statement)).execute(&mut superuser).await.unwrap();
+        let found = support::report(&mut superuser, site.table).await.breaks;
+        let first = found.first().unwrap_or_else(|| panic!("{edit}: not found"));
+        assert_eq!((first.seq, first.kind), (3, kind), "{edit}: {found:?}");
+        assert!(first.event_id == Some(named) || edit.starts_with("event_id"), "{edit}: {found:?}");
+        sqlx::query("ROLLBACK").execute(&mut superuser).await.unwrap();
+    }
+    assert_eq!(site.report().await.breaks, []);
+    // A tail cut off between two checkpoints: the chain's own row knows.
+    site.sql("DELETE FROM secure_audit_log WHERE seq > 3").await;
+    let found = site.report().await.breaks;
+    assert_eq!((found[0].kind, found[0].first, found[0].seq), (BreakKind::ContradictsHead, 4, 5));
+}
+
+#[tokio::test]
+async fn partitions_are_made_ahead_and_a_clock_that_jumps_stops_nothing() {
+    let site = Site::secure().await;
+    let log = site.log();
+    let mut jumped = event();
+    jumped.timestamp += chrono::TimeDelta::days(400);
+    log.append(jumped.clone()).await.unwrap();
+    let mut superuser = site.superuser().await;
+    let stray: bool =
+        sqlx::query_scalar("SELECT audit_default_partition_in_use()").fetch_one(&mut site.app().await).await.unwrap();
+    assert!(stray, "the alarm's question");
+    // Its month gets no partition any more, but the others do.
+    let made: i32 = sqlx::query_scalar("SELECT ensure_audit_partitions($1::date)")
+        .bind(jumped.timestamp.date_naive())
+        .fetch_one(&mut site.app().await)
+        .await
+        .unwrap();
+    assert_eq!(made, 4);
+    log.append(event()).await.unwrap();
+    assert_eq!(site.report().await.breaks, []);
+    let unreadable: Vec<String> = sqlx::query_scalar(
+        "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'secure_audit_log'::regclass AND NOT has_table_privilege('clm_backup', inhrelid, 'SELECT')",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(unreadable, Vec::<String>::new(), "a backup reads each partition by itself");
+}
+
+#[tokio::test]
+async fn a_long_reader_stops_no_writer_while_partitions_are_made() {
+    let site = Site::secure().await;
+    let log = site.log();
+    log.append(event()).await.unwrap();
+    let mut reader = site.superuser().await;
+    sqlx::query("BEGIN").execute(&mut reader).await.unwrap();
+    sqlx::query("SELECT count(*) FROM secure_audit_log").execute(&mut reader).await.unwrap();
+    let mut app = site.app().await;
+    let pid: i32 = sqlx::query_scalar("SELECT pg_backend_pid()").fetch_one(&mut app).await.unwrap();
+    let making = tokio::spawn(async move {
+        sqlx::query("SELECT ensure_audit_partitions('2040-01-01')").execute(&mut app).await.map(|_| ())
+    });
+    let waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND pid = $1";
+    support::until("the partitions wait for the reader", async || {
+        sqlx::query_scalar::<_, i64>(waits).bind(pid).fetch_one(&mut site.superuser().await).await.unwrap() > 0
+    })
+    .await;
+    log.append(event()).await.unwrap();
+    let still: i64 = sqlx::query_scalar(waits).bind(pid).fetch_one(&mut site.superuser().await).await.unwrap();
+    assert_eq!(still, 1, "the record was written while they waited");
+    let error = making.await.unwrap().unwrap_err();
+    assert_eq!(error.as_database_error().and_then(|error| error.code()).as_deref(), Some("55P03"), "gave up: {error}");
+}
+
+#[tokio::test]
+async fn a_part_of_the_log_is_one_stretch_of_each_chain() {
+    let site = Site::secure().await;
+    let log = site.log();
+    let at = |text: &str| text.parse().unwrap();
+    // A clock that steps back over the border of the month.
+    for time in ["2026-10-30T00:00:00Z", "2026-11-01T00:00:00Z", "2026-10-31T23:59:59Z", "2026-11-02T00:00:00Z", "2026-12-01T00:00:00Z"] {
+        log.append(audit_chain::Event { timestamp: at(time), ..event() }).await.unwrap();
+    }
+    let mut superuser = site.superuser().await;
+    let mut of = async |from: &str, until: &str| {
+        use futures_util::TryStreamExt;
+        let part = audit_log::parts(&mut superuser, SECURE, at(from), at(until)).await.unwrap()[0];
+        let found: Vec<Found> = audit_log::read_part(&mut superuser, SECURE, part).try_collect().await.unwrap();
+        (part.start.seq, found.len())
+    };
+    assert_eq!(of("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z").await, (0, 3));
+    assert_eq!(of("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z").await, (1, 3));
+    assert_eq!(of("2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z").await, (4, 1));
+    assert_eq!(of("2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z").await, (5, 0));
+    assert_eq!(of("2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z").await, (0, 0));
+}
+
+#[tokio::test]
+async fn rows_that_carry_a_mac_are_found_and_read() {
+    use futures_util::TryStreamExt;
+    let site = Site::secure().await;
+    let mut superuser = site.superuser().await;
+    let tables = audit_log::bound_tables(&mut superuser).await.unwrap();
+    assert_eq!(tables, ["encryption_keys", "named_keys", "private_keys"]);
+    site.sql("CREATE TABLE \"odd\"\"name\" (id uuid, revision int, row_mac bytea)").await;
+    site.sql("INSERT INTO \"odd\"\"name\" VALUES (gen_random_uuid(), 7, sha256('x')), (gen_random_uuid(), 8, '')").await;
+    let rows: Vec<_> = audit_log::read_rows(&mut superuser, "odd\"name").try_collect().await.unwrap();
+    assert_eq!((rows[0].1.revision, rows[1].1.revision, rows[1].1.mac), (7, 8, [0xff; 32]));
+}
