@@ -72,9 +72,9 @@ impl Batch {
                 self.add(*event, Box::new(move |outcome| drop(done.send(outcome))));
             }
         }
-        self.insert(&mut lease.connection, table, (lease.fence, lease.head.seq)).await.map_err(|error| {
-            if is_of_statement(&error) { Failure::Before(error) } else { Failure::AtCommit(error) }
-        })
+        self.insert(&mut lease.connection, table, (lease.fence, lease.head.seq))
+            .await
+            .map_err(|error| if is_of_statement(&error) { Failure::Before(error) } else { Failure::AtCommit(error) })
     }
 
     async fn in_transaction(&mut self, lease: &mut Lease, table: Table, jobs: Vec<Job>) -> Result<bool, Failure> {

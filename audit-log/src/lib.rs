@@ -14,6 +14,7 @@ mod log;
 mod partitions;
 mod read;
 mod rows;
+mod snapshot;
 mod table;
 mod writer;
 
@@ -23,4 +24,5 @@ pub use error::{AuditError, ChangeError};
 pub use log::AuditLog;
 pub use read::{Part, parts, read_part, read_records, scan};
 pub use rows::{bound_tables, read_rows};
+pub use snapshot::snapshot;
 pub use table::{CORE, SECURE, Table};

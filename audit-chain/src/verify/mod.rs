@@ -208,14 +208,6 @@ fn step<'a>(
 
 impl Chain {
     fn new(head: Head) -> Self {
-        Self {
-            head,
-            blind: false,
-            records: 0,
-            first_seq: None,
-            known: BTreeMap::new(),
-            vouched_seq: 0,
-            claimed: None,
-        }
+        Self { head, blind: false, records: 0, first_seq: None, known: BTreeMap::new(), vouched_seq: 0, claimed: None }
     }
 }

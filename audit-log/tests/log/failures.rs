@@ -64,13 +64,15 @@ async fn sessions_killed_under_load_lose_no_acknowledged_record_and_double_none(
 
 /// The site's log through a proxy, and the chain already owned.
 async fn behind_proxy(site: &Site) -> (Proxy, AuditLog) {
-    let socket: String = sqlx::query_scalar("SHOW unix_socket_directories").fetch_one(&mut site.superuser().await).await.unwrap();
+    let socket: String =
+        sqlx::query_scalar("SHOW unix_socket_directories").fetch_one(&mut site.superuser().await).await.unwrap();
     let proxy = Proxy::start(std::path::Path::new(&socket));
     let log = AuditLog::start(site.options().socket(proxy.directory()), site.table);
     log.append(event()).await.unwrap();
     // Partitions are looked after on a connection of their own, at the start: not that one's answer is to be lost.
     until("only the writer is connected", async || {
-        let connected = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'writer'";
+        let connected =
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'writer'";
         sqlx::query_scalar::<_, i64>(connected).fetch_one(&mut site.superuser().await).await.unwrap() == 1
     })
     .await;
@@ -106,7 +108,8 @@ async fn a_change_whose_connection_ended_before_the_commit_is_not_made_and_said_
         .await;
     assert!(matches!(outcome, Err(ChangeError::Audit(AuditError::Unavailable(_)))), "{outcome:?}");
     log.append(event()).await.unwrap();
-    let things: i64 = sqlx::query_scalar("SELECT count(*) FROM things").fetch_one(&mut site.superuser().await).await.unwrap();
+    let things: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM things").fetch_one(&mut site.superuser().await).await.unwrap();
     let report = site.report().await;
     assert_eq!((things, report.records(), report.chains.len(), report.breaks), (0, 2, 1, vec![]));
 }
@@ -124,9 +127,8 @@ async fn a_session_that_ends_while_it_waits_to_commit_leaves_nothing_behind() {
         async move { log.append(event()).await }
     });
     let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'writer' AND wait_event_type = 'Lock'";
-    let waits = async || {
-        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut site.superuser().await).await.unwrap() == 1
-    };
+    let waits =
+        async || sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut site.superuser().await).await.unwrap() == 1;
     until("the record waits", waits).await;
     assert_eq!(site.kill_writers().await, 1);
     until("the writer asks where its chain stands", waits).await;
@@ -147,9 +149,11 @@ async fn with_the_database_away_every_caller_is_refused_and_the_log_recovers_by_
     let outcomes = join_all((0..2_000).map(|_| log.append(event()))).await;
     assert!(outcomes.iter().all(|outcome| matches!(outcome, Err(AuditError::Unavailable(_)))));
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
-    let change = log.commit::<(), sqlx::Error, _>(Uuid::nil(), |_| Box::pin(async { unreachable!("there is no database") }));
+    let change =
+        log.commit::<(), sqlx::Error, _>(Uuid::nil(), |_| Box::pin(async { unreachable!("there is no database") }));
     assert!(matches!(change.await, Err(ChangeError::Audit(AuditError::Unavailable(_)))));
-    let socket: String = sqlx::query_scalar("SHOW unix_socket_directories").fetch_one(&mut site.superuser().await).await.unwrap();
+    let socket: String =
+        sqlx::query_scalar("SHOW unix_socket_directories").fetch_one(&mut site.superuser().await).await.unwrap();
     std::os::unix::fs::symlink(
         std::path::Path::new(&socket).join(".s.PGSQL.5432"),
         directory.path().join(".s.PGSQL.5432"),

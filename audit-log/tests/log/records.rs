@@ -58,8 +58,10 @@ async fn what_is_written_is_read_as_it_was_hashed() {
 #[tokio::test]
 async fn a_state_change_and_its_record_are_there_together_or_not_at_all() {
     let site = Site::secure().await;
-    site.sql("CREATE TABLE things (id int PRIMARY KEY, organization text DEFAULT current_setting('clm.organization_id'))")
-        .await;
+    site.sql(
+        "CREATE TABLE things (id int PRIMARY KEY, organization text DEFAULT current_setting('clm.organization_id'))",
+    )
+    .await;
     site.sql("GRANT SELECT, INSERT ON things TO clm_secure_app").await;
     let log = site.log();
     let organization = Uuid::now_v7();
@@ -105,8 +107,10 @@ async fn a_state_change_and_its_record_are_there_together_or_not_at_all() {
     assert!(panics.is_err());
     assert!(matches!(odd, Err(ChangeError::Audit(AuditError::Refused(_)))), "{odd:?}");
     appended.unwrap();
-    let rows: Vec<(i32, String)> =
-        sqlx::query_as("SELECT id, organization FROM things ORDER BY id").fetch_all(&mut site.superuser().await).await.unwrap();
+    let rows: Vec<(i32, String)> = sqlx::query_as("SELECT id, organization FROM things ORDER BY id")
+        .fetch_all(&mut site.superuser().await)
+        .await
+        .unwrap();
     assert_eq!(rows, [(1, organization.to_string()), (2, organization.to_string())]);
     assert_eq!(site.report().await.records(), 4);
     assert_eq!(site.report().await.breaks, []);
@@ -292,7 +296,13 @@ async fn a_part_of_the_log_is_one_stretch_of_each_chain() {
     let log = site.log();
     let at = |text: &str| text.parse().unwrap();
     // A clock that steps back over the border of the month.
-    for time in ["2026-10-30T00:00:00Z", "2026-11-01T00:00:00Z", "2026-10-31T23:59:59Z", "2026-11-02T00:00:00Z", "2026-12-01T00:00:00Z"] {
+    for time in [
+        "2026-10-30T00:00:00Z",
+        "2026-11-01T00:00:00Z",
+        "2026-10-31T23:59:59Z",
+        "2026-11-02T00:00:00Z",
+        "2026-12-01T00:00:00Z",
+    ] {
         log.append(audit_chain::Event { timestamp: at(time), ..event() }).await.unwrap();
     }
     let mut superuser = site.superuser().await;
@@ -317,7 +327,8 @@ async fn rows_that_carry_a_mac_are_found_and_read() {
     let tables = audit_log::bound_tables(&mut superuser).await.unwrap();
     assert_eq!(tables, ["encryption_keys", "named_keys", "private_keys"]);
     site.sql("CREATE TABLE \"odd\"\"name\" (id uuid, revision int, row_mac bytea)").await;
-    site.sql("INSERT INTO \"odd\"\"name\" VALUES (gen_random_uuid(), 7, sha256('x')), (gen_random_uuid(), 8, '')").await;
+    site.sql("INSERT INTO \"odd\"\"name\" VALUES (gen_random_uuid(), 7, sha256('x')), (gen_random_uuid(), 8, '')")
+        .await;
     let rows: Vec<_> = audit_log::read_rows(&mut superuser, "odd\"name").try_collect().await.unwrap();
     assert_eq!((rows[0].1.revision, rows[1].1.revision, rows[1].1.mac), (7, 8, [0xff; 32]));
 }
