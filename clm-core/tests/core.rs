@@ -6,6 +6,7 @@ use clm_core::{
     Caller, Core, MacDomain, MacError, NewMount, NewToken, ROOT_ORGANIZATION, RowMac, SealConfiguration, Settings,
     clock,
 };
+use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -160,4 +161,32 @@ async fn transit_is_mounted_found_and_unmounted() {
     assert_eq!((&*mount.path, rest), ("transit/", "sign/k"));
     fixture.core.unmount(&fixture.caller, "transit").await.unwrap();
     assert!(fixture.core.resolve(ROOT_ORGANIZATION, "transit/sign/k").is_none());
+}
+
+#[tokio::test]
+async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
+    let fixture = Fixture::new().await;
+    let (first, second) = (fixture.signer().await, fixture.signer().await);
+    let (core, caller) = (&fixture.core, &fixture.caller);
+    core.put_policy(caller, "other", "path \"a\" { capabilities = [\"read\"] }").await.unwrap();
+    core.delete_policy(caller, "other").await.unwrap();
+    core.renew_token(caller, &first, 0).await.unwrap();
+    core.revoke_token(caller, &second).await.unwrap();
+    let new = NewMount { mount_type: Some("transit".into()), ..NewMount::default() };
+    core.mount(caller, "transit", new.clone()).await.unwrap();
+    core.mount(caller, "gone", new).await.unwrap();
+    core.unmount(caller, "gone").await.unwrap();
+    core.sweep().await.unwrap();
+    let mut auditor = audit_log::snapshot(&fixture.database.url("clm_auditor")).await.unwrap();
+    let mut rows = audit_chain::Rows::default();
+    let records: Vec<_> = audit_log::read_records(&mut auditor, audit_log::CORE).try_collect().await.unwrap();
+    records.iter().for_each(|record| rows.take(&record.event));
+    let mut compared = Vec::new();
+    for table in audit_log::bound_tables(&mut auditor).await.unwrap() {
+        let current: Vec<_> = audit_log::read_rows(&mut auditor, &table).try_collect().await.unwrap();
+        current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
+        compared.push(table);
+    }
+    assert_eq!(compared, ["access_policies", "mounts", "tokens"]);
+    assert_eq!(rows.finish(), []);
 }

@@ -486,3 +486,26 @@ async fn a_database_that_would_lose_what_it_acknowledged_is_refused() {
     let error = Vault::open(settings, Arc::new(SystemClock)).await.unwrap_err();
     assert!(error.to_string().contains("synchronous_commit = on"), "{error}");
 }
+
+#[tokio::test]
+async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
+    let fixture = Fixture::new().await;
+    let (vault, caller, mount) = (&fixture.vault, &fixture.caller, fixture.mount);
+    for (name, algorithm) in [("kept", KeyAlgorithm::EcdsaP256), ("gone", KeyAlgorithm::Ed25519)] {
+        fixture.create(name, algorithm).await;
+        vault.rotate_key(caller, mount, &key_name(name)).await.unwrap();
+        let config =
+            KeyConfig { deletion_allowed: Some(true), min_decryption_version: Some(2), ..KeyConfig::default() };
+        vault.configure_key(caller, mount, &key_name(name), config).await.unwrap();
+    }
+    vault.delete_key(caller, mount, &key_name("gone")).await.unwrap();
+    let mut auditor = audit_log::snapshot(&fixture.database.url("clm_auditor")).await.unwrap();
+    let mut rows = audit_chain::Rows::default();
+    fixture.records().await.iter().for_each(|record| rows.take(&record.event));
+    for table in audit_log::bound_tables(&mut auditor).await.unwrap() {
+        let current: Vec<_> = audit_log::read_rows(&mut auditor, &table).try_collect().await.unwrap();
+        assert!(!current.is_empty(), "{table}");
+        current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
+    }
+    assert_eq!(rows.finish(), []);
+}

@@ -76,10 +76,13 @@ impl Core {
             return Err(Error::invalid(format!("cannot unmount \"{path}\"")));
         }
         let Some(mount) = self.mount_at(caller.organization_id, MountClass::Secret, &path) else { return Ok(None) };
-        let row = MountRow { mount: (*mount).clone(), row_mac: store::tokens::REVOKED_MAC };
+        // The record's revision is the one after the row's last, so that a row put back is an older self.
+        let gone = Mount { revision: mount.revision + 1, ..(*mount).clone() };
+        let row = MountRow { mount: gone, row_mac: store::tokens::REVOKED_MAC };
         let event = self.mount_event(caller, "mount.disable", "delete", &row);
+        let deleted = Arc::clone(&mount);
         self.change(caller.organization_id, move |connection| {
-            Box::pin(async move { store::mounts::delete(connection, &row.mount).await.map(|()| ((), event)) })
+            Box::pin(async move { store::mounts::delete(connection, &deleted).await.map(|()| ((), event)) })
         })
         .await?;
         self.reload_mounts().await?;
