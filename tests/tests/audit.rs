@@ -155,6 +155,14 @@ async fn an_exported_log_is_verified_without_the_database() {
     let other = site.path("other.pem");
     site.does_not(&["audit", "verify", "--file", &file, "--public-key", &other], &["not signed by the audit key"]);
 
+    // The owner of the database cuts off the tail and all that knew of it; the export knows.
+    site.sql("DELETE FROM secure_audit_log WHERE seq > 2").await;
+    site.sql("DELETE FROM audit_checkpoints").await;
+    site.sql("UPDATE audit_chains SET seq = 2, hash = (SELECT record_hash FROM secure_audit_log WHERE seq = 2)").await;
+    let live = ["audit", "verify", "--database", "secure", "--public-key", &key];
+    assert!(site.holds(&live).contains("2 records (1-2), signed up to none"));
+    site.does_not(&[&live[..], &["--checkpoints", &file]].concat(), &["records 3-4", "the tail was cut off"]);
+
     let text = std::fs::read_to_string(&file).unwrap();
     let lines: Vec<&str> = text.lines().collect();
     assert_eq!(lines.len(), 1 + 1 + 4 + 1);

@@ -30,6 +30,15 @@ impl Check {
         }
     }
 
+    /// Those of this log among checkpoints from elsewhere.
+    pub(super) fn kept(&mut self, kept: &[StoredCheckpoint]) {
+        for stored in kept {
+            if stored.checkpoint.log == self.log {
+                self.checkpoint(stored);
+            }
+        }
+    }
+
     pub(super) fn found(&mut self, found: &Found) {
         self.verifier.take_found(found);
         if let (Some(rows), Found::Record(record)) = (&mut self.rows, found) {

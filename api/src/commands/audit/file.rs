@@ -2,6 +2,7 @@
 
 use super::check::Check;
 use anyhow::{Context, Result, bail};
+use audit_chain::StoredCheckpoint;
 use audit_chain::export::{FORMAT, Line, ReadLine, read};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -19,6 +20,19 @@ pub(super) fn verify(files: &[PathBuf], keys: &[Vec<u8>]) -> Result<bool> {
         good &= check.finish();
     }
     Ok(good)
+}
+
+/// The checkpoints in exported files; whether they are signed is for the check to see.
+pub(super) fn checkpoints(files: &[PathBuf]) -> Result<Vec<StoredCheckpoint>> {
+    let mut kept = Vec::new();
+    for path in files {
+        for line in BufReader::new(File::open(path).with_context(|| path.display().to_string())?).lines() {
+            if let Ok(ReadLine::Other(Line::Checkpoint(stored))) = read(&line?) {
+                kept.push(stored);
+            }
+        }
+    }
+    Ok(kept)
 }
 
 fn take(path: &Path, keys: &[Vec<u8>], checks: &mut BTreeMap<String, Check>) -> Result<()> {

@@ -30,8 +30,11 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE")]
     public_key: Vec<PathBuf>,
     /// Verify an exported file; again for the next month.
-    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with_all = ["rows", "database", "secure_url", "core_url"])]
+    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with_all = ["checkpoints", "rows", "database", "secure_url", "core_url"])]
     file: Vec<PathBuf>,
+    /// Believe the checkpoints in an exported file too: finds a tail that was cut off together with the checkpoints in the database.
+    #[arg(long, value_name = "FILE")]
+    checkpoints: Vec<PathBuf>,
     /// Also compare the rows that carry a MAC with what the log says of them.
     #[arg(long)]
     rows: bool,
@@ -57,7 +60,7 @@ pub(super) struct Export {
     urls: Urls,
 }
 
-/// Over the settings' section [auditor].
+/// Over the settings' section `[auditor]`.
 #[derive(Debug, clap::Args)]
 struct Urls {
     /// `postgresql://clm_auditor@HOST/clm_secure_db`. No password here, where every user of this machine could read it: PGPASSWORD,
@@ -134,11 +137,13 @@ impl Verify {
         if !self.file.is_empty() {
             return file::verify(&self.file, &keys);
         }
+        let kept = file::checkpoints(&self.checkpoints)?;
         let mut good = true;
         let databases = self.database.map_or(vec![Database::Secure, Database::Core], |database| vec![database]);
         for database in databases {
             let url = database.url(&self.urls, settings)?;
-            let check = check::Check::new(database.table().name, keys.clone(), self.rows);
+            let mut check = check::Check::new(database.table().name, keys.clone(), self.rows);
+            check.kept(&kept);
             good &= live::verify(url.expose_secret(), database.table(), check).await.context(database.name())?;
         }
         Ok(good)
