@@ -11,6 +11,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("hsm-bridge", &[]),
     ("keyvault", &["audit-chain", "audit-log", "hsm-bridge"]),
     ("softhsm", &[]),
+    ("softhsm-fault", &[]),
     ("tests", &["hsm-bridge", "softhsm"]),
 ];
 
