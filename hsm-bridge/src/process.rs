@@ -2,12 +2,16 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 
-/// Ends this process when its parent ends, and keeps its memory out of core dumps and other users' debuggers.
+/// Keeps this process's memory out of core dumps and other users' debuggers.
 pub(crate) fn harden() -> std::io::Result<()> {
-    use rustix::process::{DumpableBehavior, Signal, set_dumpable_behavior, set_parent_process_death_signal};
-    set_parent_process_death_signal(Some(Signal::KILL))?;
-    set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
-    Ok(())
+    use rustix::process::{DumpableBehavior, set_dumpable_behavior};
+    Ok(set_dumpable_behavior(DumpableBehavior::NotDumpable)?)
+}
+
+/// Ends this process when the thread that started it ends, whatever it is doing then.
+pub(crate) fn end_with_parent() -> std::io::Result<()> {
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
 /// Keeps pages with the PIN out of swap. Needs CAP_IPC_LOCK or a RLIMIT_MEMLOCK that is large enough: said when it fails, not fatal.

@@ -114,7 +114,13 @@ pub(crate) fn encode_frame<T: Serialize>(out: &mut Vec<u8>, id: u64, body: &T) -
     out.extend_from_slice(&id.to_le_bytes());
     let taken = std::mem::take(out);
     *out = postcard::to_extend(body, taken).map_err(|error| Error::Internal(format!("encoding a frame: {error}")))?;
-    let length = u32::try_from(out.len() - start - 4).map_err(|_| Error::Internal("a frame over 4 GiB".into()))?;
+    let length = out.len() - start - 4;
+    if length > FRAME_LIMIT {
+        out.truncate(start);
+        let reason = format!("{length} bytes where {FRAME_LIMIT} are the most");
+        return Err(Error::Refused { function: "a request".into(), reason });
+    }
+    let length = u32::try_from(length).expect("the limit is under 4 GiB");
     out[start..start + 4].copy_from_slice(&length.to_le_bytes());
     Ok(())
 }
@@ -172,11 +178,27 @@ mod tests {
         }
 
         #[test]
+        fn bytes_that_are_no_frame_are_an_error_or_a_wait_and_never_more_than_there_are(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(Some((_, body, taken))) = split_frame(&bytes) {
+                prop_assert!(taken <= bytes.len() && body.len() + 12 == taken);
+            }
+        }
+
+        #[test]
         fn a_cut_frame_is_never_taken(body in prop::collection::vec(any::<u8>(), 0..200), cut in 1usize..20) {
             let mut wire = Vec::new();
             encode_frame(&mut wire, 7, &body).expect("encodes");
             let short = &wire[..wire.len().saturating_sub(cut)];
             prop_assert!(split_frame(short).expect("valid").is_none());
         }
+    }
+
+    #[test]
+    fn a_request_that_is_too_long_leaves_the_others_in_the_queue() {
+        let mut wire = Vec::new();
+        encode_frame(&mut wire, 1, &b"short".to_vec()).expect("encodes");
+        let queued = wire.clone();
+        assert!(matches!(encode_frame(&mut wire, 2, &"x".repeat(FRAME_LIMIT)), Err(Error::Refused { .. })));
+        assert_eq!(wire, queued);
     }
 }

@@ -1,6 +1,8 @@
 //! The bridge on real tokens: SoftHSM2, worker processes, signatures checked by software we did not write.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod faults;
+
 use hsm_bridge::{
     Bridge, Error, HashAlgorithm, KeyRef, KeyType, PinSource, Purpose, Settings, SignMechanism, TokenKey, WrappedKey,
     setup,

@@ -32,7 +32,15 @@ pub(super) struct Connection {
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    replies: HashMap<u64, oneshot::Sender<Reply>>,
+    replies: HashMap<u64, Asked>,
+}
+
+/// A request that the worker has not answered. It counts, for the queue, the load and the watchdog, also when its caller gave up: the worker
+/// does not know of that.
+#[derive(Debug)]
+struct Asked {
+    reply: oneshot::Sender<Reply>,
+    cost: u64,
 }
 
 /// Why no reply came.
@@ -91,7 +99,7 @@ impl Connection {
         limit: usize,
     ) -> Result<std::result::Result<Reply, Lost>> {
         let (sender, receiver) = oneshot::channel();
-        let id = {
+        {
             let mut waiting = lock(&self.waiting);
             if self.is_closed() {
                 return Ok(Err(Lost::Worker));
@@ -103,18 +111,13 @@ impl Connection {
                 self.heard.store(self.now_ms(), Ordering::Relaxed);
             }
             let id = waiting.next;
+            encode_frame(&mut lock(&self.outgoing), id, request)?;
             waiting.next += 1;
-            waiting.replies.insert(id, sender);
-            id
-        };
-        let _share = Share::take(&self.load, cost);
-        // A caller that gives up takes its place in the table with it.
-        let forget = Forget { connection: self, id };
-        encode_frame(&mut lock(&self.outgoing), id, request)?;
+            waiting.replies.insert(id, Asked { reply: sender, cost });
+            self.load.fetch_add(cost, Ordering::Relaxed);
+        }
         self.flush.notify_one();
-        let reply = receiver.await;
-        std::mem::forget(forget);
-        Ok(reply.map_err(|_| Lost::Worker))
+        Ok(receiver.await.map_err(|_| Lost::Worker))
     }
 
     async fn write(self: Arc<Self>, mut writer: OwnedWriteHalf) {
@@ -154,10 +157,11 @@ impl Connection {
         while let Some((id, body, length)) = split_frame(&buffer[taken..])? {
             let reply = postcard::from_bytes(body)
                 .unwrap_or_else(|error| Reply::Failed(Error::Internal(format!("decoding a reply: {error}"))));
-            let sender = lock(&self.waiting).replies.remove(&id);
-            if let Some(sender) = sender {
+            let asked = lock(&self.waiting).replies.remove(&id);
+            if let Some(asked) = asked {
+                self.load.fetch_sub(asked.cost, Ordering::Relaxed);
                 // Fails only when the caller has given up.
-                drop(sender.send(reply));
+                drop(asked.reply.send(reply));
             }
             taken += length;
         }
@@ -177,33 +181,6 @@ impl Connection {
 
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
-}
-
-/// Load of a worker while a request is out.
-struct Share<'a>(&'a AtomicU64, u64);
-
-impl<'a> Share<'a> {
-    fn take(load: &'a AtomicU64, cost: u64) -> Self {
-        load.fetch_add(cost, Ordering::Relaxed);
-        Self(load, cost)
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(self.1, Ordering::Relaxed);
-    }
-}
-
-struct Forget<'a> {
-    connection: &'a Connection,
-    id: u64,
-}
-
-impl Drop for Forget<'_> {
-    fn drop(&mut self) {
-        lock(&self.connection.waiting).replies.remove(&self.id);
     }
 }
 

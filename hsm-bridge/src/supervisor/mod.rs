@@ -23,7 +23,9 @@ pub fn main() -> ExitCode {
 }
 
 fn run() -> Result<()> {
-    process::harden().map_err(|error| Error::Internal(format!("prctl: {error}")))?;
+    process::end_with_parent()
+        .and_then(|()| process::harden())
+        .map_err(|error| Error::Internal(format!("prctl: {error}")))?;
     process::lock_memory();
     let server: Arc<OwnedFd> =
         Arc::new(process::take_stdin().map_err(|error| Error::Internal(format!("stdin: {error}")))?);

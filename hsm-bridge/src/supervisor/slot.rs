@@ -104,13 +104,6 @@ impl Shared {
                 }
                 Err(Error::Locked) => continue,
                 Err(error) => {
-                    if matches!(error, Error::Configuration(_)) {
-                        // Asking the operator, never the token again: no place logs in with this PIN any more.
-                        let mut state = self.state();
-                        if state.generation == generation {
-                            state.pin = None;
-                        }
-                    }
                     self.tell(&Notice::WorkerFailed { slot: place, error, generation }, None);
                 }
             }
@@ -139,7 +132,15 @@ impl Shared {
             Ok(Started::Ready) => Ok(Worker { child, _control: control, data: server_end }),
             other => {
                 end(&mut child);
-                Err(other.err().unwrap_or_else(|| Error::Internal("a worker gave a wrong answer".into())))
+                let error = other.err().unwrap_or_else(|| Error::Internal("a worker gave a wrong answer".into()));
+                if matches!(error, Error::Configuration(_)) {
+                    // Asking the operator, never the token again: no place logs in with this PIN any more. Said before the next place may start.
+                    let mut state = self.state();
+                    if state.generation == generation {
+                        state.pin = None;
+                    }
+                }
+                Err(error)
             }
         }
     }

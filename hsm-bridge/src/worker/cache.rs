@@ -6,37 +6,71 @@ use cryptoki::session::Session;
 use lru::LruCache;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 use uuid::Uuid;
 
 pub(super) struct Cache {
-    token: Mutex<HashMap<TokenKey, ObjectHandle>>,
-    unwrapped: Mutex<LruCache<Uuid, ObjectHandle>>,
+    token: Mutex<HashMap<TokenKey, Held>>,
+    unwrapped: Mutex<LruCache<Uuid, Held>>,
     /// Owns the unwrapped objects: a session object dies with the session that made it.
-    owner: Mutex<Session>,
+    owner: Mutex<Owner>,
+}
+
+struct Owner {
+    session: Session,
+    /// Pushed out while another thread still worked with them.
+    retired: Vec<Held>,
+}
+
+/// A handle, shared between the cache and whoever works with it. Its object is destroyed after the last of them, because a module may
+/// give a destroyed object's number to the next one.
+#[derive(Clone)]
+pub(super) struct Held(Arc<ObjectHandle>);
+
+impl Held {
+    fn new(handle: ObjectHandle) -> Self {
+        Self(Arc::new(handle))
+    }
+}
+
+impl std::ops::Deref for Held {
+    type Target = ObjectHandle;
+
+    fn deref(&self) -> &ObjectHandle {
+        &self.0
+    }
 }
 
 impl Cache {
     pub(super) fn new(owner: Session, capacity: u32) -> Self {
         let capacity = NonZeroUsize::new(capacity as usize).unwrap_or(NonZeroUsize::MIN);
-        Self { token: Mutex::default(), unwrapped: Mutex::new(LruCache::new(capacity)), owner: Mutex::new(owner) }
+        Self {
+            token: Mutex::default(),
+            unwrapped: Mutex::new(LruCache::new(capacity)),
+            owner: Mutex::new(Owner { session: owner, retired: Vec::new() }),
+        }
     }
 
-    pub(super) fn unwrapped(&self, id: Uuid) -> Result<Option<ObjectHandle>> {
-        Ok(lock(&self.unwrapped)?.get(&id).copied())
+    pub(super) fn unwrapped(&self, id: Uuid) -> Result<Option<Held>> {
+        Ok(lock(&self.unwrapped)?.get(&id).cloned())
     }
 
     /// Makes the object with the owning session and keeps it; the one pushed out is destroyed.
     pub(super) fn load(&self, id: Uuid, make: impl FnOnce(&Session) -> Result<ObjectHandle>) -> Result<()> {
-        let owner = lock(&self.owner)?;
+        let mut owner = lock(&self.owner)?;
         if lock(&self.unwrapped)?.contains(&id) {
             return Ok(());
         }
-        let handle = make(&owner)?;
-        if let Some((evicted, old)) = lock(&self.unwrapped)?.push(id, handle)
-            && let Err(error) = owner.destroy_object(old)
-        {
-            tracing::warn!(%evicted, %error, "an evicted key could not be destroyed; it goes with this worker");
+        let handle = make(&owner.session)?;
+        let pushed_out = lock(&self.unwrapped)?.push(id, Held::new(handle));
+        owner.retired.extend(pushed_out.map(|(_, held)| held));
+        for held in std::mem::take(&mut owner.retired) {
+            // Out of the cache nobody takes it any more: one owner means that it is out of use.
+            if Arc::strong_count(&held.0) > 1 {
+                owner.retired.push(held);
+            } else if let Err(error) = owner.session.destroy_object(*held) {
+                tracing::warn!(%error, "an evicted key could not be destroyed; it goes with this worker");
+            }
         }
         Ok(())
     }
@@ -46,13 +80,13 @@ impl Cache {
         Ok(())
     }
 
-    pub(super) fn token_key(&self, key: TokenKey, find: impl FnOnce() -> Result<ObjectHandle>) -> Result<ObjectHandle> {
-        if let Some(handle) = lock(&self.token)?.get(&key) {
-            return Ok(*handle);
+    pub(super) fn token_key(&self, key: TokenKey, find: impl FnOnce() -> Result<ObjectHandle>) -> Result<Held> {
+        if let Some(held) = lock(&self.token)?.get(&key) {
+            return Ok(held.clone());
         }
-        let handle = find()?;
-        lock(&self.token)?.insert(key, handle);
-        Ok(handle)
+        let held = Held::new(find()?);
+        lock(&self.token)?.insert(key, held.clone());
+        Ok(held)
     }
 
     pub(super) fn forget_token_key(&self, id: Uuid) -> Result<()> {
@@ -60,9 +94,9 @@ impl Cache {
         Ok(())
     }
 
-    /// Any token key known to be there, for probes.
-    pub(super) fn known_token_key(&self) -> Result<Option<TokenKey>> {
-        Ok(lock(&self.token)?.keys().next().copied())
+    /// Token keys that were there when they were last used, for probes.
+    pub(super) fn known_token_keys(&self) -> Result<Vec<(TokenKey, ObjectHandle)>> {
+        Ok(lock(&self.token)?.iter().map(|(key, held)| (*key, **held)).collect())
     }
 }
 

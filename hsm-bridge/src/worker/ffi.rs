@@ -1,12 +1,17 @@
-//! The one thing cryptoki cannot name: CKM_AES_KEY_WRAP_KWP (0x210B, PKCS#11 v3.0, 6.13.4), which newer tokens offer instead of
-//! CKM_AES_KEY_WRAP_PAD (0x210A).
-#![expect(
-    unsafe_code,
-    reason = "cryptoki's MechanismType has no public constructor for standard numbers it does not list"
-)]
+//! What cryptoki cannot do.
+//!
+//! It has no name for CKM_AES_KEY_WRAP_KWP (0x210B, PKCS#11 v3.0, 6.13.4), which newer tokens offer instead of CKM_AES_KEY_WRAP_PAD (0x210A), and
+//! its `wrap_key` gives back all the room that the module asked for, not the bytes it then wrote (NSS asks for more).
+#![expect(unsafe_code, reason = "both need PKCS#11's own types and functions")]
 
+use cryptoki::context::Function;
+use cryptoki::error::{Error, Result, Rv};
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
+use cryptoki::object::ObjectHandle;
+use cryptoki::session::Session;
+use cryptoki_sys::{CK_C_WrapKey, CK_MECHANISM, CK_ULONG};
+use std::path::Path;
 
 const CKM_AES_KEY_WRAP_KWP: cryptoki_sys::CK_MECHANISM_TYPE = 0x210B;
 
@@ -20,4 +25,54 @@ pub(super) fn kwp_type() -> MechanismType {
 /// CKM_AES_KEY_WRAP_KWP without parameter.
 pub(super) fn kwp() -> Mechanism<'static> {
     Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(kwp_type(), None))
+}
+
+/// The module that cryptoki has loaded, once more: the loader gives the same library, with the same sessions.
+pub(super) struct RawModule {
+    wrap_key: CK_C_WrapKey,
+    /// Keeps the library loaded.
+    _library: cryptoki_sys::Pkcs11,
+}
+
+impl RawModule {
+    pub(super) fn load(module: &Path) -> Result<Self> {
+        // SAFETY: the operator names a PKCS#11 module, and cryptoki has loaded it before.
+        let library = unsafe { cryptoki_sys::Pkcs11::new(module) }.map_err(Error::LibraryLoading)?;
+        if library.C_GetFunctionList.is_err() {
+            return Err(Error::MissingSymbol("C_GetFunctionList"));
+        }
+        let mut list = std::ptr::null_mut();
+        // SAFETY: the symbol has the standard's type, and `list` is a place to write to.
+        Rv::from(unsafe { library.C_GetFunctionList(&raw mut list) }).into_result(Function::GetFunctionList)?;
+        if list.is_null() {
+            return Err(Error::NullFunctionPointer);
+        }
+        // SAFETY: after CKR_OK the list is valid as long as the library is loaded.
+        let wrap_key = unsafe { (*list).C_WrapKey };
+        Ok(Self { wrap_key, _library: library })
+    }
+
+    /// C_WrapKey, cut to the length that the module says it wrote.
+    pub(super) fn wrap_key(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism<'_>,
+        wrapping: ObjectHandle,
+        key: ObjectHandle,
+    ) -> Result<Vec<u8>> {
+        let wrap_key = self.wrap_key.ok_or(Error::NullFunctionPointer)?;
+        let mut mechanism = CK_MECHANISM::from(mechanism);
+        let mut call = |out: *mut u8, length: &mut CK_ULONG| {
+            // SAFETY: `out` is null, which asks for the length, or has room for `length` bytes; the mechanism outlives the call.
+            let answer =
+                unsafe { wrap_key(session.handle(), &raw mut mechanism, wrapping.handle(), key.handle(), out, length) };
+            Rv::from(answer).into_result(Function::WrapKey)
+        };
+        let mut length: CK_ULONG = 0;
+        call(std::ptr::null_mut(), &mut length)?;
+        let mut wrapped = vec![0; usize::try_from(length)?];
+        call(wrapped.as_mut_ptr(), &mut length)?;
+        wrapped.truncate(usize::try_from(length)?);
+        Ok(wrapped)
+    }
 }

@@ -20,8 +20,15 @@ use std::io::{self, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 use token::Token;
+
+/// An orphaned worker may take so long to log in; within two seconds of the server's end nothing of it may run.
+const LOGIN_PATIENCE: Duration = Duration::from_millis(1_500);
+/// A finished reply waits so long for company: less than one RSA signature takes.
+const KEPT_BACK: Duration = Duration::from_micros(300);
 
 /// Body of the hidden subcommand `hsm-worker`.
 pub fn main() -> ExitCode {
@@ -40,14 +47,19 @@ fn run() -> Result<(), Error> {
     let server = process::take_stdin().map_err(|error| Error::Internal(format!("stdin: {error}")))?;
     let supervisor = process::take_stdout().map_err(|error| Error::Internal(format!("stdout: {error}")))?;
     let Some((start, _)) = packet::receive::<Start>(&supervisor)? else { return Ok(()) };
-    match prepare(start) {
-        Ok(Prepared::Done(answer)) => packet::send(&supervisor, &answer, None),
+    let supervisor = Arc::new(supervisor);
+    let prepared = Arc::new(AtomicBool::new(false));
+    end_with(Arc::clone(&supervisor), Arc::clone(&prepared));
+    let outcome = prepare(start);
+    prepared.store(true, Ordering::Release);
+    match outcome {
+        Ok(Prepared::Done(answer)) => packet::send(&*supervisor, &answer, None),
         Ok(Prepared::Serve(operations, threads)) => {
-            packet::send(&supervisor, &Started::Ready, None)?;
-            end_with(supervisor);
+            process::end_with_parent().map_err(|error| Error::Internal(format!("prctl: {error}")))?;
+            packet::send(&*supervisor, &Started::Ready, None)?;
             serve(server, &operations, threads)
         }
-        Err(error) => packet::send(&supervisor, &Started::Failed(error), None),
+        Err(error) => packet::send(&*supervisor, &Started::Failed(error), None),
     }
 }
 
@@ -76,10 +88,17 @@ fn prepare(start: Start) -> Result<Prepared, Error> {
 }
 
 /// Ends the process when the supervisor does, also while a call into the vendor's library hangs.
-fn end_with(supervisor: OwnedFd) {
+///
+/// But a login is let finish: SoftHSM writes `token.object` anew at each, and a process that is killed in the middle leaves it empty and the
+/// token lost for good. Hence also no parent-death signal before.
+fn end_with(supervisor: Arc<OwnedFd>, prepared: Arc<AtomicBool>) {
     std::thread::spawn(move || {
         // The supervisor sends nothing more: this returns when its end is closed.
-        let _closed = packet::receive::<()>(&supervisor);
+        let _closed = packet::receive::<()>(&*supervisor);
+        let patience = Instant::now() + LOGIN_PATIENCE;
+        while !prepared.load(Ordering::Acquire) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(5));
+        }
         std::process::exit(0);
     });
 }
@@ -89,19 +108,46 @@ fn serve(server: OwnedFd, operations: &Operations, threads: u16) -> Result<(), E
     let stream = UnixStream::from(server);
     let writer = stream.try_clone().map_err(io_error)?;
     let reader = Mutex::new(BufReader::with_capacity(64 << 10, stream));
-    let writer = Mutex::new((writer, Vec::with_capacity(64 << 10)));
+    let writer = Mutex::new(Replies { stream: writer, buffer: Vec::with_capacity(64 << 10), since: None });
     std::thread::scope(|scope| {
         let threads: Vec<_> =
-            (0..threads).map(|_| scope.spawn(|| serve_thread(&reader, &writer, operations))).collect();
+            (0..threads).map(|_| scope.spawn(|| serve_thread(&reader, &writer, operations, threads == 1))).collect();
         let panicked = || Err(Error::Internal("a worker thread panicked".into()));
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| panicked()))
     })
 }
 
+/// Replies on their way to the server.
+struct Replies {
+    stream: UnixStream,
+    buffer: Vec<u8>,
+    /// When the oldest of them was put there.
+    since: Option<Instant>,
+}
+
+impl Replies {
+    /// One write for the replies of a drained batch, but none kept back for long.
+    fn push(&mut self, id: u64, reply: &Reply, another_follows: bool) -> Result<(), Error> {
+        match encode_frame(&mut self.buffer, id, reply) {
+            Err(error @ Error::Refused { .. }) => encode_frame(&mut self.buffer, id, &Reply::Failed(error))?,
+            other => other?,
+        }
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if !another_follows || self.buffer.len() > 4 << 10 || since.elapsed() > KEPT_BACK {
+            self.stream.write_all(&self.buffer).map_err(io_error)?;
+            self.buffer.clear();
+            self.since = None;
+        }
+        Ok(())
+    }
+}
+
+/// `batches`: replies may wait for the next one. Only a lone thread knows that it will come by again.
 fn serve_thread(
     reader: &Mutex<BufReader<UnixStream>>,
-    writer: &Mutex<(UnixStream, Vec<u8>)>,
+    writer: &Mutex<Replies>,
     operations: &Operations,
+    batches: bool,
 ) -> Result<(), Error> {
     let session = operations.session()?;
     loop {
@@ -118,13 +164,7 @@ fn serve_thread(
         };
         let ends = matches!(reply, Reply::Retry(_));
         let mut writer = writer.lock().map_err(|_| Error::Internal("poisoned writer".into()))?;
-        let (stream, buffer) = &mut *writer;
-        encode_frame(buffer, id, &reply)?;
-        // One write for all replies of a drained batch, but none kept back for long.
-        if !more_waiting || buffer.len() > 4 << 10 || ends {
-            stream.write_all(buffer).map_err(io_error)?;
-            buffer.clear();
-        }
+        writer.push(id, &reply, batches && more_waiting && !ends)?;
         if ends {
             // The token is gone under this process; whatever it holds is stale. Others replay what was in flight.
             std::process::exit(3);

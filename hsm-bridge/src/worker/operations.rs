@@ -1,6 +1,6 @@
 //! One whole operation for one request.
 
-use super::cache::Cache;
+use super::cache::{Cache, Held};
 use super::probe::{self, Kwp};
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
@@ -64,16 +64,20 @@ impl Operations {
                 if let Err(reason) = self.alive(session) {
                     return Reply::Retry(reason);
                 }
-                // A stale handle: found again once. Codes lie, so any handle-like complaint counts.
-                if is_stale(&error, key) && self.forget(key).is_ok() {
-                    return match self.attempt(session, &request) {
-                        Ok(reply) => reply,
-                        Err(Failure::NotLoaded(id)) => Reply::NotLoaded(id),
-                        Err(Failure::Error(error)) => Reply::Failed(error),
-                        Err(Failure::Token(function, error)) => Reply::Failed(refused(function, &error)),
-                    };
+                // A stale handle is found again, a passing fault of the device tried again, both once. Codes lie, so any handle-like complaint counts.
+                let stale = is_stale(&error, key) && self.forget(key).is_ok();
+                if !(stale || is_device(&error) && repeatable(&request)) {
+                    return Reply::Failed(refused(function, &error));
                 }
-                Reply::Failed(refused(function, &error))
+                match self.attempt(session, &request) {
+                    Ok(reply) => reply,
+                    Err(Failure::NotLoaded(id)) => Reply::NotLoaded(id),
+                    Err(Failure::Error(error)) => Reply::Failed(error),
+                    Err(Failure::Token(function, error)) if is_device(&error) && takes_no_blob(&request) => {
+                        Reply::Failed(away(function, &error))
+                    }
+                    Err(Failure::Token(function, error)) => Reply::Failed(refused(function, &error)),
+                }
             }
         }
     }
@@ -91,12 +95,27 @@ impl Operations {
         self.token.pkcs11.get_token_info(self.token.slot).map_err(|error| format!("C_GetTokenInfo: {error}"))?;
         session.get_session_info().map_err(|error| format!("C_GetSessionInfo: {error}"))?;
         session.generate_random_vec(8).map_err(|error| format!("C_GenerateRandom: {error}"))?;
-        if let Ok(Some(key)) = self.cache.known_token_key()
-            && find_token_key(session, key).is_err()
-        {
-            return Err(format!("key {} is no longer on the token", key.id));
+        let known = self.cache.known_token_keys().map_err(|error| error.to_string())?;
+        if known.is_empty() {
+            return Ok(());
         }
-        Ok(())
+        // Handles first: finding is linear in the token's objects, and any caller's mistake comes this way.
+        let answers =
+            |handle| session.get_attributes(handle, &[AttributeType::Class]).is_ok_and(|class| !class.is_empty());
+        if known.iter().any(|(_, handle)| answers(*handle)) {
+            return Ok(());
+        }
+        // Another process may have destroyed all that this one knew; a token that is away shows nothing at all.
+        match session.iter_objects(&[Attribute::Token(true)]).map(|mut objects| objects.next()) {
+            Ok(Some(Ok(_))) => {
+                for (key, _) in known {
+                    self.cache.forget_token_key(key.id).map_err(|error| error.to_string())?;
+                }
+                Ok(())
+            }
+            Ok(None) => Err("the token shows none of its objects".into()),
+            Ok(Some(Err(error))) | Err(error) => Err(format!("C_FindObjects: {error}")),
+        }
     }
 
     fn attempt(&self, session: &Session, request: &Request) -> Attempt<Reply> {
@@ -106,7 +125,7 @@ impl Operations {
                 let mut iv = ciphertext.iv;
                 let params = GcmParams::new(&mut iv, aad, 128.into()).map_err(at("C_DecryptInit"))?;
                 let plaintext = session
-                    .decrypt(&Mechanism::AesGcm(params), key, &ciphertext.ciphertext_and_tag)
+                    .decrypt(&Mechanism::AesGcm(params), *key, &ciphertext.ciphertext_and_tag)
                     .map_err(at("C_Decrypt"))?;
                 Ok(Reply::Bytes(plaintext))
             }
@@ -117,7 +136,7 @@ impl Operations {
                 let mut used = iv;
                 let params = GcmParams::new(&mut used, aad, 128.into()).map_err(at("C_EncryptInit"))?;
                 let ciphertext_and_tag =
-                    session.encrypt(&Mechanism::AesGcm(params), key, plaintext).map_err(at("C_Encrypt"))?;
+                    session.encrypt(&Mechanism::AesGcm(params), *key, plaintext).map_err(at("C_Encrypt"))?;
                 Ok(Reply::Ciphertext(Ciphertext { iv, ciphertext_and_tag }))
             }
             Request::Capabilities => Ok(Reply::Capabilities(Box::new(self.capabilities.clone()))),
@@ -135,19 +154,19 @@ impl Operations {
             }
             Request::GenerateWrappedKey { key_type, purpose, wrapped_by } => {
                 let wrapping = self.handle(session, *wrapped_by)?;
-                self.generate_wrapped_key(session, *key_type, *purpose, wrapping)
+                self.generate_wrapped_key(session, *key_type, *purpose, *wrapping)
             }
             Request::Hmac { key, hash, data } => {
                 let key = self.handle(session, *key)?;
                 let mechanism = mechanism::hmac(*hash)?;
-                let sign = |item: &Vec<u8>| session.sign(&mechanism, key, item).map_err(at("C_Sign"));
+                let sign = |item: &Vec<u8>| session.sign(&mechanism, *key, item).map_err(at("C_Sign"));
                 Ok(Reply::List(data.iter().map(sign).collect::<Attempt<_>>()?))
             }
             Request::Load { id, key_type, purpose, blob, wrapped_by } => {
                 let wrapping = self.handle(session, *wrapped_by)?;
                 let mut failure = None;
                 let loaded = self.cache.load(*id, |owner| {
-                    self.unwrap(owner, *key_type, *purpose, Residence::Session, blob, wrapping).map_err(|failed| {
+                    self.unwrap(owner, *key_type, *purpose, Residence::Session, blob, *wrapping).map_err(|failed| {
                         failure = Some(failed);
                         Error::Internal("unwrap".into())
                     })
@@ -171,24 +190,25 @@ impl Operations {
             }
             Request::Rewrap { key_type, blob, wrapped_by, new } => {
                 let (old, new) = (self.handle(session, *wrapped_by)?, self.handle(session, *new)?);
-                let key = self.unwrap(session, *key_type, Purpose::Wrapping, Residence::Wrapping, blob, old)?;
-                let wrapped = self.wrap(session, new, key);
+                let key = self.unwrap(session, *key_type, Purpose::Wrapping, Residence::Wrapping, blob, *old)?;
+                let wrapped = self.wrap(session, *new, key);
                 session.destroy_object(key).map_err(at("C_DestroyObject"))?;
                 Ok(Reply::Bytes(wrapped?))
             }
             Request::RsaDecrypt { key, hash, ciphertext } => {
                 let key = self.handle(session, *key)?;
-                let plaintext = rsa_decrypt(session, key, *hash, ciphertext)?;
+                let plaintext = rsa_decrypt(session, *key, *hash, ciphertext)?;
                 Ok(Reply::Bytes(plaintext))
             }
             Request::Sign { key, mechanism, data } => {
                 let key = self.handle(session, *key)?;
-                Ok(Reply::List(data.iter().map(|item| sign(session, key, *mechanism, item)).collect::<Attempt<_>>()?))
+                Ok(Reply::List(data.iter().map(|item| sign(session, *key, *mechanism, item)).collect::<Attempt<_>>()?))
             }
         }
     }
 
-    fn handle(&self, session: &Session, key: KeyName) -> Attempt<ObjectHandle> {
+    /// The key, held as long as the caller keeps what this gives.
+    fn handle(&self, session: &Session, key: KeyName) -> Attempt<Held> {
         match key {
             KeyName::Cached(id) => self.cache.unwrapped(id)?.ok_or(Failure::NotLoaded(id)),
             KeyName::Token(key) => Ok(self.cache.token_key(key, || find_token_key(session, key))?),
@@ -214,8 +234,7 @@ impl Operations {
     }
 
     fn wrap(&self, session: &Session, wrapping: ObjectHandle, key: ObjectHandle) -> Attempt<Vec<u8>> {
-        let wrapped = session.wrap_key(&self.kwp.mechanism(), wrapping, key).map_err(at("C_WrapKey"))?;
-        Ok(probe::cut_wrapped(wrapped))
+        self.token.raw.wrap_key(session, &self.kwp.mechanism(), wrapping, key).map_err(at("C_WrapKey"))
     }
 
     fn generate_wrapped_key(
@@ -324,6 +343,26 @@ fn is_stale(error: &CryptokiError, key: Option<KeyName>) -> bool {
         CryptokiError::Pkcs11(RvError::GeneralError, _) => matches!(key, Some(KeyName::Token(_))),
         _ => false,
     }
+}
+
+/// The token's complaint about itself, as far as codes can be believed.
+fn is_device(error: &CryptokiError) -> bool {
+    use RvError::{DeviceError, DeviceMemory, DeviceRemoved, FunctionFailed, HostMemory, TokenNotPresent};
+    let CryptokiError::Pkcs11(error, _) = error else { return false };
+    matches!(error, DeviceError | DeviceMemory | DeviceRemoved | FunctionFailed | HostMemory | TokenNotPresent)
+}
+
+/// Doing it twice leaves nothing behind on the token.
+fn repeatable(request: &Request) -> bool {
+    !matches!(request, Request::GenerateTokenKey { .. } | Request::DestroyTokenKey { .. })
+}
+
+/// Nothing in it could have moved the token to call a caller's mistake its own (kryoptic says CKR_DEVICE_ERROR of a bad blob).
+fn takes_no_blob(request: &Request) -> bool {
+    !matches!(
+        request,
+        Request::AesGcmDecrypt { .. } | Request::Load { .. } | Request::Rewrap { .. } | Request::RsaDecrypt { .. }
+    )
 }
 
 fn named_key(request: &Request) -> Option<KeyName> {

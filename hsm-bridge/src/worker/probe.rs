@@ -1,6 +1,6 @@
 //! What this token can really do: its mechanism list says, a trial decides.
 
-use super::ffi;
+use super::ffi::{self, RawModule};
 use super::operations::{Failure, generate, sign};
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
@@ -39,7 +39,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
             "this token offers neither CKM_AES_KEY_WRAP_PAD nor CKM_AES_KEY_WRAP_KWP: wrapped keys are impossible on it".into(),
         ));
     };
-    let ed25519 = list.contains(&MechanismType::EDDSA) && trial(session, None).is_ok();
+    let ed25519 = list.contains(&MechanismType::EDDSA) && trial(&token.raw, session, None).is_ok();
     let info = &token.info;
     let firmware = info.firmware_version();
     let capabilities = Capabilities {
@@ -49,7 +49,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
         label: clean(info.label()),
         firmware: format!("{}.{}", firmware.major(), firmware.minor()),
         mechanisms: list.iter().map(ToString::to_string).collect(),
-        wraps_ed25519: ed25519 && trial(session, Some(kwp)).is_ok(),
+        wraps_ed25519: ed25519 && trial(&token.raw, session, Some(kwp)).is_ok(),
         ed25519,
         kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
     };
@@ -57,7 +57,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
 }
 
 /// Signs with a new Ed25519 session key; with `kwp` also wraps it and unwraps it again.
-fn trial(session: &Session, kwp: Option<Kwp>) -> std::result::Result<(), Failure> {
+fn trial(raw: &RawModule, session: &Session, kwp: Option<Kwp>) -> std::result::Result<(), Failure> {
     let (key, public) = generate(session, KeyType::Ed25519, Purpose::Signing, Residence::Wrapping)?;
     let mut made = vec![key];
     made.extend(public);
@@ -66,7 +66,7 @@ fn trial(session: &Session, kwp: Option<Kwp>) -> std::result::Result<(), Failure
         let (wrapping, _) = generate(session, KeyType::Aes256, Purpose::Wrapping, Residence::Session)?;
         made.push(wrapping);
         let failed = |error| Failure::Token("C_WrapKey", error);
-        let blob = cut_wrapped(session.wrap_key(&kwp.mechanism(), wrapping, key).map_err(failed)?);
+        let blob = raw.wrap_key(session, &kwp.mechanism(), wrapping, key).map_err(failed)?;
         let (class, ck_type) = template::class_and_type(KeyType::Ed25519);
         let mut attributes = template::secret_half(Purpose::Signing, Residence::Session);
         attributes.extend([Attribute::Class(class), Attribute::KeyType(ck_type)]);
@@ -77,11 +77,4 @@ fn trial(session: &Session, kwp: Option<Kwp>) -> std::result::Result<(), Failure
         session.destroy_object(object).map_err(|error| Failure::Token("C_DestroyObject", error))?;
     }
     result
-}
-
-/// Some modules leave bytes after the wrapped key. AES-KWP output is a multiple of 8 (RFC 5649, 3), and the module's own length
-/// is not given on: what is over a multiple of 8 is not part of it.
-pub(super) fn cut_wrapped(mut wrapped: Vec<u8>) -> Vec<u8> {
-    wrapped.truncate(wrapped.len() / 8 * 8);
-    wrapped
 }

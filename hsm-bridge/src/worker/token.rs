@@ -1,5 +1,6 @@
 //! The token: found by what identifies it, logged in once.
 
+use super::ffi::RawModule;
 use crate::protocol::Pin;
 use crate::{Error, Result, Settings, TokenDescription, TokenSelector};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
@@ -13,6 +14,8 @@ use std::time::{Duration, Instant};
 /// A logged-in token.
 pub(super) struct Token {
     pub(super) pkcs11: Pkcs11,
+    /// The same module, for what cryptoki does wrong.
+    pub(super) raw: RawModule,
     pub(super) slot: Slot,
     pub(super) info: TokenInfo,
     pub(super) settings: Settings,
@@ -25,6 +28,7 @@ impl Token {
     pub(super) fn open(settings: &Settings, pin: &Pin) -> Result<Self> {
         let selector: TokenSelector = settings.token.parse()?;
         let pkcs11 = load(settings)?;
+        let raw = RawModule::load(&settings.module).map_err(|error| away("C_GetFunctionList", &error))?;
         let (slot, info) = find(&pkcs11, &selector, settings)?;
         if !info.user_pin_initialized() {
             return Err(Error::Configuration(format!(
@@ -34,7 +38,7 @@ impl Token {
         }
         let anchor = pkcs11.open_rw_session(slot).map_err(|error| away("C_OpenSession", &error))?;
         log_in(&anchor, pin)?;
-        Ok(Self { pkcs11, slot, info, settings: settings.clone(), anchor: Mutex::new(anchor) })
+        Ok(Self { pkcs11, raw, slot, info, settings: settings.clone(), anchor: Mutex::new(anchor) })
     }
 
     /// Another session, logged in like all sessions of the application.
