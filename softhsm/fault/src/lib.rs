@@ -4,7 +4,7 @@
 //! its mind while workers run: one rule a line, see [`rule::Rule`]. `CLM_FAULT_LOG`, if set, names a file to which each call of a
 //! function that can fail is appended, `PID FUNCTION` a line.
 //!
-//! A crate that has this one as a dev-dependency finds the module with [`module_path`].
+//! A crate that has this one as a dev-dependency finds the module with [`module_path()`].
 
 pub mod forward;
 pub mod rule;
