@@ -18,5 +18,6 @@ advisories: ## needs the advisory database, which cannot be reached from everywh
 	cargo deny check advisories
 
 test: setup ## every test, on real parts
+	scripts/setup-clients.sh
 	cargo build --workspace --all-targets --locked
 	scripts/with-postgres.sh cargo nextest run --workspace --locked

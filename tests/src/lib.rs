@@ -3,14 +3,17 @@
 //! `make test` starts a private PostgreSQL cluster and sets `CLM_TEST_DATABASE_URL` to its superuser's; each test makes its own
 //! databases in it with [`TestDatabase::create`].
 
+mod certificates;
 mod database;
+pub mod openssl;
 pub mod process;
 mod server;
 mod site;
 mod token;
 
 // The public interface is:
+pub use certificates::{Authority, Issued};
 pub use database::TestDatabase;
 pub use server::{Answer, Server};
 pub use site::Site;
-pub use token::{TestToken, built};
+pub use token::{TestToken, built, python};

@@ -42,9 +42,9 @@ impl Server {
             .stderr(log)
             .spawn()?;
         let mut builder = Client::builder();
-        let certificate = site.path("tls.pem");
-        let scheme = if certificate.exists() {
-            builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(certificate)?)?]);
+        let authority = site.path("ca.pem");
+        let scheme = if authority.exists() {
+            builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(authority)?)?]);
             "https"
         } else {
             "http"

@@ -2,7 +2,7 @@
 //! `clm` on them.
 
 use crate::server::Server;
-use crate::{TestDatabase, built};
+use crate::{Authority, Issued, TestDatabase, built};
 use anyhow::{Context, Result, ensure};
 use hsm_bridge::{PinSource, Settings as HsmSettings};
 use std::path::PathBuf;
@@ -51,6 +51,24 @@ impl Site {
     /// Starts `clm server` on a port of its own and waits until it answers.
     pub async fn serve(&self) -> Result<Server> {
         Server::start(self).await
+    }
+
+    /// Serves by TLS from its next start on, with a certificate of `authority` for `localhost`; `more` goes into `[server.tls]`.
+    pub fn protect(&self, authority: &Authority, more: &str) -> Result<()> {
+        std::fs::write(self.path("ca.pem"), &authority.pem)?;
+        self.certify(&authority.issue("localhost")?)?;
+        let (certificate, key) = (self.path("tls.pem"), self.path("tls.key"));
+        let mut settings = std::fs::read_to_string(self.path("clm.toml"))?;
+        let tls =
+            format!("\n[server.tls]\ncertificate = '{}'\nkey = '{}'\n{more}\n", certificate.display(), key.display());
+        settings.push_str(&tls);
+        Ok(std::fs::write(self.path("clm.toml"), settings)?)
+    }
+
+    /// Puts another certificate where the server's is.
+    pub fn certify(&self, issued: &Issued) -> Result<()> {
+        std::fs::write(self.path("tls.pem"), &issued.certificate)?;
+        Ok(std::fs::write(self.path("tls.key"), &issued.key)?)
     }
 
     fn settings(&self, more: &str) -> Result<String> {

@@ -47,3 +47,15 @@ pub fn built(name: &str) -> Result<PathBuf> {
     anyhow::ensure!(program.is_file(), "{} is not built: run the tests by `make test`", program.display());
     Ok(program)
 }
+
+/// The Python of the clients that `scripts/setup-clients.sh` installs.
+pub fn python() -> Result<PathBuf> {
+    let test = std::env::current_exe()?;
+    let clients = test.ancestors().nth(3).context("tests run from the target directory")?.join("clients");
+    anyhow::ensure!(
+        clients.join("installed").is_file(),
+        "{} is not installed: run scripts/setup-clients.sh, as `make test` does (PyPI must be reachable once)",
+        clients.display()
+    );
+    Ok(clients.join("bin/python"))
+}

@@ -9,7 +9,7 @@ use sqlx::AssertSqlSafe;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 use tests::process::{alive, descendants, signal};
-use tests::{Server, Site};
+use tests::{Authority, Server, Site, openssl};
 
 async fn started() -> (Site, Server) {
     let site = Site::ready("").await.unwrap();
@@ -33,23 +33,9 @@ fn b64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-/// `openssl dgst -verify`: software we did not write.
 fn openssl_verifies(site: &Site, public_key: &str, options: &[&str], message: &[u8], signature: &str) -> bool {
-    let (version, encoded) = signature.strip_prefix("vault:").unwrap().split_once(':').unwrap();
-    assert_eq!(version, "v1");
-    std::fs::write(site.path("key.pem"), public_key).unwrap();
-    std::fs::write(site.path("message"), message).unwrap();
-    std::fs::write(site.path("signature"), BASE64_STANDARD.decode(encoded).unwrap()).unwrap();
-    let mut command = Command::new("openssl");
-    command
-        .args(["dgst", "-sha256", "-verify"])
-        .arg(site.path("key.pem"))
-        .arg("-signature")
-        .arg(site.path("signature"));
-    for option in options {
-        command.args(["-sigopt", option]);
-    }
-    command.arg(site.path("message")).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap().success()
+    assert!(signature.starts_with("vault:v1:"), "{signature}");
+    openssl::verifies(site, public_key, options, message, signature).unwrap()
 }
 
 /// A token that may sign with one key, and nothing else.
@@ -298,13 +284,7 @@ async fn with_the_shamir_seal_it_takes_k_of_n_people_to_open_the_token() {
 #[tokio::test]
 async fn over_tls_it_is_the_same() {
     let site = Site::ready("").await.unwrap();
-    let made = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
-    std::fs::write(site.path("tls.pem"), made.cert.pem()).unwrap();
-    std::fs::write(site.path("tls.key"), made.signing_key.serialize_pem()).unwrap();
-    let settings = std::fs::read_to_string(site.path("clm.toml")).unwrap();
-    let (certificate, key) = (site.path("tls.pem"), site.path("tls.key"));
-    let tls = format!("[server.tls]\ncertificate = '{}'\nkey = '{}'\n{settings}", certificate.display(), key.display());
-    std::fs::write(site.path("clm.toml"), tls).unwrap();
+    site.protect(&Authority::create("tests").unwrap(), "").unwrap();
     let mut server = site.serve().await.unwrap();
     assert!(server.address().starts_with("https://"));
     server.initialize().await.unwrap();
@@ -315,7 +295,7 @@ async fn over_tls_it_is_the_same() {
         let host = server.address().strip_prefix("https://").unwrap().to_owned();
         let output = Command::new("openssl")
             .args(["s_client", version, "-connect", &host, "-CAfile"])
-            .arg(&certificate)
+            .arg(site.path("ca.pem"))
             .stdin(Stdio::null())
             .output()
             .unwrap();

@@ -1,0 +1,42 @@
+//! hvac, from PyPI: the scripts are in `tests/clients`.
+
+use std::path::Path;
+use std::process::Command;
+use tests::{Authority, Server, Site, python};
+
+/// Runs a script as a user of hvac would: address, authority and token come from the environment.
+fn run(site: &Site, server: &Server, seal: &str) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/hvac_main_job.py");
+    let mut command = Command::new(python().unwrap());
+    command
+        .args(["-W", "error"])
+        .arg(script)
+        .arg(seal)
+        .env("VAULT_ADDR", server.address())
+        .env("VAULT_TOKEN", &server.token);
+    // A deprecated call would tell that the next hvac sends something else.
+    command.env_remove("VAULT_CAPATH").env("PYTHONDONTWRITEBYTECODE", "1");
+    if site.path("ca.pem").exists() {
+        command.env("VAULT_CACERT", site.path("ca.pem"));
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.trim_end().ends_with("done"), "{said}");
+}
+
+#[tokio::test]
+async fn hvac_initialises_unseals_signs_and_verifies_over_http() {
+    let site = Site::ready("[seal]\ntype = 'shamir'\n").await.unwrap();
+    let server = site.serve().await.unwrap();
+    server.until_health(501).await.unwrap();
+    run(&site, &server, "shamir");
+}
+
+#[tokio::test]
+async fn hvac_initialises_signs_and_verifies_over_tls() {
+    let site = Site::ready("").await.unwrap();
+    site.protect(&Authority::create("tests").unwrap(), "").unwrap();
+    let server = site.serve().await.unwrap();
+    server.until_health(501).await.unwrap();
+    run(&site, &server, "pkcs11");
+}

@@ -1,0 +1,5 @@
+//! Real clients of the Vault API, unchanged, against the real server: over HTTP and over TLS.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod hvac;
+mod vaultrs;
