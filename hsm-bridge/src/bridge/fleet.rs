@@ -188,6 +188,10 @@ impl Fleet {
                 let Some(fleet) = fleet.upgrade() else { return };
                 fleet.note(notice, socket);
             }
+            // The last clone of the bridge is gone: then it was told to end.
+            if fleet.strong_count() == 0 {
+                return;
+            }
             tracing::error!("the HSM supervisor ended; starting another");
             tokio::time::sleep(Duration::from_millis(100)).await;
             let Some(fleet) = fleet.upgrade() else { return };
