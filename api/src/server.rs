@@ -6,41 +6,68 @@ use crate::settings::Settings;
 use crate::shutdown::Shutdown;
 use crate::state::State;
 use anyhow::{Context, Result};
+use rustls::ServerConfig;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
+use tokio::net::TcpListener;
 
-/// Serves until SIGTERM. What can be wrong with the settings is said before anything is served; databases and the HSM may be
-/// away: requests are then answered 503 until they are there.
-pub async fn run(settings: Settings) -> Result<()> {
-    let mut shutdown = Shutdown::listen()?;
-    settings.server.check()?;
-    let tls = settings.server.tls.as_ref().map(|tls| tls::configuration(tls, settings.fips)).transpose()?;
-    let (listener, address) = listener::bind(settings.server.listen).await?;
-    let scheme = if tls.is_some() { "https" } else { "http" };
-    let state = Arc::new(State::new(settings));
-    if let Some(listen) = state.settings.metrics.listen {
-        metrics_listener::start(Arc::clone(&state), listen).await?;
+/// A service that has its address, and does nothing yet.
+#[derive(Debug)]
+pub struct Server {
+    state: Arc<State>,
+    listener: TcpListener,
+    address: SocketAddr,
+    tls: Option<Arc<ServerConfig>>,
+    shutdown: Shutdown,
+}
+
+impl Server {
+    /// Says what can be wrong with the settings before anything is served.
+    pub async fn bind(settings: Settings) -> Result<Self> {
+        let shutdown = Shutdown::listen()?;
+        settings.server.check()?;
+        let tls = settings.server.tls.as_ref().map(|tls| tls::configuration(tls, settings.fips)).transpose()?;
+        let (listener, address) = listener::bind(settings.server.listen).await?;
+        Ok(Self { state: Arc::new(State::new(settings)), listener, address, tls, shutdown })
     }
-    if let Some(file) = &state.settings.server.address_file {
-        announce(file, address)?;
+
+    /// Where it listens; the port is the one that was picked.
+    pub fn address(&self) -> SocketAddr {
+        self.address
     }
-    tracing::info!(%address, scheme, version = env!("CARGO_PKG_VERSION"), "listening");
-    let opening = async {
-        match keep_open(&state.settings, &state.seal).await {
-            Ok(()) => std::future::pending().await,
-            Err(fatal) => fatal,
+
+    pub(crate) fn state(&self) -> Arc<State> {
+        Arc::clone(&self.state)
+    }
+
+    /// Serves until SIGTERM. Databases and the HSM may be away: requests are then answered 503 until they are there.
+    pub async fn run(self) -> Result<()> {
+        let Self { state, listener, address, tls, mut shutdown } = self;
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        if let Some(listen) = state.settings.metrics.listen {
+            metrics_listener::start(Arc::clone(&state), listen).await?;
         }
-    };
-    tokio::select! {
-        () = listener::run(Arc::clone(&state), listener, tls, async move { shutdown.requested().await }) => {}
-        fatal = opening => return Err(fatal.into()),
+        if let Some(file) = &state.settings.server.address_file {
+            announce(file, address)?;
+        }
+        tracing::info!(%address, scheme, version = env!("CARGO_PKG_VERSION"), "listening");
+        let opening = async {
+            match keep_open(&state.settings, &state.seal).await {
+                Ok(()) => std::future::pending().await,
+                Err(fatal) => fatal,
+            }
+        };
+        tokio::select! {
+            () = listener::run(Arc::clone(&state), listener, tls, async move { shutdown.requested().await }) => {}
+            fatal = opening => return Err(fatal.into()),
+        }
+        if let Ok(services) = state.seal.opened_services() {
+            services.core.flush_refusals().await;
+        }
+        tracing::info!("ended");
+        Ok(())
     }
-    if let Ok(services) = state.seal.opened_services() {
-        services.core.flush_refusals().await;
-    }
-    tracing::info!("ended");
-    Ok(())
 }
 
 /// Whole or not at all: who waits for the file reads it as soon as it is there.

@@ -4,6 +4,7 @@ use anyhow::{Context, Result};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// SIGTERM or SIGINT, whichever comes first.
+#[derive(Debug)]
 pub(crate) struct Shutdown {
     terminate: Signal,
     interrupt: Signal,

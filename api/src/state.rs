@@ -15,7 +15,7 @@ pub struct State {
 }
 
 impl State {
-    /// Closed; [`crate::server::run`] opens it.
+    /// Closed; [`crate::server::Server::run`] opens it.
     pub fn new(settings: Settings) -> Self {
         Self { seal: Seal::new(settings.seal.kind), metrics: Metrics::new(), started: Instant::now(), settings }
     }

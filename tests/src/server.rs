@@ -5,7 +5,9 @@ use anyhow::{Context, Result, bail, ensure};
 use reqwest::{Client, Method, StatusCode};
 use serde_json::{Value, json};
 use std::fs::File;
-use std::process::{Child, Stdio};
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Killed when the test ends.
@@ -67,6 +69,31 @@ impl Server {
             ensure!(Instant::now() < deadline, "clm server does not answer");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+
+    /// Starts `clm dev` with these arguments on a port of its own, and waits until it says `ready`; what it logs goes to `log`.
+    pub async fn dev(mut command: Command, log: &Path) -> Result<Self> {
+        let log_file = File::options().create(true).append(true).open(log)?;
+        let child = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(log_file).spawn()?;
+        // Owns the child from here on.
+        let mut server = Self { child, client: Client::new(), address: String::new(), token: String::new() };
+        let output = server.child.stdout.take().context("piped")?;
+        let said = tokio::task::spawn_blocking(move || {
+            BufReader::new(output).lines().take(2).collect::<std::io::Result<Vec<_>>>()
+        });
+        let said = tokio::time::timeout(Duration::from_secs(100), said).await.context("clm dev is not ready")???;
+        let [export, ready] = said.as_slice() else {
+            bail!("clm dev said {said:?}: {}", std::fs::read_to_string(log)?);
+        };
+        ensure!(ready == "ready", "{said:?}");
+        for part in export.strip_prefix("export ").with_context(|| export.clone())?.split(' ') {
+            match part.split_once('=') {
+                Some(("VAULT_ADDR", address)) => address.clone_into(&mut server.address),
+                Some(("VAULT_TOKEN", token)) => token.clone_into(&mut server.token),
+                _ => bail!("{export}"),
+            }
+        }
+        Ok(server)
     }
 
     /// Waits until `sys/health` gives that status.

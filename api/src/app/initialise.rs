@@ -17,8 +17,10 @@ use uuid::Uuid;
 use zeroize::Zeroizing;
 
 /// As asked.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Wanted {
+    /// The root token; a random one otherwise.
+    pub(crate) root_token: Option<SecretString>,
     pub(crate) secret_shares: Option<i64>,
     pub(crate) secret_threshold: Option<i64>,
     pub(crate) recovery_shares: Option<i64>,
@@ -39,7 +41,7 @@ pub(crate) async fn initialise(
     caller: &Caller,
     wanted: Wanted,
 ) -> Result<Initialised> {
-    let split = checked(seal.kind(), wanted)?;
+    let split = checked(seal.kind(), &wanted)?;
     let _alone = seal.changing.lock().await;
     match seal.phase() {
         Phase::Sealed | Phase::Unsealed => return Err(Error::invalid("Vault is already initialized")),
@@ -51,18 +53,18 @@ pub(crate) async fn initialise(
         return Err(Error::invalid("Vault is already initialized"));
     }
     match seal.kind() {
-        SealKind::Pkcs11 => with_pkcs11(services, seal, caller, split).await,
+        SealKind::Pkcs11 => with_pkcs11(services, seal, caller, split, wanted.root_token).await,
         SealKind::Shamir => {
             let split =
                 split.ok_or_else(|| Error::invalid("invalid seal configuration: shares must be at least one"))?;
             let pin = pin::read(&settings.hsm.as_ref().map(|hsm| hsm.pin.clone()).unwrap_or_default())?;
-            with_shamir(services, seal, caller, split, pin).await
+            with_shamir(services, seal, caller, split, pin, wanted.root_token).await
         }
     }
 }
 
-fn checked(kind: SealKind, wanted: Wanted) -> Result<Option<Split>> {
-    let Wanted { secret_shares, secret_threshold, recovery_shares, recovery_threshold } = wanted;
+fn checked(kind: SealKind, wanted: &Wanted) -> Result<Option<Split>> {
+    let &Wanted { secret_shares, secret_threshold, recovery_shares, recovery_threshold, root_token: _ } = wanted;
     let given = |value: Option<i64>| value.is_some_and(|value| value != 0);
     match kind {
         SealKind::Pkcs11 if given(secret_shares) || given(secret_threshold) => {
@@ -82,6 +84,7 @@ async fn with_pkcs11(
     seal: &Seal,
     caller: &Caller,
     recovery: Option<Split>,
+    root_token: Option<SecretString>,
 ) -> Result<Initialised> {
     services.vault.bridge().ready().await?;
     services.vault.initialize(caller).await?;
@@ -94,7 +97,7 @@ async fn with_pkcs11(
         configuration.threshold = split.threshold;
         configuration.recovery_sha256 = Some(hex::encode(secret.sha256()));
     }
-    let root_token = services.core.initialize(caller, None, &configuration).await?;
+    let root_token = services.core.initialize(caller, root_token, &configuration).await?;
     seal.remember(Some(configuration));
     seal.enter(Phase::Unsealed);
     Ok(Initialised { root_token, keys: Vec::new(), recovery_keys })
@@ -106,6 +109,7 @@ async fn with_shamir(
     caller: &Caller,
     split: Split,
     pin: SecretString,
+    root_token: Option<SecretString>,
 ) -> Result<Initialised> {
     let bridge = services.vault.bridge();
     bridge.unlock(pin).await.map_err(|error| match error {
@@ -114,7 +118,7 @@ async fn with_shamir(
         )),
         other => other.into(),
     })?;
-    let made = make_shamir(services, seal, caller, split).await;
+    let made = make_shamir(services, seal, caller, split, root_token).await;
     // Sealed afterwards in any case; a failure to lock is worth no more than the failure before it.
     let locked = bridge.lock().await;
     let made = made?;
@@ -122,7 +126,13 @@ async fn with_shamir(
     Ok(made)
 }
 
-async fn make_shamir(services: &Services, seal: &Seal, caller: &Caller, split: Split) -> Result<Initialised> {
+async fn make_shamir(
+    services: &Services,
+    seal: &Seal,
+    caller: &Caller,
+    split: Split,
+    root_token: Option<SecretString>,
+) -> Result<Initialised> {
     services.vault.initialize(caller).await?;
     let secret = Secret::random()?;
     let keys = secret.split(split);
@@ -133,7 +143,7 @@ async fn make_shamir(services: &Services, seal: &Seal, caller: &Caller, split: S
         recovery_sha256: None,
         cluster_id: Some(Uuid::new_v4()),
     };
-    let root_token = services.core.initialize(caller, None, &configuration).await?;
+    let root_token = services.core.initialize(caller, root_token, &configuration).await?;
     seal.remember(Some(configuration));
     seal.enter(Phase::Sealed);
     services.core.invalidate_all();

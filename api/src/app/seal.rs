@@ -84,6 +84,16 @@ impl Seal {
         self.phase.borrow().clone()
     }
 
+    /// Waits until nothing is away any more.
+    pub(crate) async fn settled(&self) -> Phase {
+        let mut phase = self.phase.subscribe();
+        match phase.wait_for(|phase| !matches!(phase, Phase::Opening(_))).await {
+            Ok(phase) => phase.clone(),
+            // The sender is ours.
+            Err(_) => self.phase(),
+        }
+    }
+
     /// Both sides, for work: only while unsealed.
     pub(crate) fn services(&self) -> Result<&Services> {
         match &*self.phase.borrow() {

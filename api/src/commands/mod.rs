@@ -2,6 +2,7 @@
 
 mod audit;
 mod ceremony;
+mod dev;
 mod hsm;
 mod key;
 mod migrate;
@@ -38,6 +39,8 @@ enum Command {
         #[command(subcommand)]
         command: ceremony::Command,
     },
+    /// Serve on parts of its own (a SoftHSM2 token, a private PostgreSQL), ready to sign.
+    Dev(dev::Arguments),
     /// Prepare and look at tokens.
     Hsm {
         #[command(subcommand)]
@@ -74,6 +77,7 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
     match &arguments.command {
         // Before any runtime: these start processes that follow this thread.
         Command::Hsm { command } => return hsm::run(command, settings),
+        Command::Dev(arguments) => return dev::run(arguments),
         Command::Openapi => return openapi::run(),
         Command::Server => return server::run(settings),
         Command::Audit { .. } | Command::Ceremony { .. } | Command::Key { .. } | Command::Migrate => {}
@@ -85,7 +89,7 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
             Command::Ceremony { command } => ceremony::run(command, settings).await,
             Command::Key { command } => key::run(command).await,
             Command::Migrate => migrate::run(settings).await,
-            Command::Hsm { .. } | Command::Openapi | Command::Server => Ok(ExitCode::SUCCESS),
+            Command::Dev(_) | Command::Hsm { .. } | Command::Openapi | Command::Server => Ok(ExitCode::SUCCESS),
         }
     })
 }

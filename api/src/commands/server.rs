@@ -1,5 +1,6 @@
 //! `clm server`.
 
+use crate::server::Server;
 use crate::settings::Settings;
 use anyhow::Result;
 use std::process::ExitCode;
@@ -10,13 +11,18 @@ use tokio::runtime::Builder;
 const LAST_PATIENCE: Duration = Duration::from_secs(2);
 
 pub(super) fn run(settings: Settings) -> Result<ExitCode> {
-    let threads = settings.server.threads();
+    within_runtime(settings.server.threads(), async { Server::bind(settings).await?.run().await })
+        .map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs it on that many threads; this one among them, so that child processes which follow a thread follow this.
+pub(super) fn within_runtime<T>(threads: usize, served: impl Future<Output = Result<T>>) -> Result<T> {
     let runtime = if threads == 1 {
         Builder::new_current_thread().enable_all().build()?
     } else {
         Builder::new_multi_thread().worker_threads(threads).enable_all().build()?
     };
-    let served = runtime.block_on(crate::server::run(settings));
+    let served = runtime.block_on(served);
     runtime.shutdown_timeout(LAST_PATIENCE);
-    served.map(|()| ExitCode::SUCCESS)
+    served
 }

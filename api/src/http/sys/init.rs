@@ -19,6 +19,7 @@ pub(super) async fn status(call: OpenCall) -> Result<Answer> {
 
 pub(super) async fn init(call: OpenCall) -> Result<Answer> {
     let wanted = Wanted {
+        root_token: None,
         secret_shares: strict(&call, "secret_shares")?,
         secret_threshold: strict(&call, "secret_threshold")?,
         recovery_shares: strict(&call, "recovery_shares")?,
