@@ -1,9 +1,17 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup check test clippy deny advisories
+.PHONY: setup demo dev check test deny advisories
 
 setup: ## install what is missing
 	scripts/setup.sh
+
+demo: setup ## the main job on real parts, shown and cleaned up
+	cargo build --workspace --bins --locked
+	scripts/demo.sh
+
+dev: setup ## a server to try things with; ARGS="--ephemeral", …
+	cargo build --workspace --bins --locked
+	$${CARGO_TARGET_DIR:-target}/debug/clm dev $(ARGS)
 
 check: setup deny ## format, lints, documentation, licences and sources
 	cargo fmt --all --check
@@ -18,6 +26,7 @@ advisories: ## needs the advisory database, which cannot be reached from everywh
 	cargo deny check advisories
 
 test: setup ## every test, on real parts
+	@cargo nextest --version >/dev/null 2>&1 || { echo "Installing the test runner, cargo-nextest (built once)"; cargo install --quiet --locked cargo-nextest; }
 	scripts/setup-clients.sh
 	cargo build --workspace --all-targets --locked
 	scripts/with-postgres.sh cargo nextest run --workspace --locked

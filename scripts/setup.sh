@@ -13,6 +13,8 @@ need pkcs11-tool opensc
 need openssl openssl
 need cc build-essential
 need curl curl
+need pgrep procps
+need setpriv util-linux
 need psql postgresql-client
 need python3 python3
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
@@ -38,7 +40,3 @@ if ((${#missing[@]})); then
 fi
 
 command -v cargo >/dev/null || { echo "Rust is missing: install cargo and rustc 1.92 or newer, then run this again." >&2; exit 1; }
-if ! cargo nextest --version >/dev/null 2>&1; then
-    echo "Installing the test runner, cargo-nextest (built once)"
-    cargo install --quiet --locked cargo-nextest
-fi

@@ -71,16 +71,16 @@ pub(super) async fn run(command: &Command) -> Result<ExitCode> {
     let service = Service::from_environment()?;
     match command {
         Command::Create { key, kind } => {
-            let data = service.write(key, "keys", "", &json!({ "type": kind })).await?;
+            let data = service.write(key, "keys", &json!({ "type": kind })).await?;
             print(&serde_json::to_string_pretty(&data)?)?;
         }
         Command::Sign { key, how, file } => {
-            let data = service.write(key, "sign", &how.hash, &how.body(file, None)?).await?;
+            let data = service.write(key, "sign", &how.body(file, None)?).await?;
             let signature = data["signature"].as_str().context("the service gave no signature")?;
             print(signature)?;
         }
         Command::Verify { key, how, signature, file } => {
-            let data = service.write(key, "verify", &how.hash, &how.body(file, Some(signature))?).await?;
+            let data = service.write(key, "verify", &how.body(file, Some(signature))?).await?;
             let valid = data["valid"].as_bool().context("the service gave no verdict")?;
             print(if valid { "valid" } else { "not valid" })?;
             return Ok(if valid { ExitCode::SUCCESS } else { ExitCode::FAILURE });
@@ -100,6 +100,8 @@ impl How {
         Ok(json!({
             "input": BASE64_STANDARD.encode(content),
             "signature": signature,
+            // Not in the path: a policy for `sign/NAME` is then enough.
+            "hash_algorithm": self.hash,
             "signature_algorithm": self.signature_algorithm,
             "marshaling_algorithm": self.marshaling_algorithm,
         }))
@@ -123,9 +125,8 @@ impl Service {
         Ok(Self { client: builder.build()?, address: address.trim_end_matches('/').to_owned(), token: token()? })
     }
 
-    async fn write(&self, key: &KeyArguments, verb: &str, last: &str, body: &Value) -> Result<Value> {
-        let path = format!("{}/{verb}/{}/{last}", key.mount.trim_matches('/'), key.name);
-        let url = format!("{}/v1/{}", self.address, path.trim_end_matches('/'));
+    async fn write(&self, key: &KeyArguments, verb: &str, body: &Value) -> Result<Value> {
+        let url = format!("{}/v1/{}/{verb}/{}", self.address, key.mount.trim_matches('/'), key.name);
         let response = self
             .client
             .request(Method::PUT, &url)

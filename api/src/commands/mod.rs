@@ -13,6 +13,7 @@ use crate::settings::Settings;
 use crate::telemetry;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -59,7 +60,7 @@ enum Command {
     Server,
 }
 
-/// Runs what the command line says; errors go to standard error, with their causes.
+/// Runs what the command line says; errors go to standard error, with their causes: as JSON from the service, else as people read them.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = Settings::load(arguments.config.as_deref());
@@ -67,7 +68,12 @@ pub fn main() -> ExitCode {
     match settings.and_then(|settings| run(&arguments, settings)) {
         Ok(code) => code,
         Err(error) => {
-            tracing::error!("{error:#}");
+            if matches!(arguments.command, Command::Server) {
+                tracing::error!("{error:#}");
+            } else {
+                // Standard error may be closed; the exit code says it too.
+                drop(writeln!(std::io::stderr(), "clm: {error:#}"));
+            }
             ExitCode::FAILURE
         }
     }
