@@ -18,6 +18,8 @@ pub struct Server {
     address: String,
     /// Token of the next requests; empty: none.
     pub token: String,
+    /// `User-Agent` of the next requests, by which tests find their records; empty: none.
+    pub user_agent: String,
 }
 
 /// Status and body of an answer.
@@ -51,7 +53,8 @@ impl Server {
         } else {
             "http"
         };
-        let mut server = Self { child, client: builder.build()?, address: String::new(), token: String::new() };
+        let (address, token, user_agent) = Default::default();
+        let mut server = Self { child, client: builder.build()?, address, token, user_agent };
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let address = std::fs::read_to_string(&address_file).unwrap_or_default();
@@ -76,7 +79,13 @@ impl Server {
         let log_file = File::options().create(true).append(true).open(log)?;
         let child = command.args(["--listen", "127.0.0.1:0"]).stdout(Stdio::piped()).stderr(log_file).spawn()?;
         // Owns the child from here on.
-        let mut server = Self { child, client: Client::new(), address: String::new(), token: String::new() };
+        let mut server = Self {
+            child,
+            client: Client::new(),
+            address: String::new(),
+            token: String::new(),
+            user_agent: String::new(),
+        };
         let output = server.child.stdout.take().context("piped")?;
         let said = tokio::task::spawn_blocking(move || {
             BufReader::new(output).lines().take(2).collect::<std::io::Result<Vec<_>>>()
@@ -138,15 +147,19 @@ impl Server {
         if !self.token.is_empty() {
             request = request.header("X-Vault-Token", &self.token);
         }
+        if !self.user_agent.is_empty() {
+            request = request.header("User-Agent", &self.user_agent);
+        }
         let answer = request.body(body.unwrap_or_default()).send().await?;
         let status = answer.status();
         let kind = answer.headers().get("content-type").map(|kind| kind.to_str().map(str::to_owned)).transpose()?;
         let bytes = answer.bytes().await?;
-        let body = if bytes.is_empty() {
-            Value::Null
-        } else {
-            ensure!(kind.as_deref() == Some("application/json"), "{path}: Content-Type {kind:?}");
-            serde_json::from_slice(&bytes)?
+        let body = match kind.as_deref() {
+            _ if bytes.is_empty() => Value::Null,
+            Some("application/json") => serde_json::from_slice(&bytes)?,
+            // Metrics; nothing else.
+            Some(kind) if kind.starts_with("application/openmetrics-text;") => String::from_utf8(bytes.into())?.into(),
+            other => bail!("{path}: Content-Type {other:?}"),
         };
         Ok(Answer { status, body })
     }

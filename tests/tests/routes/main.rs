@@ -1,0 +1,68 @@
+//! Every route of the API, from the table that the server itself is made of: refused without a token, refused without the capability,
+//! and recorded once when it succeeds.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod recorded;
+mod refused;
+mod table;
+
+use table::{Row, TABLE};
+use tests::{Server, Site};
+
+#[test]
+fn the_table_names_every_route_and_no_other() {
+    let mut offered: Vec<&str> = api::http::routes().map(|route| route.operation_id).collect();
+    let mut known: Vec<&str> = TABLE.iter().map(|row| row.id).collect();
+    offered.sort_unstable();
+    known.sort_unstable();
+    assert_eq!(offered, known, "say in tests/routes/table.rs how the new route is called and what it records");
+    for route in api::http::routes() {
+        let row = TABLE.iter().find(|row| row.id == route.operation_id).unwrap();
+        assert_eq!(route.audited, row.event.is_some(), "{}: is it audited?", row.id);
+        assert_eq!(route.unauthenticated, row.open, "{}: a route that asks for no token must be reviewed", row.id);
+    }
+}
+
+/// A route with what its row says of it: method and path below `/v1/`.
+struct Request {
+    row: &'static Row,
+    method: reqwest::Method,
+    path: String,
+}
+
+fn requests() -> Vec<Request> {
+    let all: Vec<_> = api::http::routes().collect();
+    TABLE
+        .iter()
+        .map(|row| {
+            let route = all.iter().find(|route| route.operation_id == row.id).unwrap();
+            let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
+            for capture in ["{name}", "{+name}", "{+path}"] {
+                path = path.replace(capture, row.name);
+            }
+            assert!(!path.contains('{'), "{path}");
+            Request { row, method: reqwest::Method::from_bytes(route.method.as_bytes()).unwrap(), path }
+        })
+        .collect()
+}
+
+async fn started() -> (Site, Server) {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    (site, server)
+}
+
+async fn policy(server: &Server, name: &str, capabilities: &[&str]) {
+    let policy = serde_json::json!({"path": {"*": {"capabilities": capabilities}}}).to_string();
+    let written = server.put(&format!("sys/policies/acl/{name}"), serde_json::json!({"policy": policy})).await.unwrap();
+    assert_eq!(written.status, 204, "{written:?}");
+}
+
+/// A token with these policies and no other; its text and its accessor.
+async fn token(server: &Server, policies: &[&str]) -> (String, String) {
+    let wanted = serde_json::json!({"policies": policies, "no_default_policy": true, "ttl": "1h"});
+    let made = server.put("auth/token/create", wanted).await.unwrap();
+    let text = |field: &str| made.body["auth"][field].as_str().unwrap().to_owned();
+    (text("client_token"), text("accessor"))
+}

@@ -1,0 +1,79 @@
+//! What is recorded.
+
+use super::{policy, requests, table::Row, token};
+use serde_json::json;
+use sqlx::PgConnection;
+use tests::{Answer, Server, Site};
+
+/// Types and outcomes of the records that requests with this User-Agent left, in both logs.
+async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConnection) -> Vec<(String, String)> {
+    let of_core = "SELECT event_type, action_result FROM audit_log WHERE user_agent = $1";
+    let of_secure = "SELECT event_type, result FROM secure_audit_log WHERE user_agent = $1";
+    let mut found = sqlx::query_as(of_core).bind(user_agent).fetch_all(core).await.unwrap();
+    found.extend(sqlx::query_as(of_secure).bind(user_agent).fetch_all(secure).await.unwrap());
+    found
+}
+
+/// What the run came to know, for the bodies of later requests.
+#[derive(Default)]
+struct Known {
+    root: String,
+    share: String,
+    signature: String,
+}
+
+impl Known {
+    fn body(&self, row: &Row, (token, accessor): &(String, String)) -> Vec<u8> {
+        let words =
+            [("$TOKEN", token), ("$ACCESSOR", accessor), ("$SHARE", &self.share), ("$SIGNATURE", &self.signature)];
+        words.iter().fold(row.body.to_owned(), |body, (word, value)| body.replace(word, value)).into_bytes()
+    }
+
+    async fn learn(&mut self, row: &Row, answer: &Answer, server: &mut Server) {
+        match row.id {
+            "init" => {
+                self.share = answer.body["keys"][0].as_str().unwrap().to_owned();
+                server.token = answer.body["root_token"].as_str().unwrap().to_owned();
+            }
+            "unseal" => {
+                self.root.clone_from(&server.token);
+                server.until_health(200).await.unwrap();
+                policy(server, "everything", &["create", "delete", "list", "read", "sudo", "update"]).await;
+                assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
+            }
+            "transit-sign" => self.signature = answer.text("signature").to_owned(),
+            _ => {}
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
+    let site = Site::ready("[seal]\ntype = 'shamir'\n").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.until_health(501).await.unwrap();
+    let mut core = site.core.superuser().await.unwrap();
+    let mut secure = site.secure.superuser().await.unwrap();
+    let mut known = Known::default();
+    for request in requests() {
+        let row = request.row;
+        let mut other = Default::default();
+        if !known.root.is_empty() {
+            (server.token, server.user_agent) = (known.root.clone(), "preparation".to_owned());
+            other = token(&server, &["everything"]).await;
+            server.token = token(&server, &["everything"]).await.0;
+        }
+        server.user_agent = format!("coverage {}", row.id);
+        let answer = server.ask(request.method, &request.path, Some(known.body(row, &other))).await.unwrap();
+        assert!(answer.status.is_success(), "{}: {answer:?}", row.id);
+        let mut found = records(&server.user_agent, &mut core, &mut secure).await;
+        if row.id == "init" {
+            // The organization's key is made with it, and has a record of its own.
+            assert_eq!(found.pop(), Some(("organization_key.create".to_owned(), "success".to_owned())));
+        }
+        let expected: Vec<_> = row.event.map(|event| (event.to_owned(), "success".to_owned())).into_iter().collect();
+        assert_eq!(found, expected, "{}", row.id);
+        known.learn(row, &answer, &mut server).await;
+    }
+    assert!(site.succeeds(&["audit", "verify"]).unwrap().contains("holds"));
+}

@@ -1,0 +1,99 @@
+//! Who may not.
+
+use super::{policy, requests, started, token};
+use sqlx::Row as _;
+use std::time::{Duration, Instant};
+
+const CAPABILITIES: [&str; 6] = ["create", "delete", "list", "read", "sudo", "update"];
+
+/// Answered for any valid token: it says where a path is mounted, to who may touch something there, and leaves no record.
+const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
+
+/// Paths that need `sudo` beside their own capability.
+const SUDO: [&str; 2] = ["seal", "token-list-accessors"];
+
+#[tokio::test]
+async fn without_a_valid_token_every_route_but_the_reviewed_ones_is_refused_and_counted() {
+    let (site, mut server) = started().await;
+    let mut refused = 0;
+    for request in requests().iter().filter(|request| !request.row.open) {
+        for token in ["", "hvs.nobody"] {
+            server.token = token.to_owned();
+            let answer =
+                server.ask(request.method.clone(), &request.path, Some(request.row.body.into())).await.unwrap();
+            assert_eq!((answer.status.as_u16(), answer.error()), (403, "permission denied"), "{}", request.row.id);
+            refused += 1;
+        }
+    }
+    let mut superuser = site.core.superuser().await.unwrap();
+    let count = "SELECT coalesce(sum((event_data ->> 'count')::bigint), 0)::bigint FROM audit_log WHERE event_type = 'request.unauthenticated' AND action_result = 'failure'";
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let counted: i64 = sqlx::query_scalar(count).fetch_one(&mut superuser).await.unwrap();
+        if counted == refused {
+            break;
+        }
+        assert!(counted < refused && Instant::now() < deadline, "{counted} of {refused} refusals are recorded");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn open_routes_answer_without_a_token_and_give_nothing_away() {
+    let (_site, mut server) = started().await;
+    server.token.clear();
+    for request in requests().iter().filter(|request| request.row.open) {
+        let answer = server.ask(request.method.clone(), &request.path, Some(request.row.body.into())).await.unwrap();
+        let expected = if ["init", "unseal"].contains(&request.row.id) { 400 } else { 200 };
+        assert_eq!(answer.status, expected, "{}: {answer:?}", request.row.id);
+        let told = answer.body.to_string();
+        assert!(!told.contains("hvs.") && !told.contains("accessor_"), "{}: {told}", request.row.id);
+    }
+    let mounts = server.get("sys/internal/ui/mounts").await.unwrap();
+    assert_eq!(mounts.body["data"]["secret"], serde_json::json!({}), "mounts are not for everybody");
+}
+
+#[tokio::test]
+async fn a_token_with_every_capability_but_the_routes_own_is_refused_with_a_record() {
+    let (site, mut server) = started().await;
+    let mut tokens = Vec::new();
+    for missing in CAPABILITIES {
+        let others: Vec<&str> = CAPABILITIES.into_iter().filter(|capability| *capability != missing).collect();
+        policy(&server, missing, &others).await;
+        tokens.push((missing, token(&server, &[missing]).await.0));
+    }
+    let nothing = token(&server, &["nothing"]).await.0;
+    let mut superuser = site.core.superuser().await.unwrap();
+    for request in requests().iter().filter(|request| !request.row.open) {
+        let id = request.row.id;
+        if ANY_TOKEN.contains(&id) {
+            server.token.clone_from(&nothing);
+            let answer = server.ask(request.method.clone(), &request.path, None).await.unwrap();
+            assert_eq!(answer.status, 403, "{id}: {answer:?}");
+            continue;
+        }
+        let own = match request.method.as_str() {
+            "GET" => "read",
+            "POST" => "update",
+            "LIST" => "list",
+            _ => "delete",
+        };
+        let needed = [own].into_iter().chain(SUDO.contains(&id).then_some("sudo"));
+        for missing in needed {
+            server.token.clone_from(&tokens.iter().find(|(name, _)| *name == missing).unwrap().1);
+            server.user_agent = format!("{id} without {missing}");
+            let answer =
+                server.ask(request.method.clone(), &request.path, Some(request.row.body.into())).await.unwrap();
+            assert_eq!(answer.status, 403, "{}: {answer:?}", server.user_agent);
+            let rows = sqlx::query(
+                "SELECT event_type, action_result, resource_id, action FROM audit_log WHERE user_agent = $1",
+            )
+            .bind(&server.user_agent)
+            .fetch_all(&mut superuser)
+            .await
+            .unwrap();
+            let found: Vec<[String; 4]> = rows.iter().map(|row| [0, 1, 2, 3].map(|column| row.get(column))).collect();
+            assert_eq!(found, [["access.denied", "failure", &request.path, own].map(str::to_owned)], "{id}");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! How each operation is called so that it succeeds, and which record that leaves.
+
+/// One operation.
+pub(crate) struct Row {
+    pub(crate) id: &'static str,
+    /// What its path names.
+    pub(crate) name: &'static str,
+    /// JSON; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's.
+    pub(crate) body: &'static str,
+    /// Type of the one record that it leaves; `None`: none.
+    pub(crate) event: Option<&'static str>,
+    /// Answers whoever asks: reviewed one by one.
+    pub(crate) open: bool,
+}
+
+const fn recorded(id: &'static str, name: &'static str, body: &'static str, event: &'static str) -> Row {
+    Row { id, name, body, event: Some(event), open: false }
+}
+
+const fn silent(id: &'static str, name: &'static str, body: &'static str) -> Row {
+    Row { id, name, body, event: None, open: false }
+}
+
+const fn open(id: &'static str, body: &'static str, event: Option<&'static str>) -> Row {
+    Row { id, name: "", body, event, open: true }
+}
+
+const POLICY: &str = r#"{"policy":"path \"x\" { capabilities = [\"read\"] }"}"#;
+const INPUT: &str = r#"{"input":"YQ=="}"#;
+/// `$SIGNATURE` is one that `transit/sign/ec` gave.
+const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
+
+/// In an order in which each works: the first initialises, the second unseals (seal shamir), the last seals.
+pub(crate) const TABLE: &[Row] = &[
+    open("init", r#"{"secret_shares":1,"secret_threshold":1}"#, Some("system.init")),
+    open("unseal", r#"{"key":"$SHARE"}"#, None),
+    open("init-status", "", None),
+    open("health", "", None),
+    open("leader", "", None),
+    open("openapi", "", None),
+    open("seal-status", "", None),
+    open("ui-mounts-list", "", None),
+    recorded("mounts-enable", "second", r#"{"type":"transit"}"#, "mount.enable"),
+    recorded("mounts-tune", "second", r#"{"default_lease_ttl":"1h"}"#, "mount.tune"),
+    silent("mounts-read", "second", ""),
+    silent("mounts-read-tuning", "second", ""),
+    silent("mounts-list", "", ""),
+    silent("ui-mounts-read", "second", ""),
+    recorded("mounts-disable", "second", "", "mount.disable"),
+    silent("auth-list", "", ""),
+    recorded("policies-acl-write", "a", POLICY, "policy.write"),
+    silent("policies-acl-read", "a", ""),
+    silent("policies-acl-list", "", ""),
+    recorded("policies-acl-delete", "a", "", "policy.delete"),
+    recorded("policy-write", "b", POLICY, "policy.write"),
+    silent("policy-read", "b", ""),
+    silent("policy-list", "", ""),
+    silent("policy-list-read", "", ""),
+    recorded("policy-delete", "b", "", "policy.delete"),
+    silent("capabilities", "", r#"{"paths":["x"],"token":"$TOKEN"}"#),
+    silent("capabilities-accessor", "", r#"{"paths":["x"],"accessor":"$ACCESSOR"}"#),
+    silent("capabilities-self", "", r#"{"paths":["x"]}"#),
+    silent("metrics", "", ""),
+    silent("hsm-status", "", ""),
+    recorded("token-create", "", "{}", "token.create"),
+    recorded("token-create-orphan", "", "{}", "token.create"),
+    silent("token-look-up", "", r#"{"token":"$TOKEN"}"#),
+    silent("token-look-up-read", "", ""),
+    silent("token-look-up-self", "", ""),
+    silent("token-look-up-self-write", "", ""),
+    silent("token-look-up-accessor", "", r#"{"accessor":"$ACCESSOR"}"#),
+    silent("token-list-accessors", "", ""),
+    recorded("token-renew", "", r#"{"token":"$TOKEN"}"#, "token.renew"),
+    recorded("token-renew-accessor", "", r#"{"accessor":"$ACCESSOR"}"#, "token.renew"),
+    recorded("token-renew-self", "", "{}", "token.renew"),
+    recorded("token-revoke", "", r#"{"token":"$TOKEN"}"#, "token.revoke"),
+    recorded("token-revoke-accessor", "", r#"{"accessor":"$ACCESSOR"}"#, "token.revoke"),
+    recorded("token-revoke-orphan", "", r#"{"token":"$TOKEN"}"#, "token.revoke"),
+    recorded("token-revoke-self", "", "", "token.revoke"),
+    recorded("transit-create-key", "ec", r#"{"type":"ecdsa-p256"}"#, "key.create"),
+    silent("transit-list-keys", "", ""),
+    silent("transit-read-key", "ec", ""),
+    recorded("transit-sign", "ec", INPUT, "key.sign"),
+    recorded("transit-sign-with-algorithm", "ec", INPUT, "key.sign"),
+    recorded("transit-verify", "ec", SIGNED, "key.verify"),
+    recorded("transit-verify-with-algorithm", "ec", SIGNED, "key.verify"),
+    recorded("transit-rotate-key", "ec", "", "key.rotate"),
+    recorded("transit-configure-key", "ec", r#"{"deletion_allowed":true}"#, "key.configure"),
+    recorded("transit-delete-key", "ec", "", "key.delete"),
+    recorded("seal", "", "", "system.seal"),
+];
