@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test deny advisories
+.PHONY: setup demo dev check test bench deny advisories
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -30,3 +30,8 @@ test: setup ## every test, on real parts
 	scripts/setup-clients.sh
 	cargo build --workspace --all-targets --locked
 	scripts/with-postgres.sh cargo nextest run --workspace --locked
+
+SECONDS_A_ROW ?= 10
+bench: setup ## the service under load beside what its token can do by itself; SECONDS_A_ROW=2 is a quick look that writes nothing down
+	cargo build --release --locked -p api -p bench
+	scripts/with-postgres.sh target/release/bench --seconds $(SECONDS_A_ROW) --write docs/BENCHMARKS.md

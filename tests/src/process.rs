@@ -27,6 +27,16 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
+/// Who started it.
+pub fn parent(pid: u32) -> Option<u32> {
+    stat(pid)?.get(1)?.parse().ok()
+}
+
+/// Processor time, its own and the kernel's for it, in ticks of 1/100 s; that of children that ended and were waited for is in it.
+pub fn ticks(pid: u32) -> Option<u64> {
+    stat(pid)?.get(11..15)?.iter().map(|field| field.parse::<u64>().ok()).sum()
+}
+
 /// Sends a signal by its name, `KILL` for example; whether it arrived.
 pub fn signal(pid: u32, name: &str) -> bool {
     Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().is_ok_and(|status| status.success())

@@ -39,10 +39,11 @@ impl TestToken {
     }
 }
 
-/// A program of the workspace, built beside the tests.
+/// A program of the workspace, built beside the tests (which are in `deps/` there).
 pub fn built(name: &str) -> Result<PathBuf> {
-    let test = std::env::current_exe()?;
-    let directory = test.parent().and_then(|deps| deps.parent()).context("tests run from the target directory")?;
+    let this = std::env::current_exe()?;
+    let directory = this.parent().context("this runs from the target directory")?;
+    let directory = directory.parent().filter(|_| directory.ends_with("deps")).unwrap_or(directory);
     let program = directory.join(name);
     anyhow::ensure!(program.is_file(), "{} is not built: run the tests by `make test`", program.display());
     Ok(program)

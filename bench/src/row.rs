@@ -1,0 +1,155 @@
+//! One row of the table: the load, what it cost, and whether every answer has its record.
+
+use crate::cpu::Spent;
+use crate::load::{self, Answered, Plan};
+use crate::postgres::{self, Counters};
+use crate::raw::Key;
+use crate::service::Service;
+use anyhow::Result;
+use std::time::Duration;
+
+/// What is measured against the raw rate of one kind of key.
+pub(crate) struct Group {
+    pub(crate) key: Key,
+    pub(crate) rows: &'static [Row],
+}
+
+/// What is asked.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    pub(crate) connections: usize,
+    batch: usize,
+    tls: bool,
+}
+
+impl Row {
+    const fn single(name: &'static str, connections: usize) -> Self {
+        Self { name, connections, batch: 1, tls: false }
+    }
+
+    const fn batch(name: &'static str, connections: usize) -> Self {
+        Self { name, connections, batch: 100, tls: false }
+    }
+
+    const fn tls(name: &'static str, connections: usize) -> Self {
+        Self { name, connections, batch: 1, tls: true }
+    }
+}
+
+/// All rows.
+pub(crate) const GROUPS: &[Group] = &[
+    Group {
+        key: Key::P256,
+        rows: &[
+            Row::single("P-256", 1),
+            Row::single("P-256", 8),
+            Row::single("P-256", 64),
+            Row::single("P-256", 256),
+            Row::batch("batch of 100 P-256", 16),
+            Row::batch("batch of 100 P-256", 64),
+            Row::tls("P-256 over TLS 1.3", 64),
+        ],
+    },
+    Group {
+        key: Key::Rsa2048,
+        rows: &[
+            Row::single("RSA-2048", 1),
+            Row::single("RSA-2048", 8),
+            Row::single("RSA-2048", 64),
+            Row::single("RSA-2048", 256),
+        ],
+    },
+    Group {
+        key: Key::Ed25519,
+        rows: &[
+            Row::single("Ed25519", 1),
+            Row::single("Ed25519", 8),
+            Row::single("Ed25519", 64),
+            Row::single("Ed25519", 256),
+        ],
+    },
+];
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) struct Measured {
+    pub(crate) answered: Answered,
+    /// In the window.
+    pub(crate) spent: Spent,
+    /// In the window: transactions that wrote.
+    pub(crate) writes: i64,
+    /// From before the row until after it, as far as the backends have told.
+    pub(crate) commits: i64,
+    pub(crate) syncs: i64,
+    /// Records of signing that the row left.
+    pub(crate) records: u64,
+    /// Signatures that they speak of.
+    pub(crate) recorded_signatures: u64,
+    /// What is wrong, if the log does not hold.
+    pub(crate) broken: Option<String>,
+}
+
+impl Row {
+    pub(crate) async fn measure(&self, service: &mut Service, key: Key, window: Duration) -> Result<Measured> {
+        service.speak_tls(self.tls).await?;
+        let plan = Plan {
+            address: service.address()?,
+            certificate: load::certificate(&service.site.path("tls.pem"))?,
+            connections: self.connections,
+            key: key_name(key),
+            token: service.token.clone(),
+            batch: self.batch,
+            fields: if key == Key::Rsa2048 { "\"signature_algorithm\":\"pkcs1v15\"," } else { "" },
+        };
+        let auditor = service.auditor();
+        let heads = postgres::heads(&auditor).await?;
+        let before = postgres::counters(&mut service.superuser).await?;
+        let (answered, start, end) = load::run(plan, window, || service.spent()).await?;
+        let after: Counters = postgres::counters(&mut service.superuser).await?;
+        let (records, recorded_signatures) = postgres::records_of_signing(&auditor, &heads).await?;
+        let (holds, said) = service.verify_audit()?;
+        Ok(Measured {
+            answered,
+            spent: end - start,
+            writes: after.writes - before.writes,
+            commits: after.commits - before.commits,
+            syncs: after.syncs - before.syncs,
+            records,
+            recorded_signatures,
+            broken: (!holds).then_some(said),
+        })
+    }
+}
+
+impl Measured {
+    /// Every answer has its record and every record its answer, and the chains hold.
+    pub(crate) fn holds(&self) -> bool {
+        self.answered.answers == self.records
+            && self.answered.signatures == self.recorded_signatures
+            && self.broken.is_none()
+    }
+
+    pub(crate) fn requests_per_second(&self) -> f64 {
+        self.answered.latencies.len() as f64 / self.answered.window.as_secs_f64()
+    }
+
+    /// Microseconds of processor time for a request.
+    pub(crate) fn each(&self, seconds: f64) -> f64 {
+        seconds * 1e6 / self.answered.latencies.len().max(1) as f64
+    }
+}
+
+impl Row {
+    /// Signatures in a request.
+    pub(crate) fn signatures(&self) -> f64 {
+        self.batch as f64
+    }
+}
+
+fn key_name(key: Key) -> &'static str {
+    match key {
+        Key::Ed25519 => "ed25519",
+        Key::P256 => "ecdsa-p256",
+        Key::Rsa2048 => "rsa-2048",
+    }
+}

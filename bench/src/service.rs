@@ -1,0 +1,95 @@
+//! The service under measurement: the real server on a token and databases of its own, and a token that may sign and nothing else.
+
+use crate::cpu::{Spent, spent};
+use crate::postgres;
+use anyhow::{Context, Result, ensure};
+use serde_json::json;
+use sqlx::PgConnection;
+use tests::{Server, Site};
+
+/// Keys by their types.
+const KEYS: [&str; 3] = ["ecdsa-p256", "ed25519", "rsa-2048"];
+
+/// Gone, with all that runs on it, at the end.
+pub(crate) struct Service {
+    pub(crate) server: Server,
+    pub(crate) site: Site,
+    pub(crate) superuser: PgConnection,
+    /// Text of the token that may sign.
+    pub(crate) token: String,
+    postmaster: u32,
+    settings: String,
+    tls: bool,
+}
+
+impl Service {
+    /// Starts it. `settings`: more of them, TOML.
+    pub(crate) async fn start(settings: &str) -> Result<Self> {
+        let site = Site::ready(settings).await?;
+        let mut server = site.serve().await?;
+        server.initialize().await?;
+        for kind in KEYS {
+            let made = server.put(&format!("transit/keys/{kind}"), json!({ "type": kind })).await?;
+            ensure!(made.status == 200, "{made:?}");
+        }
+        let policy = "path \"transit/sign/*\" { capabilities = [\"update\"] }";
+        let written = server.put("sys/policies/acl/signs", json!({ "policy": policy })).await?;
+        ensure!(written.status == 204, "{written:?}");
+        let made = server.put("auth/token/create", json!({ "policies": ["signs"] })).await?;
+        let token = made.body["auth"]["client_token"].as_str().with_context(|| format!("{made:?}"))?.to_owned();
+        let mut superuser = site.secure.superuser().await?;
+        let postmaster = postgres::postmaster(&mut superuser).await?;
+        let settings = std::fs::read_to_string(site.path("clm.toml"))?;
+        Ok(Self { server, site, superuser, token, postmaster, settings, tls: false })
+    }
+
+    /// Serves HTTPS or HTTP from now on.
+    pub(crate) async fn speak_tls(&mut self, tls: bool) -> Result<()> {
+        if tls == self.tls {
+            return Ok(());
+        }
+        let (certificate, key) = (self.site.path("tls.pem"), self.site.path("tls.key"));
+        let mut settings = self.settings.clone();
+        if tls {
+            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
+            std::fs::write(&certificate, made.cert.pem())?;
+            std::fs::write(&key, made.signing_key.serialize_pem())?;
+            let section =
+                format!("\n[server.tls]\ncertificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
+            settings.push_str(&section);
+        } else {
+            std::fs::remove_file(&certificate)?;
+        }
+        std::fs::write(self.site.path("clm.toml"), settings)?;
+        ensure!(tests::process::signal(self.server.pid(), "TERM"), "the server had ended");
+        self.server.wait()?;
+        self.server = self.site.serve().await?;
+        self.server.until_health(200).await?;
+        self.tls = tls;
+        Ok(())
+    }
+
+    /// URL of the role that reads all of the audit log.
+    pub(crate) fn auditor(&self) -> String {
+        self.site.secure.url("clm_auditor")
+    }
+
+    /// Processor time so far.
+    pub(crate) fn spent(&self) -> Result<Spent> {
+        spent(self.server.pid(), self.postmaster)
+    }
+
+    /// `clm audit verify`; whether everything holds, and what it said.
+    pub(crate) fn verify_audit(&self) -> Result<(bool, String)> {
+        let output = self.site.command(&["audit", "verify"])?.output()?;
+        let said = [output.stdout, output.stderr].concat();
+        Ok((output.status.success(), String::from_utf8_lossy(&said).into_owned()))
+    }
+
+    /// `host:port`.
+    pub(crate) fn address(&self) -> Result<String> {
+        let address = self.server.address();
+        let (_, rest) = address.split_once("://").context("an address has a scheme")?;
+        Ok(rest.replacen("localhost", "127.0.0.1", 1))
+    }
+}
