@@ -5,6 +5,7 @@
 //! transaction with its audit record.
 
 pub mod access;
+mod cidr;
 pub mod clock;
 mod core;
 mod error;
@@ -13,6 +14,7 @@ mod migrate;
 mod mount;
 mod policies;
 mod record;
+mod roles;
 mod settings;
 mod store;
 mod token;
@@ -24,7 +26,10 @@ pub use audit_log::{AuditError, AuditLog};
 pub use error::{AuthError, Error, Result, TokenRefusal};
 pub use mac::{MacDomain, MacError, RowMac};
 pub use migrate::{migrate, schema_check};
-pub use mount::{ConfigChange, Mount, MountClass, MountConfig, NewMount, TuneMount};
+pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount};
 pub use settings::Settings;
 pub use store::StoreError;
-pub use token::{Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, Warning};
+pub use token::{
+    Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
+    WRAPPING_POLICY, Warning,
+};

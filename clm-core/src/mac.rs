@@ -5,9 +5,11 @@ use futures_util::future::BoxFuture;
 /// What a MAC is for; the maker separates the domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MacDomain {
+    /// What a batch token says of itself, so that its text can be no one's own work.
+    BatchToken,
     /// A token's text, so that the database holds nothing one could log in with.
     Token,
-    /// A row of tokens, policies or mounts, so that an SQL statement gives nobody access.
+    /// A row of tokens, policies, roles or mounts, so that an SQL statement gives nobody access.
     Row,
 }
 

@@ -49,11 +49,16 @@ pub(crate) fn add_rows(event: &mut Event, rows: impl IntoIterator<Item = (&'stat
     event.data.insert("rows".into(), Value::List(rows));
 }
 
+/// The rows of revoked tokens, as [`add_rows`] takes them.
+pub(crate) fn rows_of_revoked(revoked: &[RevokedRow]) -> impl Iterator<Item = (&'static str, Uuid, i64, [u8; 32])> {
+    revoked.iter().map(|row| (TOKENS, row.id, row.revision, REVOKED_MAC))
+}
+
 /// The tokens that a revocation took, by accessor and row.
 pub(crate) fn add_revoked(event: &mut Event, revoked: &[RevokedRow]) {
     let accessors = revoked.iter().map(|row| Value::Text(row.accessor.clone().into())).collect();
     event.data.insert("revoked".into(), Value::List(accessors));
-    add_rows(event, revoked.iter().map(|row| (TOKENS, row.id, row.revision, REVOKED_MAC)));
+    add_rows(event, rows_of_revoked(revoked));
 }
 
 impl Core {

@@ -17,6 +17,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 #[derive(Debug)]
 pub(crate) struct Answer {
     body: Body,
+    status: StatusCode,
     warnings: Vec<String>,
 }
 
@@ -31,7 +32,7 @@ enum Body {
 
 impl Answer {
     fn new(body: Body) -> Self {
-        Self { body, warnings: Vec::new() }
+        Self { body, status: StatusCode::OK, warnings: Vec::new() }
     }
 
     /// Nothing to say: 204, or 404 for reads and lists.
@@ -64,6 +65,11 @@ impl Answer {
         Self::new(Body::Text(content_type, text))
     }
 
+    /// Begun, and going on: 202 in the envelope.
+    pub(crate) fn accepted(warning: &str) -> Self {
+        Self { status: StatusCode::ACCEPTED, ..Self::nothing() }.warn([warning.to_owned()])
+    }
+
     /// With sentences for the caller.
     pub(crate) fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
         self.warnings.extend(warnings);
@@ -90,7 +96,7 @@ impl Answer {
                     Body::Auth(auth) => (Value::Null, auth),
                     _ => (Value::Null, Value::Null),
                 };
-                json_response(StatusCode::OK, &envelope(request_id, data, auth, self.warnings, endpoint.shape))
+                json_response(self.status, &envelope(request_id, data, auth, self.warnings, endpoint.shape))
             }
         }
     }

@@ -56,6 +56,12 @@ impl Parameters {
         self.value(name).map(|value| seconds(name, value)).transpose()
     }
 
+    /// Seconds that cannot be negative.
+    pub(crate) fn lasting(&self, name: &str) -> Result<Option<u64>> {
+        let refused = |_| Error::invalid(format!("'{name}' cannot be negative"));
+        self.seconds(name)?.map(|seconds| u64::try_from(seconds).map_err(refused)).transpose()
+    }
+
     /// Texts: an array, or one text with commas; blanks around them do not count.
     pub(crate) fn list(&self, name: &str) -> Result<Option<Vec<String>>> {
         self.value(name).map(|value| list(name, value)).transpose()

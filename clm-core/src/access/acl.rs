@@ -4,7 +4,7 @@ use super::capability::{Capabilities, Capability};
 use super::matcher::{Matcher, first_wildcard};
 use super::parameters::ParameterRules;
 use super::parse::{Policy, Statement};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 /// Everything that policies say about one path text.
@@ -69,6 +69,16 @@ impl Acl {
             capable && reaches(&rule.path, mount)
         };
         self.root || self.exact.values().any(grants) || self.wildcard.rules().any(grants)
+    }
+
+    /// Every rule with what it grants: exact ones, and those with wildcards, by path (a final `*` left out).
+    pub fn rules(&self) -> (BTreeMap<String, Capabilities>, BTreeMap<String, Capabilities>) {
+        let exact = self.exact.values().map(|rule| (rule.path.clone(), rule.capabilities));
+        let wildcard = self
+            .wildcard
+            .rules()
+            .map(|rule| (rule.path.strip_suffix('*').unwrap_or(&rule.path).to_owned(), rule.capabilities));
+        (exact.collect(), wildcard.collect())
     }
 
     /// The one rule that applies: exact, first with, then without the final `/`; else the most specific wildcard rule, likewise.

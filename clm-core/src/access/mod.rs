@@ -8,6 +8,7 @@ mod capability;
 mod decide;
 mod document;
 mod duration;
+mod glob;
 mod hcl;
 mod matcher;
 mod parameters;
@@ -21,6 +22,7 @@ pub use acl::{Acl, Rule};
 pub use capability::{Capabilities, Capability, Operation};
 pub use decide::{AccessRequest, Decision, Reason};
 pub use duration::{format_seconds, parse_seconds};
+pub(crate) use glob::glob;
 pub use parse::{Policy, PolicyError};
 pub use sudo::needs_sudo;
 

@@ -153,6 +153,10 @@ impl Core {
         Ok(self.0.mac.mac(MacDomain::Token, token.as_bytes().to_vec()).await?)
     }
 
+    pub(crate) async fn batch_mac(&self, payload: Vec<u8>) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::BatchToken, payload).await?)
+    }
+
     pub(crate) async fn row_mac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
         Ok(self.0.mac.mac(MacDomain::Row, bytes).await?)
     }

@@ -1,10 +1,10 @@
 //! Tokens whose time is over: their children die with them, later their rows go.
 
 use super::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record;
 use crate::store::tokens;
-use audit_chain::Value;
+use audit_chain::{Caller, Value};
 use chrono::TimeDelta;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +31,19 @@ impl Core {
                 }
             }
         });
+    }
+
+    /// Sweeps now, in the background; that it was asked for is on record.
+    pub async fn tidy(&self, caller: &Caller, resource: &'static str) -> Result<()> {
+        let event = self.event(caller, "tidy.start", "system", (resource, None), "tidy");
+        self.audit().append(event).await.map_err(Error::Audit)?;
+        let core = self.clone();
+        tokio::spawn(async move {
+            if let Err(error) = core.sweep().await {
+                tracing::warn!(%error, "ended tokens could not be swept; tried again in a minute");
+            }
+        });
+        Ok(())
     }
 
     /// Revokes what lives below ended tokens and deletes rows that ended a day ago. How many rows were touched.

@@ -17,6 +17,9 @@ pub struct MountConfig {
     pub force_no_cache: bool,
     /// `hidden` or `unauth`; empty: not set.
     pub listing_visibility: String,
+    /// What a login method makes: `service`, `batch` or these with `default-`; empty: not set.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub token_type: String,
     /// Lists by their names: `audit_non_hmac_request_keys`, `passthrough_request_headers`, …
     pub lists: BTreeMap<String, Vec<String>>,
 }
@@ -40,6 +43,8 @@ pub struct ConfigChange {
     pub force_no_cache: Option<bool>,
     /// `hidden`, `unauth` or empty.
     pub listing_visibility: Option<String>,
+    /// Of login methods: `service`, `batch`, `default-service`, `default-batch`.
+    pub token_type: Option<String>,
     /// By name; unknown names are left out.
     pub lists: BTreeMap<String, Vec<String>>,
 }
@@ -93,6 +98,14 @@ impl MountConfig {
             }
             config.listing_visibility.clone_from(visibility);
         }
+        if let Some(token_type) = change.token_type.as_deref().filter(|token_type| !token_type.is_empty()) {
+            if !["service", "batch", "default-service", "default-batch"].contains(&token_type) {
+                return Err(Error::invalid(format!(
+                    "invalid value for 'token_type' {token_type:?}: service, batch, default-service or default-batch"
+                )));
+            }
+            token_type.clone_into(&mut config.token_type);
+        }
         for (name, list) in &change.lists {
             if LIST_NAMES.contains(&name.as_str()) {
                 config.lists.insert(name.clone(), list.clone());
@@ -138,6 +151,9 @@ impl MountConfig {
     fn add_set_only(&self, data: &mut Map<String, Value>) {
         if !self.listing_visibility.is_empty() {
             data.insert("listing_visibility".into(), self.listing_visibility.as_str().into());
+        }
+        if !self.token_type.is_empty() {
+            data.insert("token_type".into(), self.token_type.as_str().into());
         }
         for (name, list) in &self.lists {
             data.insert(name.clone(), list.clone().into());

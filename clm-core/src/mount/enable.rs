@@ -12,24 +12,37 @@ use uuid::Uuid;
 
 /// Engines that can be mounted.
 const ENGINES: [&str; 1] = ["transit"];
+/// Ways to log in that can be enabled.
+const METHODS: [&str; 0] = [];
 
 impl Core {
     /// Mounts an engine at `path` (a final `/` is added). The keys of the mount are the engine's to make.
     pub async fn mount(&self, caller: &Caller, path: &str, new: NewMount) -> Result<Arc<Mount>> {
+        self.enable(caller, MountClass::Secret, path, new).await
+    }
+
+    /// Enables a way to log in at `auth/<path>`.
+    pub async fn enable_login(&self, caller: &Caller, path: &str, new: NewMount) -> Result<Arc<Mount>> {
+        self.enable(caller, MountClass::Auth, path, new).await
+    }
+
+    async fn enable(&self, caller: &Caller, class: MountClass, path: &str, new: NewMount) -> Result<Arc<Mount>> {
         let path = mount_path(path);
         let Some(mount_type) = new.mount_type.filter(|mount_type| !mount_type.is_empty()) else {
             return Err(Error::invalid("backend type must be specified as a string"));
         };
-        if is_protected(&path) || path == "/" {
-            return Err(Error::invalid(format!("cannot mount \"{path}\"")));
+        if is_protected(class, &path) || path == "/" {
+            return Err(Error::invalid(match class {
+                MountClass::Secret => format!("cannot mount \"{path}\""),
+                MountClass::Auth => format!("path is already in use at {path}"),
+            }));
         }
-        if path.split('/').rev().skip(1).any(|segment| segment.is_empty() || segment == "..") {
-            return Err(Error::invalid(format!("cannot mount \"{path}\": a segment of the path is empty or `..`")));
-        }
-        if path.chars().any(char::is_control) {
-            return Err(Error::invalid("the path must not hold control characters"));
-        }
-        if !ENGINES.contains(&mount_type.as_str()) {
+        checked_path(&path)?;
+        let known: &[&str] = match class {
+            MountClass::Secret => &ENGINES,
+            MountClass::Auth => &METHODS,
+        };
+        if !known.contains(&mount_type.as_str()) {
             return Err(Error::invalid(format!("plugin not found in the catalog: {mount_type}")));
         }
         if new.options.contains_key("version") {
@@ -40,8 +53,8 @@ impl Core {
         let mount = Mount {
             id,
             organization_id: caller.organization_id,
-            class: MountClass::Secret,
-            accessor: accessor(MountClass::Secret, &mount_type, id),
+            class,
+            accessor: accessor(class, &mount_type, id),
             path,
             mount_type,
             description: new.description,
@@ -72,7 +85,7 @@ impl Core {
     /// Unmounts; `None` when nothing was mounted there. What the engine kept is the engine's to remove.
     pub async fn unmount(&self, caller: &Caller, path: &str) -> Result<Option<Arc<Mount>>> {
         let path = mount_path(path);
-        if is_protected(&path) {
+        if is_protected(MountClass::Secret, &path) {
             return Err(Error::invalid(format!("cannot unmount \"{path}\"")));
         }
         let Some(mount) = self.mount_at(caller.organization_id, MountClass::Secret, &path) else { return Ok(None) };
@@ -87,6 +100,23 @@ impl Core {
         .await?;
         self.reload_mounts().await?;
         Ok(Some(mount))
+    }
+
+    /// Disables a way to log in: tokens made there end, its roles go. `false`: nothing was enabled there.
+    pub async fn disable_login(&self, caller: &Caller, path: &str) -> Result<bool> {
+        let path = mount_path(path);
+        if is_protected(MountClass::Auth, &path) {
+            return Err(Error::invalid("token credential backend cannot be disabled"));
+        }
+        let Some(mount) = self.mount_at(caller.organization_id, MountClass::Auth, &path) else { return Ok(false) };
+        let prefix = super::key(MountClass::Auth, &path);
+        self.revoke_most(caller, &prefix).await?;
+        let gone = Mount { revision: mount.revision + 1, ..(*mount).clone() };
+        let row = MountRow { mount: gone, row_mac: store::tokens::REVOKED_MAC };
+        let event = self.mount_event(caller, "mount.disable", "delete", &row);
+        self.delete_login(&mount, prefix, event).await?;
+        self.reload_mounts().await?;
+        Ok(true)
     }
 
     /// Engines of an organization by path, the built-in ones too.
@@ -104,6 +134,13 @@ impl Core {
         let path = mount_path(path);
         self.mount_at(organization_id, MountClass::Secret, &path)
             .ok_or_else(|| Error::invalid(format!("No secret engine mount at {path}")))
+    }
+
+    /// One way to log in; absent: 400 `No auth engine at X/`.
+    pub fn read_login(&self, organization_id: Uuid, path: &str) -> Result<Arc<Mount>> {
+        let path = mount_path(path);
+        self.mount_at(organization_id, MountClass::Auth, &path)
+            .ok_or_else(|| Error::invalid(format!("No auth engine at {path}")))
     }
 
     /// The mount that a request's path belongs to (the longest that it begins with), and what follows. In memory.
@@ -135,6 +172,22 @@ pub(super) fn mount_path(path: &str) -> String {
     format!("{}/", path.trim_matches('/'))
 }
 
-fn is_protected(path: &str) -> bool {
-    ["sys/", "auth/", "cubbyhole/", "identity/"].iter().any(|protected| path.starts_with(protected))
+/// Whether the path belongs to what is always there.
+pub(super) fn is_protected(class: MountClass, path: &str) -> bool {
+    let protected: &[&str] = match class {
+        MountClass::Secret => &["sys/", "auth/", "cubbyhole/", "identity/"],
+        MountClass::Auth => &["token/"],
+    };
+    protected.iter().any(|protected| path.starts_with(protected))
+}
+
+/// What a path must be like, wherever it is.
+pub(super) fn checked_path(path: &str) -> Result<()> {
+    if path.split('/').rev().skip(1).any(|segment| segment.is_empty() || segment == "..") {
+        return Err(Error::invalid(format!("cannot mount \"{path}\": a segment of the path is empty or `..`")));
+    }
+    if path.chars().any(char::is_control) {
+        return Err(Error::invalid("the path must not hold control characters"));
+    }
+    Ok(())
 }

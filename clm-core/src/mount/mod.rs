@@ -4,13 +4,16 @@
 
 mod config;
 mod enable;
+mod logins;
+mod remount;
 mod table;
 mod tune;
 
 // The public interface is:
 pub use config::{ConfigChange, MountConfig, NewMount, TuneMount};
+pub use remount::MountMove;
 
-pub(crate) use table::{MountTable, key};
+pub(crate) use table::{MountTable, key, token_mount_id};
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

@@ -49,6 +49,11 @@ fn builtin(organization_id: Uuid) -> Vec<Mount> {
     .collect()
 }
 
+/// Id of auth/token, which is in no row.
+pub(crate) fn token_mount_id(organization_id: Uuid) -> Uuid {
+    Uuid::new_v5(&organization_id, b"auth/token/")
+}
+
 /// `transit_` and the first 8 hexadecimal digits of the mount's random half.
 pub(super) fn accessor(class: MountClass, mount_type: &str, id: Uuid) -> String {
     let prefix = if class == MountClass::Auth { "auth_" } else { "" };

@@ -21,7 +21,7 @@ impl Core {
             data.insert("options".into(), json!(options));
         }
         if mount.class == MountClass::Auth {
-            data.insert("token_type".into(), "default-service".into());
+            data.entry("token_type").or_insert_with(|| "default-service".into());
         }
         Ok(data)
     }

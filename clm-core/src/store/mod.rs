@@ -3,13 +3,16 @@
 //! Reading sets the tenant per transaction; changing happens on the audit writer's connection, which has set it already.
 
 pub(crate) mod access_policies;
+pub(crate) mod auth_roles;
 mod bind;
 mod error;
+pub(crate) mod mount_moves;
 pub(crate) mod mounts;
 pub(crate) mod organizations;
 pub(crate) mod tokens;
 
 pub(crate) use access_policies::PolicyRow;
+pub(crate) use auth_roles::RoleRow;
 pub use error::StoreError;
 pub(crate) use mounts::MountRow;
 pub(crate) use tokens::FoundToken;
@@ -31,12 +34,24 @@ impl Store {
     /// A transaction that sees one tenant, as of one moment.
     async fn tenant(&self, organization_id: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-        sqlx::query("SELECT set_config('clm.organization_id', $1, true)")
-            .bind(organization_id.to_string())
-            .execute(&mut *transaction)
-            .await?;
+        speak_for(&mut transaction, organization_id).await?;
         Ok(transaction)
     }
+
+    /// The same, to count something down; whatever else changes goes through the audit log.
+    async fn counting(&self, organization_id: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let mut transaction = self.pool.begin().await?;
+        speak_for(&mut transaction, organization_id).await?;
+        Ok(transaction)
+    }
+}
+
+async fn speak_for(transaction: &mut Transaction<'static, Postgres>, organization_id: Uuid) -> Result<(), StoreError> {
+    sqlx::query("SELECT set_config('clm.organization_id', $1, true)")
+        .bind(organization_id.to_string())
+        .execute(&mut **transaction)
+        .await?;
+    Ok(())
 }
 
 /// An update or delete that must touch exactly one row.

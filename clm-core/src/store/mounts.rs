@@ -96,22 +96,7 @@ impl Store {
 /// Adds a mount. Neither it nor one above or below may be there: else [`StoreError::Taken`] names the path that is.
 pub(crate) async fn insert(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
     let mount = &row.mount;
-    // Two servers may mount `a/` and `a/b/` at once; the lock lets one of them see the other.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('mounts ' || $1::text, 0))")
-        .bind(mount.organization_id)
-        .execute(&mut *connection)
-        .await?;
-    let used: Option<String> = sqlx::query_scalar(
-        "SELECT path FROM mounts WHERE organization_id = $1 AND class = $2 AND (starts_with($3, path) OR starts_with(path, $3)) LIMIT 1",
-    )
-    .bind(mount.organization_id)
-    .bind(mount.class.name())
-    .bind(&mount.path)
-    .fetch_optional(&mut *connection)
-    .await?;
-    if let Some(constraint) = used {
-        return Err(StoreError::Taken { constraint });
-    }
+    expect_free(connection, mount).await?;
     sqlx::query(
         "INSERT INTO mounts (id, organization_id, class, path, type, accessor, description, options, config, local, seal_wrap, revision, row_mac) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13)",
@@ -132,6 +117,39 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &MountRow) -> Res
     .execute(connection)
     .await?;
     Ok(())
+}
+
+async fn expect_free(connection: &mut PgConnection, mount: &Mount) -> Result<(), StoreError> {
+    // Two servers may mount `a/` and `a/b/` at once; the lock lets one of them see the other.
+    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('mounts ' || $1::text, 0))")
+        .bind(mount.organization_id)
+        .execute(&mut *connection)
+        .await?;
+    let used: Option<String> = sqlx::query_scalar(
+        "SELECT path FROM mounts WHERE organization_id = $1 AND class = $2 AND id <> $4 AND (starts_with($3, path) OR starts_with(path, $3)) LIMIT 1",
+    )
+    .bind(mount.organization_id)
+    .bind(mount.class.name())
+    .bind(&mount.path)
+    .bind(mount.id)
+    .fetch_optional(&mut *connection)
+    .await?;
+    used.map_or(Ok(()), |constraint| Err(StoreError::Taken { constraint }))
+}
+
+/// Writes another path, by the same rule as a new mount's; the row must be of the revision before.
+pub(crate) async fn rename(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
+    let mount = &row.mount;
+    expect_free(connection, mount).await?;
+    let done =
+        sqlx::query("UPDATE mounts SET path = $2, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3 - 1")
+            .bind(mount.id)
+            .bind(&mount.path)
+            .bind(mount.revision)
+            .bind(row.row_mac.as_slice())
+            .execute(connection)
+            .await?;
+    expect_one(&done, "mount")
 }
 
 /// Writes description, options and configuration; the row must be of the revision before.

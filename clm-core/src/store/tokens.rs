@@ -22,7 +22,8 @@ pub(crate) struct FoundToken {
     pub(crate) chain_expire_time: Option<DateTime<Utc>>,
 }
 
-/// What its MAC is over: every column but `uses_left`, a counter, and `revoked_at`, which a good row has not.
+/// What its MAC is over: every column but `uses_left`, a counter, and `revoked_at`, which a good row has not. What rows had no
+/// column for in the first schema is bound only where it is said.
 pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
     let Token {
         id,
@@ -35,11 +36,13 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
         display_name,
         meta,
         path,
+        role,
         creation_time,
         creation_ttl,
         lease_ttl,
         period,
         explicit_max_ttl,
+        max_ttl,
         expire_time,
         last_renewal,
         num_uses,
@@ -47,10 +50,12 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
         renewable,
         orphan,
         bound_cidrs,
+        batch: _,
         revision,
         row_mac: _,
     } = token;
-    RowBytes::new("tokens.v1")
+    let says_more = role.is_some() || *max_ttl > 0;
+    let row = RowBytes::new(if says_more { "tokens.v2" } else { "tokens.v1" })
         .uuid(*id)
         .uuid(*organization_id)
         .optional(*user_id, RowBytes::uuid)
@@ -72,8 +77,11 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
         .flag(*renewable)
         .flag(*orphan)
         .list(bound_cidrs.iter(), |row, cidr| row.text(&cidr.to_string()))
-        .integer(*revision)
-        .finish()
+        .integer(*revision);
+    if says_more {
+        return row.optional(role.as_deref(), RowBytes::text).integer(seconds(*max_ttl)).finish();
+    }
+    row.finish()
 }
 
 fn read(row: &PgRow) -> Result<Token, StoreError> {
@@ -92,11 +100,13 @@ fn read(row: &PgRow) -> Result<Token, StoreError> {
         display_name: Arc::from(row.try_get::<&str, _>("display_name")?),
         meta: row.try_get::<Option<Json<BTreeMap<String, String>>>, _>("meta")?.map(|meta| meta.0),
         path: row.try_get("path")?,
+        role: row.try_get("role")?,
         creation_time: row.try_get("creation_time")?,
         creation_ttl: duration("creation_ttl")?,
         lease_ttl: duration("lease_ttl")?,
         period: duration("period")?,
         explicit_max_ttl: duration("explicit_max_ttl")?,
+        max_ttl: duration("max_ttl")?,
         expire_time: row.try_get("expire_time")?,
         last_renewal: row.try_get("last_renewal")?,
         num_uses: count(row.try_get("num_uses")?)?,
@@ -104,6 +114,7 @@ fn read(row: &PgRow) -> Result<Token, StoreError> {
         renewable: row.try_get("renewable")?,
         orphan: row.try_get("orphan")?,
         bound_cidrs: row.try_get::<Vec<IpNet>, _>("bound_cidrs")?,
+        batch: false,
         revision: row.try_get("revision")?,
         row_mac: bytes32(row.try_get("row_mac")?, "tokens.row_mac")?,
     })
@@ -118,6 +129,31 @@ impl Store {
             .await?;
         row.map(|row| Ok(FoundToken { token: read(&row)?, chain_expire_time: row.try_get("chain_expire_time")? }))
             .transpose()
+    }
+
+    /// What a token without a row stands on: an active organization and the token that made it, if it has one. `None`: it is gone; else the
+    /// first end among that token and its ancestors.
+    pub(crate) async fn standing(
+        &self,
+        organization_id: Uuid,
+        parent: Option<Uuid>,
+    ) -> Result<Option<Option<DateTime<Utc>>>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let row = sqlx::query(
+            "WITH RECURSIVE chain AS ( \
+                 SELECT id, parent_id, expire_time FROM tokens WHERE id = $2 AND revoked_at IS NULL \
+                 UNION \
+                 SELECT p.id, p.parent_id, p.expire_time FROM tokens p JOIN chain c ON p.id = c.parent_id \
+             ) \
+             SELECT (SELECT min(expire_time) FROM chain) AS ends FROM organizations \
+             WHERE id = $1 AND status = 'active' AND deleted_at IS NULL AND ($2 IS NULL OR EXISTS (SELECT FROM chain))",
+        )
+        .bind(organization_id)
+        .bind(parent)
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        row.map(|row| Ok(row.try_get("ends")?)).transpose()
     }
 
     /// By its accessor; not the revoked.
@@ -155,7 +191,7 @@ impl Store {
 
     /// Spends one use, durably; how many are left, or `None` when there was none.
     pub(crate) async fn spend_use(&self, organization_id: Uuid, id: Uuid) -> Result<Option<u32>, StoreError> {
-        let mut transaction = self.tenant(organization_id).await?;
+        let mut transaction = self.counting(organization_id).await?;
         let left: Option<i32> = sqlx::query_scalar(
             "UPDATE tokens SET uses_left = uses_left - 1 WHERE id = $1 AND uses_left > 0 AND revoked_at IS NULL RETURNING uses_left",
         )
@@ -222,8 +258,9 @@ pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Resu
     sqlx::query(
         "INSERT INTO tokens (id, organization_id, user_id, token_hmac, accessor, parent_id, type, policies, display_name, meta, path, \
          creation_time, creation_ttl, lease_ttl, period, explicit_max_ttl, expire_time, last_renewal, num_uses, uses_left, renewable, \
-         orphan, bound_cidrs, revision, row_mac) \
-         VALUES ($1, $2, $3, $4, $5, $6, 'service', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24)",
+         orphan, bound_cidrs, revision, row_mac, role, max_ttl) \
+         VALUES ($1, $2, $3, $4, $5, $6, 'service', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
+         $25, $26)",
     )
     .bind(token.id)
     .bind(token.organization_id)
@@ -249,6 +286,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Resu
     .bind(&token.bound_cidrs)
     .bind(token.revision)
     .bind(token.row_mac.as_slice())
+    .bind(&token.role)
+    .bind(seconds(token.max_ttl))
     .execute(connection)
     .await?;
     Ok(())
@@ -271,6 +310,23 @@ pub(crate) async fn update(connection: &mut PgConnection, token: &Token) -> Resu
     .execute(connection)
     .await?;
     expect_one(&done, "token")
+}
+
+/// Living tokens that were made at paths beginning with `prefix`.
+pub(crate) async fn made_at(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    prefix: &str,
+    limit: i64,
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar(
+        "SELECT id FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) ORDER BY id LIMIT $3",
+    )
+    .bind(organization_id)
+    .bind(prefix)
+    .bind(limit)
+    .fetch_all(connection)
+    .await?)
 }
 
 /// HMACs of the direct children that live.

@@ -1,8 +1,9 @@
 //! Text → authority.
 
 use super::cache::{CachedAuthority, Moment, TokenKey};
-use super::{Authority, ROOT_POLICY, Token};
+use super::{Authority, ROOT_POLICY, Token, batch};
 use crate::access::{Acl, Policy};
+use crate::cidr;
 use crate::core::Core;
 use crate::error::{AuthError, Error, Result, TokenRefusal};
 use crate::store::{self, FoundToken};
@@ -67,12 +68,8 @@ impl Core {
     }
 
     async fn read_authority(&self, text: &str, key: TokenKey) -> Result<CachedAuthority, AuthError> {
-        if text.is_empty() || text.len() > LONGEST {
-            return Err(AuthError::Refused(TokenRefusal::Unknown));
-        }
         let moment = self.cache().moment();
-        let found = self.find_checked(self.token_hmac(text).await?).await?;
-        let Some(FoundToken { token, chain_expire_time }) = found else {
+        let Some(FoundToken { token, chain_expire_time }) = self.find_by_text(text).await? else {
             return Err(AuthError::Refused(TokenRefusal::Unknown));
         };
         if chain_expire_time.is_some_and(|end| end <= self.now()) {
@@ -86,6 +83,17 @@ impl Core {
         Ok(CachedAuthority::new(authority, chain_expire_time, moment))
     }
 
+    /// A token by its text, ended or not.
+    async fn find_by_text(&self, text: &str) -> Result<Option<FoundToken>> {
+        if batch::is_batch(text) {
+            return if text.len() > batch::LONGEST { Ok(None) } else { self.find_batch(text).await };
+        }
+        if text.is_empty() || text.len() > LONGEST {
+            return Ok(None);
+        }
+        self.find_checked(self.token_hmac(text).await?).await
+    }
+
     /// A row that carries its MAC, ended or not.
     pub(super) async fn find_checked(&self, token_hmac: [u8; 32]) -> Result<Option<FoundToken>> {
         let Some(found) = self.store().find_token(token_hmac).await? else { return Ok(None) };
@@ -96,10 +104,7 @@ impl Core {
     }
 
     pub(super) async fn live_token_by_text(&self, organization_id: Uuid, text: &str) -> Result<Option<Arc<Token>>> {
-        if text.is_empty() || text.len() > LONGEST {
-            return Ok(None);
-        }
-        self.live_token(organization_id, self.token_hmac(text).await?).await
+        Ok(self.living(organization_id, self.find_by_text(text).await?))
     }
 
     pub(super) async fn live_token_by_accessor(
@@ -114,11 +119,14 @@ impl Core {
     }
 
     pub(super) async fn live_token(&self, organization_id: Uuid, token_hmac: [u8; 32]) -> Result<Option<Arc<Token>>> {
+        Ok(self.living(organization_id, self.find_checked(token_hmac).await?))
+    }
+
+    fn living(&self, organization_id: Uuid, found: Option<FoundToken>) -> Option<Arc<Token>> {
         let now = self.now();
-        let found = self.find_checked(token_hmac).await?;
-        Ok(found
+        found
             .filter(|found| found.token.organization_id == organization_id && alive(found, now))
-            .map(|found| Arc::new(found.token)))
+            .map(|found| Arc::new(found.token))
     }
 
     /// The policies, compiled; those that do not exist grant nothing. One that was changed behind the service's back refuses
@@ -151,13 +159,5 @@ fn alive(found: &FoundToken, now: DateTime<Utc>) -> bool {
 }
 
 fn check_source(token: &Token, source: Option<IpAddr>) -> Result<(), AuthError> {
-    if token.bound_cidrs.is_empty() {
-        return Ok(());
-    }
-    let source = source.map(|source| source.to_canonical());
-    if source.is_some_and(|source| token.bound_cidrs.iter().any(|cidr| cidr.contains(&source))) {
-        Ok(())
-    } else {
-        Err(AuthError::Refused(TokenRefusal::Source))
-    }
+    if cidr::permits(&token.bound_cidrs, source) { Ok(()) } else { Err(AuthError::Refused(TokenRefusal::Source)) }
 }

@@ -20,12 +20,19 @@ const ACLS: usize = 10_000;
 
 pub(crate) struct AuthorityCache {
     tokens: Cache<TokenKey, Arc<CachedAuthority>>,
-    keys: Mutex<HashMap<Uuid, TokenKey>>,
+    keys: Mutex<Keys>,
     acls: Cache<(Uuid, Vec<String>), (u64, Arc<Acl>)>,
     generation: AtomicU64,
     /// Grows whenever a single token is forgotten.
     forgotten: AtomicU64,
     capacity: usize,
+}
+
+/// Under which keys the tokens are that end with a row: its own, and those of the batch tokens it has made.
+#[derive(Default)]
+struct Keys {
+    of: HashMap<Uuid, Vec<TokenKey>>,
+    count: usize,
 }
 
 /// What a token may do, as it was read.
@@ -42,6 +49,30 @@ pub(crate) struct CachedAuthority {
 pub(crate) struct Moment {
     generation: u64,
     forgotten: u64,
+}
+
+impl Keys {
+    fn insert(&mut self, row: Uuid, key: TokenKey) {
+        let keys = self.of.entry(row).or_default();
+        if !keys.contains(&key) {
+            keys.push(key);
+            self.count += 1;
+        }
+    }
+
+    fn remove(&mut self, row: Uuid) -> Vec<TokenKey> {
+        let keys = self.of.remove(&row).unwrap_or_default();
+        self.count -= keys.len();
+        keys
+    }
+
+    fn retain(&mut self, keep: impl Fn(&TokenKey) -> bool) {
+        self.of.retain(|_, keys| {
+            keys.retain(&keep);
+            !keys.is_empty()
+        });
+        self.count = self.of.values().map(Vec::len).sum();
+    }
 }
 
 impl CachedAuthority {
@@ -73,13 +104,14 @@ impl AuthorityCache {
 
     /// Keeps what was read since `moment`, unless it may have changed meanwhile.
     pub(crate) fn insert(&self, key: TokenKey, authority: Authority, ends: Option<DateTime<Utc>>, moment: Moment) {
-        let id = authority.token.id;
-        {
+        let token = &authority.token;
+        let row = if token.batch { token.parent_id } else { Some(token.id) };
+        if let Some(row) = row {
             let mut keys = self.keys();
-            if keys.len() > 2 * self.capacity {
-                keys.retain(|_, key| self.tokens.contains_key(key));
+            if keys.count > 2 * self.capacity {
+                keys.retain(|key| self.tokens.contains_key(key));
             }
-            keys.insert(id, key);
+            keys.insert(row, key);
         }
         self.tokens.insert(key, Arc::new(CachedAuthority::new(authority, ends, moment)));
         if self.forgotten.load(Ordering::SeqCst) != moment.forgotten {
@@ -102,18 +134,17 @@ impl AuthorityCache {
         // They would never be used again; the memory is.
         self.tokens.clear();
         self.acls.clear();
-        self.keys().clear();
+        *self.keys() = Keys::default();
     }
 
     pub(crate) fn forget_token(&self, id: Uuid) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
-        let key = self.keys().remove(&id);
-        if let Some(key) = key {
+        for key in self.keys().remove(id) {
             self.tokens.remove(&key);
         }
     }
 
-    fn keys(&self) -> MutexGuard<'_, HashMap<Uuid, TokenKey>> {
+    fn keys(&self) -> MutexGuard<'_, Keys> {
         self.keys.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -5,19 +5,26 @@ use crate::access::format_seconds;
 
 /// What is asked, seconds; 0: not said.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Wanted {
-    pub(super) ttl: u64,
-    pub(super) period: u64,
-    pub(super) explicit_max_ttl: u64,
+pub(crate) struct Wanted {
+    pub(crate) ttl: u64,
+    pub(crate) period: u64,
+    pub(crate) explicit_max_ttl: u64,
     /// Since the token was made.
-    pub(super) age: u64,
+    pub(crate) age: u64,
 }
 
-/// The system's, seconds.
+/// The system's or a mount's, seconds.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct System {
-    pub(super) default_ttl: u64,
-    pub(super) max_ttl: u64,
+pub(crate) struct System {
+    pub(crate) default_ttl: u64,
+    pub(crate) max_ttl: u64,
+}
+
+impl System {
+    /// With a maximum of its own; 0: none.
+    pub(super) fn bounded(self, max_ttl: u64) -> Self {
+        if max_ttl == 0 { self } else { Self { max_ttl: self.max_ttl.min(max_ttl), ..self } }
+    }
 }
 
 /// Time-to-live from now, seconds, with a warning where it is less than asked. `None`: the token is past its longest time.
@@ -50,6 +57,7 @@ fn exceeded(what: &str, value: &str, asked: u64, max: u64) -> Warning {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const SYSTEM: System = System { default_ttl: 2_764_800, max_ttl: 2_764_800 };
 
@@ -75,5 +83,39 @@ mod tests {
         let late = Wanted { period: 1800, explicit_max_ttl: 3600, age: 3000, ..Wanted::default() };
         assert_eq!(time_to_live(late, SYSTEM).map(|(ttl, _)| ttl), Some(600));
         assert_eq!(time_to_live(Wanted { age: 3600, ..late }, SYSTEM), None);
+    }
+
+    proptest! {
+        /// However often and for whatever it is renewed.
+        #[test]
+        fn no_renewal_brings_a_token_past_its_end(
+            increments in prop::collection::vec((0u64..5_000, 0u64..2_000), 1..20),
+            period in 0u64..2_000, explicit_max_ttl in 0u64..4_000, default_ttl in 1u64..3_000, max_ttl in 1u64..5_000,
+        ) {
+            let system = System { default_ttl, max_ttl };
+            let mut age = 0;
+            for (increment, wait) in increments {
+                let Some((ttl, _)) = time_to_live(Wanted { ttl: increment, period, explicit_max_ttl, age }, system) else { break };
+                prop_assert!(ttl > 0 || period.min(increment) == 0);
+                if explicit_max_ttl > 0 {
+                    prop_assert!(age + ttl <= explicit_max_ttl);
+                }
+                if period == 0 {
+                    prop_assert!(age + ttl <= max_ttl);
+                } else {
+                    prop_assert!(ttl <= period && ttl <= max_ttl);
+                }
+                // It lives on only as long as it was given.
+                age += wait.min(ttl);
+            }
+        }
+
+        #[test]
+        fn a_warning_comes_exactly_when_less_is_given_than_was_asked(ttl in 1u64..5_000, age in 0u64..5_000, max_ttl in 1u64..5_000) {
+            let system = System { default_ttl: 1, max_ttl };
+            if let Some((given, warning)) = time_to_live(Wanted { ttl, age, ..Wanted::default() }, system) {
+                prop_assert_eq!(warning.is_some(), given < ttl);
+            }
+        }
     }
 }

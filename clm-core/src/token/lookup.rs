@@ -46,7 +46,7 @@ impl TokenInfo {
             "path": token.path,
             "policies": token.policies,
             "ttl": self.ttl,
-            "type": "service",
+            "type": token.token_type(),
         });
         let never_ends = token.expire_time.is_none() && token.policies == [ROOT_POLICY];
         if !never_ends {
@@ -60,8 +60,11 @@ impl TokenInfo {
         if token.period > 0 {
             data["period"] = token.period.into();
         }
+        if let Some(role) = &token.role {
+            data["role"] = role.as_str().into();
+        }
         if !token.bound_cidrs.is_empty() {
-            data["bound_cidrs"] = token.bound_cidrs.iter().map(ToString::to_string).collect::<Vec<_>>().into();
+            data["bound_cidrs"] = token.bound_cidrs.iter().map(crate::cidr::shown).collect::<Vec<_>>().into();
         }
         data
     }

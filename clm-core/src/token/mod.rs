@@ -4,19 +4,24 @@
 
 mod authenticate;
 mod authority;
+mod batch;
 mod cache;
+mod child_policies;
 mod create;
+mod draft;
 mod lifetime;
 mod lookup;
 mod new;
 mod renew;
 mod revoke;
+mod role;
 mod text;
 
 // The public interface is:
 pub use authority::Authority;
 pub use lookup::TokenInfo;
 pub use new::{IssuedToken, NewToken, Warning};
+pub use role::{TokenRole, TokenRoleChange};
 
 pub(crate) use cache::AuthorityCache;
 pub(crate) use text::{Secret28, random_base62};
@@ -29,6 +34,8 @@ use uuid::Uuid;
 
 /// Policy that may do everything.
 pub const ROOT_POLICY: &str = "root";
+/// Policy of the tokens that hold a wrapped answer, and of no other.
+pub const WRAPPING_POLICY: &str = "response-wrapping";
 /// Policy that every token has unless it was made without.
 pub const DEFAULT_POLICY_NAME: &str = "default";
 
@@ -55,6 +62,8 @@ pub struct Token {
     pub meta: Option<BTreeMap<String, String>>,
     /// Where it was made: `auth/token/create`.
     pub path: String,
+    /// Token role it was made through.
+    pub role: Option<String>,
     /// When it was made.
     pub creation_time: DateTime<Utc>,
     /// Time-to-live at creation, seconds.
@@ -65,6 +74,8 @@ pub struct Token {
     pub period: u64,
     /// It never lives longer than this, seconds.
     pub explicit_max_ttl: u64,
+    /// Renewals never bring it past this age, seconds; 0: the system's or the mount's.
+    pub max_ttl: u64,
     /// When it ends; `None`: never.
     pub expire_time: Option<DateTime<Utc>>,
     /// When it was renewed last.
@@ -79,6 +90,8 @@ pub struct Token {
     pub orphan: bool,
     /// Addresses that it may be used from; none: any.
     pub bound_cidrs: Vec<IpNet>,
+    /// It is in no row: all that it is, its text says.
+    pub batch: bool,
     /// Grows with each change of the row.
     pub revision: i64,
     /// MAC of the row.
@@ -86,6 +99,11 @@ pub struct Token {
 }
 
 impl Token {
+    /// `service` or `batch`.
+    pub fn token_type(&self) -> &'static str {
+        if self.batch { "batch" } else { "service" }
+    }
+
     /// Whether it has the policy `root`.
     pub fn is_root(&self) -> bool {
         self.policies.iter().any(|policy| policy == ROOT_POLICY)

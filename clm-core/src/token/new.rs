@@ -41,6 +41,8 @@ pub struct NewToken {
     pub sudo: bool,
     /// Path of the request, kept on the token: `auth/token/create`.
     pub path: String,
+    /// The token role it is made through.
+    pub role: Option<String>,
 }
 
 impl NewToken {
@@ -62,6 +64,7 @@ impl NewToken {
             period: 0,
             sudo: false,
             path: path.to_owned(),
+            role: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Renewing tokens.
 
-use super::create::end_after;
+use super::batch::refuse_batch;
+use super::draft::end_after;
 use super::lifetime::{self, Wanted};
 use super::lookup::invalid_accessor;
 use super::new::Warning;
@@ -23,6 +24,7 @@ impl Core {
         token: &str,
         increment: u64,
     ) -> Result<(Arc<Token>, Vec<Warning>)> {
+        refuse_batch(token, "renewed")?;
         let token_hmac = self.token_hmac(token).await?;
         self.renew(caller, token_hmac, increment).await?.ok_or_else(|| Error::invalid("token not found"))
     }
@@ -34,6 +36,9 @@ impl Core {
         own: &Authority,
         increment: u64,
     ) -> Result<(Arc<Token>, Vec<Warning>)> {
+        if own.token.batch {
+            return Err(Error::invalid("batch tokens cannot be renewed"));
+        }
         self.renew(caller, own.token.token_hmac, increment).await?.ok_or_else(|| Error::invalid("token not found"))
     }
 
@@ -72,14 +77,20 @@ impl Core {
         if !token.renewable {
             return Err(Error::invalid("lease is not renewable"));
         }
+        let role = match &token.role {
+            None => None,
+            Some(name) => Some(self.token_role(token.organization_id, name).await?.ok_or_else(|| {
+                Error::invalid(format!("original token role {name:?} could not be found, not renewing"))
+            })?),
+        };
         let now = self.now();
         let wanted = Wanted {
             ttl: if increment > 0 { increment } else { token.creation_ttl },
-            period: token.period,
+            period: role.map(|role| role.token_period).filter(|period| *period > 0).unwrap_or(token.period),
             explicit_max_ttl: token.explicit_max_ttl,
             age: u64::try_from((now - token.creation_time).num_seconds()).unwrap_or(0),
         };
-        let (ttl, warning) = lifetime::time_to_live(wanted, self.system_ttl())
+        let (ttl, warning) = lifetime::time_to_live(wanted, self.system_ttl().bounded(token.max_ttl))
             .ok_or_else(|| Error::invalid("past the max TTL, cannot renew"))?;
         let mut renewed = Token {
             lease_ttl: ttl,

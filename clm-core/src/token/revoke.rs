@@ -1,9 +1,10 @@
 //! Ending tokens: what lives below one ends with it, orphans do not.
 
+use super::batch::refuse_batch;
 use super::{Authority, Token};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::record::{add_revoked, add_rows};
+use crate::record::{add_revoked, add_rows, rows_of_revoked};
 use crate::store::tokens;
 use audit_chain::{Caller, Event, Value};
 use uuid::Uuid;
@@ -14,12 +15,16 @@ const ATTEMPTS: usize = 5;
 impl Core {
     /// Revokes a token and all below it. `false`: there is no such token (the answer is 204 all the same).
     pub async fn revoke_token(&self, caller: &Caller, token: &str) -> Result<bool> {
+        refuse_batch(token, "revoked")?;
         let token_hmac = self.token_hmac(token).await?;
         self.revoke(caller, token_hmac).await
     }
 
     /// Revokes the caller's own token and all below it.
     pub async fn revoke_self(&self, caller: &Caller, own: &Authority) -> Result<()> {
+        if own.token.batch {
+            return Err(Error::invalid("batch tokens cannot be revoked"));
+        }
         self.revoke(caller, own.token.token_hmac).await.map(drop)
     }
 
@@ -36,6 +41,7 @@ impl Core {
         if !sudo {
             return Err(Error::invalid("root or sudo privileges required to revoke and orphan"));
         }
+        refuse_batch(token, "revoked")?;
         let token_hmac = self.token_hmac(token).await?;
         for _ in 0..ATTEMPTS {
             let Some(id) = self.revocable(caller.organization_id, token_hmac).await? else {
@@ -108,9 +114,7 @@ fn describe(event: &mut Event, revoked: &[tokens::RevokedRow], orphans: &[Token]
     if orphans.is_empty() {
         return;
     }
-    let rows = revoked
-        .iter()
-        .map(|row| (tokens::TABLE, row.id, row.revision, tokens::REVOKED_MAC))
+    let rows = rows_of_revoked(revoked)
         .chain(orphans.iter().map(|token| (tokens::TABLE, token.id, token.revision, token.row_mac)));
     let rows: Vec<_> = rows.collect();
     add_rows(event, rows);

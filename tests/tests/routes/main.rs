@@ -37,7 +37,7 @@ fn requests() -> Vec<Request> {
         .map(|row| {
             let route = all.iter().find(|route| route.operation_id == row.id).unwrap();
             let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
-            for capture in ["{name}", "{+name}", "{+path}"] {
+            for capture in ["{name}", "{+name}", "{+path}", "{id}"] {
                 path = path.replace(capture, row.name);
             }
             assert!(!path.contains('{'), "{path}");

@@ -18,6 +18,7 @@ async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConne
 #[derive(Default)]
 struct Known {
     root: String,
+    moved: String,
     share: String,
     signature: String,
 }
@@ -41,6 +42,7 @@ impl Known {
                 policy(server, "everything", &["create", "delete", "list", "read", "sudo", "update"]).await;
                 assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
             }
+            "remount" => self.moved = answer.text("migration_id").to_owned(),
             "transit-sign" => self.signature = answer.text("signature").to_owned(),
             _ => {}
         }
@@ -64,7 +66,8 @@ async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
             server.token = token(&server, &["everything"]).await.0;
         }
         server.user_agent = format!("coverage {}", row.id);
-        let answer = server.ask(request.method, &request.path, Some(known.body(row, &other))).await.unwrap();
+        let path = request.path.replace("$MOVE", &known.moved);
+        let answer = server.ask(request.method, &path, Some(known.body(row, &other))).await.unwrap();
         assert!(answer.status.is_success(), "{}: {answer:?}", row.id);
         let mut found = records(&server.user_agent, &mut core, &mut secure).await;
         if row.id == "init" {

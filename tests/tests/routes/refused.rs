@@ -10,7 +10,7 @@ const CAPABILITIES: [&str; 6] = ["create", "delete", "list", "read", "sudo", "up
 const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 2] = ["seal", "token-list-accessors"];
+const SUDO: [&str; 3] = ["remount", "seal", "token-list-accessors"];
 
 #[tokio::test]
 async fn without_a_valid_token_every_route_but_the_reviewed_ones_is_refused_and_counted() {

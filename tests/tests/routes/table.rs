@@ -3,7 +3,7 @@
 /// One operation.
 pub(crate) struct Row {
     pub(crate) id: &'static str,
-    /// What its path names.
+    /// What its path names; `$MOVE` is the id that `remount` gave.
     pub(crate) name: &'static str,
     /// JSON; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's.
     pub(crate) body: &'static str,
@@ -46,7 +46,10 @@ pub(crate) const TABLE: &[Row] = &[
     silent("mounts-read-tuning", "second", ""),
     silent("mounts-list", "", ""),
     silent("ui-mounts-read", "second", ""),
-    recorded("mounts-disable", "second", "", "mount.disable"),
+    silent("ui-resultant-acl", "", ""),
+    recorded("remount", "", r#"{"from":"second","to":"third"}"#, "mount.move"),
+    silent("remount-status", "$MOVE", ""),
+    recorded("mounts-disable", "third", "", "mount.disable"),
     silent("auth-list", "", ""),
     recorded("policies-acl-write", "a", POLICY, "policy.write"),
     silent("policies-acl-read", "a", ""),
@@ -64,6 +67,12 @@ pub(crate) const TABLE: &[Row] = &[
     silent("hsm-status", "", ""),
     recorded("token-create", "", "{}", "token.create"),
     recorded("token-create-orphan", "", "{}", "token.create"),
+    recorded("token-write-role", "r", r#"{"allowed_policies":"p1","orphan":true}"#, "token_role.write"),
+    recorded("token-create-by-role", "r", "{}", "token.create"),
+    silent("token-read-role", "r", ""),
+    silent("token-list-roles", "", ""),
+    recorded("token-delete-role", "r", "", "token_role.delete"),
+    recorded("token-tidy", "", "", "tidy.start"),
     silent("token-look-up", "", r#"{"token":"$TOKEN"}"#),
     silent("token-look-up-read", "", ""),
     silent("token-look-up-self", "", ""),

@@ -11,7 +11,9 @@ use serde_json::Value;
 pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
     let parameters = &call.parameters;
     if parameters.text("entity_alias")?.is_some_and(|alias| !alias.is_empty()) {
-        return Err(Error::invalid("entity_alias needs a token role, which this server does not have yet"));
+        return Err(Error::invalid(
+            "entity_alias needs a token role whose allowed_entity_aliases name it, and no role here has any",
+        ));
     }
     let seconds = |name: &str| parameters.seconds(name).map(Option::unwrap_or_default);
     let ttl = match seconds("ttl")? {
@@ -34,6 +36,7 @@ pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
         period: seconds("period")?,
         sudo: call.context.sudo,
         path: call.context.caller.path.to_string(),
+        role: Some(call.capture("name").to_owned()).filter(|role| !role.is_empty()),
     };
     let core = &call.context.services.core;
     let made = core.create_token(&call.context.caller, &call.context.authority, new).await;

@@ -4,11 +4,13 @@ mod create;
 mod lookup;
 mod renew;
 mod revoke;
+mod roles;
 mod shown;
+mod tidy;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use Kind::{Boolean, Duration, Integer, List, Text, Texts};
-use Verb::{Read, Write};
+use Verb::{Delete, Read, Write};
 
 const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
     Parameter::new(name, kind, description)
@@ -16,7 +18,7 @@ const fn field(name: &'static str, kind: Kind, description: &'static str) -> Par
 
 const CREATE: &[Parameter] = &[
     field("display_name", Text, "Becomes token-<name>"),
-    field("entity_alias", Text, "Must be empty: there are no token roles yet"),
+    field("entity_alias", Text, "Must be empty: no role allows any"),
     field("explicit_max_ttl", Duration, "It never lives longer; 0: the system's maximum"),
     field("id", Text, "The token's text, by the caller's choice; needs sudo"),
     field("lease", Duration, "The old name of `ttl`"),
@@ -29,7 +31,24 @@ const CREATE: &[Parameter] = &[
     field("renewable", Boolean, "Whether it can be renewed"),
     field("role_name", Text, "Read, without meaning here"),
     field("ttl", Duration, "Time to live; 0: the default"),
-    field("type", Text, "service"),
+    field("type", Text, "service or batch"),
+];
+const ROLE: &[Parameter] = &[
+    field("allowed_policies", List, "Policies that tokens may have; given when none are asked for"),
+    field("allowed_policies_glob", List, "The same, with * for any text"),
+    field("disallowed_policies", List, "Policies that no token has"),
+    field("disallowed_policies_glob", List, "The same, with * for any text"),
+    field("explicit_max_ttl", Duration, "The old name of `token_explicit_max_ttl`"),
+    field("orphan", Boolean, "Whether tokens have no parent"),
+    field("path_suffix", Text, "The end of the tokens' path"),
+    field("period", Duration, "The old name of `token_period`"),
+    field("renewable", Boolean, "Whether tokens can be renewed"),
+    field("token_bound_cidrs", List, "Addresses that tokens can be used from; none: any"),
+    field("token_explicit_max_ttl", Duration, "No token lives longer; 0: the system's maximum"),
+    field("token_no_default_policy", Boolean, "Without the policy `default`"),
+    field("token_num_uses", Integer, "Requests a token is good for, at most; 0: any number"),
+    field("token_period", Duration, "Each renewal gives this"),
+    field("token_type", Text, "service, batch, default-service or default-batch"),
 ];
 const TOKEN: &[Parameter] = &[field("token", Text, "The token's text")];
 const ACCESSOR: &[Parameter] = &[field("accessor", Text, "The token's accessor").required()];
@@ -58,6 +77,34 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(create::create(call, true))
         })
         .with(CREATE)],
+    },
+    Route {
+        pattern: "create/{name}",
+        endpoints: &[Endpoint::new(Write, "token-create-by-role", "Make a token through a token role", |call| {
+            Box::pin(create::create(call, false))
+        })
+        .with(CREATE)],
+    },
+    Route {
+        pattern: "roles",
+        endpoints: &[Endpoint::new(Verb::List, "token-list-roles", "Names of all token roles", |call| {
+            Box::pin(roles::list(call))
+        })],
+    },
+    Route {
+        pattern: "roles/{name}",
+        endpoints: &[
+            Endpoint::new(Read, "token-read-role", "One token role", |call| Box::pin(roles::read(call))),
+            Endpoint::new(Write, "token-write-role", "Make or change a token role", |call| {
+                Box::pin(roles::write(call))
+            })
+            .with(ROLE),
+            Endpoint::new(Delete, "token-delete-role", "Delete a token role", |call| Box::pin(roles::delete(call))),
+        ],
+    },
+    Route {
+        pattern: "tidy",
+        endpoints: &[Endpoint::new(Write, "token-tidy", "Sweep ended tokens now", |call| Box::pin(tidy::tidy(call)))],
     },
     Route {
         pattern: "lookup",

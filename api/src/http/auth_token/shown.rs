@@ -13,7 +13,7 @@ pub(super) fn auth(token: &Token, client_token: &str, lease_duration: u64) -> Va
         "lease_duration": lease_duration,
         "renewable": token.renewable,
         "entity_id": "",
-        "token_type": "service",
+        "token_type": token.token_type(),
         "orphan": token.orphan,
         "mfa_requirement": null,
         "num_uses": token.num_uses,

@@ -4,7 +4,23 @@ use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use clm_core::Authority;
-use serde_json::{Map, Value};
+use clm_core::access::Capabilities;
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+
+/// All that the caller's policies say, for interfaces that show people what they may do.
+pub(super) async fn resultant(call: Call) -> Result<Answer> {
+    let authority = &call.context.authority;
+    if authority.is_root() {
+        return Ok(Answer::data(json!({ "root": true })));
+    }
+    let shown = |rules: BTreeMap<String, Capabilities>| -> Map<String, Value> {
+        let names = |granted: Capabilities| granted.iter().map(|capability| capability.name()).collect::<Vec<_>>();
+        rules.into_iter().map(|(path, granted)| (path, json!({ "capabilities": names(granted) }))).collect()
+    };
+    let (exact, wildcard) = authority.acl.rules();
+    Ok(Answer::data(json!({ "exact_paths": shown(exact), "glob_paths": shown(wildcard), "root": false })))
+}
 
 /// Go's client sends its own token in the body as well; whoever asks here asks for itself.
 pub(super) async fn of_self(call: Call) -> Result<Answer> {

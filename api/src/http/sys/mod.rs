@@ -8,6 +8,7 @@ mod internal;
 mod metrics;
 mod mounts;
 mod policies;
+mod remount;
 mod seal;
 
 pub(super) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
@@ -64,6 +65,7 @@ const TUNE: &[Parameter] = &[
     field("max_lease_ttl", Duration, "Seconds, a duration, or `system`"),
     field("options", Texts, "The engine's own"),
     field("passthrough_request_headers", List, "Kept and shown"),
+    field("token_type", Text, "Of login methods: service, batch, default-service or default-batch"),
 ];
 
 const POLICY: &[Parameter] = &[
@@ -150,6 +152,20 @@ pub(super) const ROUTES: &[Route] = &[
             .shaped(Shape::Injected)],
     },
     Route {
+        pattern: "remount",
+        endpoints: &[Endpoint::new(Write, "remount", "Move a mount with all that belongs to it", |call| {
+            Box::pin(remount::remount(call))
+        })
+        .with(&[field("from", Text, "Where it is").required(), field("to", Text, "Where it shall be").required()])
+        .shaped(Shape::Injected)],
+    },
+    Route {
+        pattern: "remount/status/{id}",
+        endpoints: &[Endpoint::new(Read, "remount-status", "How far a move is", |call| {
+            Box::pin(remount::status(call))
+        })],
+    },
+    Route {
         pattern: "policy",
         endpoints: &[
             Endpoint::new(Read, "policy-list-read", "Names of all policies (old path)", |call| {
@@ -232,6 +248,12 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(internal::mount(call))
         })
         .any_token()],
+    },
+    Route {
+        pattern: "internal/ui/resultant-acl",
+        endpoints: &[Endpoint::new(Read, "ui-resultant-acl", "All that the caller's policies grant", |call| {
+            Box::pin(capabilities::resultant(call))
+        })],
     },
     Route {
         pattern: "internal/specs/openapi",

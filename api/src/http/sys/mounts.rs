@@ -34,19 +34,21 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn enable(call: Call) -> Result<Answer> {
-    let parameters = &call.parameters;
-    let new = NewMount {
+    let new = new_mount(&call.parameters)?;
+    let mounted = call.context.services.core.mount(&call.context.caller, call.capture("path"), new).await;
+    call.context.recorded("create", mounted).await?;
+    Ok(Answer::nothing())
+}
+
+pub(super) fn new_mount(parameters: &Parameters) -> Result<NewMount> {
+    Ok(NewMount {
         mount_type: parameters.text("type")?,
         description: parameters.text("description")?.unwrap_or_default(),
         config: config(&parameters.object("config")?)?,
         options: parameters.texts("options")?.unwrap_or_default(),
         local: parameters.flag("local")?.unwrap_or(false),
         seal_wrap: parameters.flag("seal_wrap")?.unwrap_or(false),
-    };
-    let core = &call.context.services.core;
-    let mounted = core.mount(&call.context.caller, call.capture("path"), new).await;
-    call.context.recorded("create", mounted).await?;
-    Ok(Answer::nothing())
+    })
 }
 
 pub(super) async fn disable(call: Call) -> Result<Answer> {
@@ -57,18 +59,25 @@ pub(super) async fn disable(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn read_tuning(call: Call) -> Result<Answer> {
-    let core = &call.context.services.core;
-    Ok(Answer::data(core.read_tuning(call.context.caller.organization_id, call.capture("path"))?))
+    read_tuning_of(&call, call.capture("path"))
+}
+
+pub(super) fn read_tuning_of(call: &Call, path: &str) -> Result<Answer> {
+    Ok(Answer::data(call.context.services.core.read_tuning(call.context.caller.organization_id, path)?))
 }
 
 pub(super) async fn tune(call: Call) -> Result<Answer> {
+    tune_at(&call, call.capture("path")).await
+}
+
+pub(super) async fn tune_at(call: &Call, path: &str) -> Result<Answer> {
     let tune = TuneMount {
         description: call.parameters.text("description")?,
         config: config(&call.parameters)?,
         options: call.parameters.texts("options")?,
     };
     let core = &call.context.services.core;
-    let tuned = core.tune(&call.context.caller, call.capture("path"), tune).await;
+    let tuned = core.tune(&call.context.caller, path, tune).await;
     call.context.recorded("update", tuned).await?;
     Ok(Answer::nothing())
 }
@@ -85,6 +94,7 @@ fn config(parameters: &Parameters) -> Result<ConfigChange> {
         max_lease_ttl: lease_ttl(parameters, "max_lease_ttl")?,
         force_no_cache: parameters.flag("force_no_cache")?,
         listing_visibility: parameters.text("listing_visibility")?,
+        token_type: parameters.text("token_type")?,
         lists,
     })
 }

@@ -1,0 +1,53 @@
+//! Token roles.
+
+use crate::app::{Error, Result};
+use crate::http::answer::Answer;
+use crate::http::call::Call;
+use crate::http::parameters::Parameters;
+use clm_core::TokenRoleChange;
+
+pub(super) async fn list(call: Call) -> Result<Answer> {
+    Ok(Answer::keys(call.context.services.core.list_token_roles(call.context.caller.organization_id).await?))
+}
+
+pub(super) async fn read(call: Call) -> Result<Answer> {
+    let name = call.capture("name").to_lowercase();
+    let role = call.context.services.core.token_role(call.context.caller.organization_id, &name).await?;
+    Ok(role.map_or_else(Answer::nothing, |role| Answer::data(role.data(&name))))
+}
+
+pub(super) async fn write(call: Call) -> Result<Answer> {
+    let change = change(&call.parameters)?;
+    let written = call.context.services.core.put_token_role(&call.context.caller, call.capture("name"), change).await;
+    call.context.recorded("update", written).await?;
+    Ok(Answer::nothing())
+}
+
+pub(super) async fn delete(call: Call) -> Result<Answer> {
+    let deleted = call.context.services.core.delete_token_role(&call.context.caller, call.capture("name")).await;
+    call.context.recorded("delete", deleted).await?;
+    Ok(Answer::nothing())
+}
+
+fn change(parameters: &Parameters) -> Result<TokenRoleChange> {
+    let num_uses = parameters.integer("token_num_uses")?;
+    Ok(TokenRoleChange {
+        allowed_policies: parameters.list("allowed_policies")?,
+        allowed_policies_glob: parameters.list("allowed_policies_glob")?,
+        disallowed_policies: parameters.list("disallowed_policies")?,
+        disallowed_policies_glob: parameters.list("disallowed_policies_glob")?,
+        orphan: parameters.flag("orphan")?,
+        renewable: parameters.flag("renewable")?,
+        path_suffix: parameters.text("path_suffix")?,
+        period: parameters.lasting("period")?,
+        token_period: parameters.lasting("token_period")?,
+        explicit_max_ttl: parameters.lasting("explicit_max_ttl")?,
+        token_explicit_max_ttl: parameters.lasting("token_explicit_max_ttl")?,
+        token_bound_cidrs: parameters.list("token_bound_cidrs")?,
+        token_no_default_policy: parameters.flag("token_no_default_policy")?,
+        token_num_uses: num_uses
+            .map(|uses| u32::try_from(uses).map_err(|_| Error::invalid("'token_num_uses' cannot be negative")))
+            .transpose()?,
+        token_type: parameters.text("token_type")?,
+    })
+}

@@ -1,0 +1,129 @@
+//! Roles that tokens are made through, of auth/token and of login methods: a name below a mount, and what the method says of it.
+
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::record::add_rows;
+use crate::store::tokens::REVOKED_MAC;
+use crate::store::{RoleRow, auth_roles};
+use audit_chain::{Caller, Event, Value};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use uuid::Uuid;
+
+/// How often a change is tried anew when somebody else changes the same role.
+const ATTEMPTS: usize = 5;
+const LONGEST_NAME: usize = 512;
+
+/// Which role.
+#[derive(Clone, Debug)]
+pub(crate) struct RoleKey {
+    pub(crate) organization_id: Uuid,
+    pub(crate) mount_id: Uuid,
+    pub(crate) name: String,
+}
+
+/// How records call it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoleEvent {
+    pub(crate) write: &'static str,
+    pub(crate) delete: &'static str,
+    pub(crate) resource: &'static str,
+}
+
+impl Core {
+    /// A role, if its row is ours.
+    pub(crate) async fn role<T: DeserializeOwned>(&self, key: &RoleKey) -> Result<Option<T>> {
+        match self.role_row(key).await? {
+            Some(row) => read(&row).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Makes a role, or changes it; `change` is given the old one and says the new one. It counts for the next login.
+    pub(crate) async fn put_role<T, F>(&self, caller: &Caller, key: &RoleKey, event: RoleEvent, change: F) -> Result<()>
+    where
+        T: Serialize + DeserializeOwned,
+        F: Fn(Option<T>) -> Result<T>,
+    {
+        if key.name.len() > LONGEST_NAME || key.name.chars().any(char::is_control) {
+            return Err(Error::invalid(format!(
+                "a role's name has at most {LONGEST_NAME} bytes and no control characters"
+            )));
+        }
+        for _ in 0..ATTEMPTS {
+            let old = self.role_row(key).await?;
+            let role = change(old.as_ref().map(read).transpose()?)?;
+            match self.write_role(caller, key, event, old.as_ref(), &role).await {
+                Err(Error::Conflict(_)) => {}
+                other => return other,
+            }
+        }
+        Err(Error::Conflict("role"))
+    }
+
+    /// Deletes a role. `false`: there was none.
+    pub(crate) async fn delete_role(&self, caller: &Caller, key: &RoleKey, events: RoleEvent) -> Result<bool> {
+        let found = self.store().auth_role(key.organization_id, key.mount_id, &key.name).await?;
+        let Some(row) = found else { return Ok(false) };
+        let mut event = self.role_event(caller, events.delete, events.resource, &row, "delete");
+        add_rows(&mut event, [(auth_roles::TABLE, row.id, row.revision + 1, REVOKED_MAC)]);
+        self.change(key.organization_id, move |connection| {
+            Box::pin(async move { auth_roles::delete(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await?;
+        Ok(true)
+    }
+
+    async fn role_row(&self, key: &RoleKey) -> Result<Option<RoleRow>> {
+        let found = self.store().auth_role(key.organization_id, key.mount_id, &key.name).await?;
+        let Some(row) = found else { return Ok(None) };
+        self.check_row((auth_roles::TABLE, key.organization_id, row.id), row.bound_bytes(), &row.row_mac).await?;
+        Ok(Some(row))
+    }
+
+    async fn write_role<T: Serialize>(
+        &self,
+        caller: &Caller,
+        key: &RoleKey,
+        events: RoleEvent,
+        old: Option<&RoleRow>,
+        role: &T,
+    ) -> Result<()> {
+        let config = serde_json::to_string(role).map_err(|error| Error::Internal(format!("role: {error}").into()))?;
+        let mut row = RoleRow {
+            id: old.map_or_else(Uuid::now_v7, |old| old.id),
+            organization_id: key.organization_id,
+            mount_id: key.mount_id,
+            name: key.name.clone(),
+            config: config.into(),
+            revision: old.map_or(1, |old| old.revision + 1),
+            row_mac: [0; 32],
+        };
+        row.row_mac = self.row_mac(row.bound_bytes()).await?;
+        let action = if old.is_some() { "update" } else { "create" };
+        let mut event = self.role_event(caller, events.write, events.resource, &row, action);
+        add_rows(&mut event, [(auth_roles::TABLE, row.id, row.revision, row.row_mac)]);
+        self.change(key.organization_id, move |connection| {
+            Box::pin(async move { auth_roles::put(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await
+    }
+
+    fn role_event(
+        &self,
+        caller: &Caller,
+        event_type: &'static str,
+        resource: &'static str,
+        row: &RoleRow,
+        action: &'static str,
+    ) -> Event {
+        let mut event = self.event(caller, event_type, "authentication", (resource, Some(row.name.clone())), action);
+        event.data.insert("mount_id".into(), Value::Text(row.mount_id.to_string().into()));
+        event
+    }
+}
+
+fn read<T: DeserializeOwned>(row: &RoleRow) -> Result<T> {
+    serde_json::from_str(&row.config)
+        .map_err(|error| Error::Internal(format!("stored role {}: {error}", row.name).into()))
+}
