@@ -79,17 +79,6 @@ impl Core {
             }
         }
     }
-
-    /// In the background; requests that come first wait for it.
-    fn refresh_mounts(&self) {
-        self.0.mounts_stale.store(true, Ordering::Release);
-        let core = self.clone();
-        tokio::spawn(async move {
-            if let Err(error) = core.ensure_mounts().await {
-                tracing::warn!(%error, "the mounts could not be read; the next request tries again");
-            }
-        });
-    }
 }
 
 async fn listen(inner: Weak<Inner>, url: SecretString) {

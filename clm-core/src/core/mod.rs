@@ -3,6 +3,7 @@
 mod durability;
 mod initialise;
 mod listen;
+mod mounts;
 mod refusals;
 mod sweep;
 
@@ -11,23 +12,22 @@ pub use initialise::SealConfiguration;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::mac::{MacDomain, RowMac};
-use crate::mount::MountTable;
 use crate::settings::Settings;
-use crate::store::{self, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::token::AuthorityCache;
-use arc_swap::ArcSwap;
 use audit_chain::Event;
 use audit_log::{AuditLog, ChangeError};
 use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::future::BoxFuture;
 use listen::Freshness;
+use mounts::KnownMounts;
 use refusals::Refusals;
 use secrecy::ExposeSecret;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection};
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
@@ -50,9 +50,7 @@ struct Inner {
     audit: AuditLog,
     cache: AuthorityCache,
     freshness: Freshness,
-    mounts: ArcSwap<MountTable>,
-    mounts_stale: AtomicBool,
-    mounts_loading: tokio::sync::Mutex<()>,
+    mounts: KnownMounts,
     refusals: Refusals,
     alarms: AtomicU64,
 }
@@ -81,9 +79,7 @@ impl Core {
             audit: AuditLog::start(options, audit_log::CORE),
             store: Store::new(pool),
             freshness: Freshness::default(),
-            mounts: ArcSwap::default(),
-            mounts_stale: AtomicBool::new(true),
-            mounts_loading: tokio::sync::Mutex::new(()),
+            mounts: KnownMounts::default(),
             refusals: Refusals::default(),
             alarms: AtomicU64::new(0),
             settings,
@@ -140,10 +136,6 @@ impl Core {
         self.0.freshness.holds()
     }
 
-    pub(crate) fn mount_table(&self) -> arc_swap::Guard<Arc<MountTable>> {
-        self.0.mounts.load()
-    }
-
     /// Forgets all authority (sealing): the next request of each token is looked up again.
     pub fn invalidate_all(&self) {
         self.0.cache.invalidate_all();
@@ -188,46 +180,6 @@ impl Core {
             ChangeError::Change(error) => Error::from(error),
             ChangeError::Audit(error) => Error::Audit(error),
         })
-    }
-
-    /// Reads the mounts of all organizations, if something changed since they were read.
-    pub(crate) async fn ensure_mounts(&self) -> Result<()> {
-        if !self.0.mounts_stale.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        let _one_at_a_time = self.0.mounts_loading.lock().await;
-        if !self.0.mounts_stale.swap(false, Ordering::AcqRel) {
-            return Ok(());
-        }
-        let loaded = self.load_mounts().await;
-        if loaded.is_err() {
-            self.0.mounts_stale.store(true, Ordering::Release);
-        }
-        loaded
-    }
-
-    pub(crate) async fn reload_mounts(&self) -> Result<()> {
-        self.0.mounts_stale.store(true, Ordering::Release);
-        self.ensure_mounts().await
-    }
-
-    async fn load_mounts(&self) -> Result<()> {
-        let mut table = MountTable::default();
-        for organization_id in self.store().active_organizations().await? {
-            let mut good = Vec::new();
-            for row in self.store().mounts(organization_id).await? {
-                let which = (store::mounts::TABLE, organization_id, row.mount.id);
-                match self.check_row(which, store::mounts::bound_bytes(&row.mount), &row.row_mac).await {
-                    Ok(()) => good.push(row.mount),
-                    // The others keep working; this one is not there.
-                    Err(Error::RowTampered { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            table = table.with(organization_id, good);
-        }
-        self.0.mounts.store(Arc::new(table));
-        Ok(())
     }
 }
 

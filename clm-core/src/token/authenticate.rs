@@ -22,6 +22,8 @@ impl Core {
     /// use less when this returns, durably.
     pub async fn authenticate(&self, token: &str, source: Option<IpAddr>) -> Result<Authority, AuthError> {
         let key: TokenKey = Sha256::digest(token.as_bytes()).into();
+        // Whoever is known may still come before the mounts that its request needs.
+        self.ensure_mounts().await?;
         if self.is_fresh()
             && let Some(cached) = self.cache().get(&key)
         {
@@ -32,7 +34,6 @@ impl Core {
                 return self.spend(&cached).await;
             }
         }
-        self.ensure_mounts().await?;
         let read = self.read_authority(token, key).await?;
         check_source(&read.authority.token, source)?;
         self.spend(&read).await

@@ -80,6 +80,7 @@ async fn mount(state: &State, directory: &StateDirectory) -> Result<()> {
         return Ok(());
     }
     let core = &state.seal.services()?.core;
+    core.ensure_mounts().await?;
     if !core.mounts(clm_core::ROOT_ORGANIZATION).iter().any(|mount| mount.path == "transit/") {
         let new = NewMount { mount_type: Some("transit".into()), ..NewMount::default() };
         core.mount(&caller("sys/mounts/transit"), "transit", new).await?;

@@ -17,6 +17,7 @@ pub(super) async fn mounts(call: OpenCall) -> Result<Answer> {
         return Ok(Answer::data(json!({ "auth": auth, "secret": secret })));
     }
     let core = &call.state.seal.services()?.core;
+    core.ensure_mounts().await?;
     let shown = |mounts: Vec<Arc<Mount>>| -> Map<String, Value> {
         let public = mounts.into_iter().filter(|mount| mount.config.listing_visibility == "unauth");
         let little = |mount: Arc<Mount>| {
