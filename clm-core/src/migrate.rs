@@ -10,8 +10,11 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_core_db");
 /// Brings the schema up to this program's; as the migration role, which owns the database.
 pub async fn migrate(pool: &PgPool) -> Result<()> {
     MIGRATOR.run(pool).await.map_err(|error| schema(format!("clm_core_db could not be migrated: {error}")))?;
-    // The service's role must be able to see which schema it meets.
-    sqlx::query("GRANT SELECT ON _sqlx_migrations TO clm_core_app").execute(pool).await.map_err(StoreError::from)?;
+    // The service's role must be able to see which schema it meets, and a backup without it could not be migrated.
+    sqlx::query("GRANT SELECT ON _sqlx_migrations TO clm_core_app, clm_backup")
+        .execute(pool)
+        .await
+        .map_err(StoreError::from)?;
     Ok(())
 }
 

@@ -185,7 +185,7 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
     for table in audit_log::bound_tables(&mut auditor).await.unwrap() {
         let current: Vec<_> = audit_log::read_rows(&mut auditor, &table).try_collect().await.unwrap();
         current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
-        compared.push(table);
+        compared.extend((!current.is_empty()).then_some(table));
     }
     assert_eq!(compared, ["access_policies", "auth_roles", "mounts", "tokens"]);
     assert_eq!(rows.finish(), []);

@@ -403,7 +403,7 @@ pub(crate) async fn delete_revoked(
 ) -> Result<Vec<Uuid>, StoreError> {
     Ok(sqlx::query_scalar(
         "DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.organization_id = $1 AND t.revoked_at <= $2 \
-         AND NOT EXISTS (SELECT FROM tokens c WHERE c.parent_id = t.id) ORDER BY t.revoked_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id",
+         AND NOT EXISTS (SELECT FROM tokens c WHERE c.parent_id = t.id) AND NOT EXISTS (SELECT FROM leases l WHERE l.token_id = t.id) ORDER BY t.revoked_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id",
     )
     .bind(organization_id)
     .bind(before)

@@ -16,8 +16,8 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_secure_db");
 /// Brings clm_secure_db to this version's schema; as the role clm_migrate.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     MIGRATOR.run(pool).await?;
-    // The service's role must be able to see which schema it meets.
-    sqlx::query("GRANT SELECT ON _sqlx_migrations TO clm_secure_app").execute(pool).await?;
+    // The service's role must be able to see which schema it meets, and a backup without it could not be migrated.
+    sqlx::query("GRANT SELECT ON _sqlx_migrations TO clm_secure_app, clm_backup").execute(pool).await?;
     Ok(())
 }
 
