@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test bench deny advisories
+.PHONY: setup demo dev check test bench renew deny advisories
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -13,10 +13,16 @@ dev: setup ## a server to try things with; ARGS="--ephemeral", …
 	cargo build --workspace --bins --locked
 	$${CARGO_TARGET_DIR:-target}/debug/clm dev $(ARGS)
 
-check: setup deny ## format, lints, documentation, licences and sources
+check: setup deny ## format, lints, documentation, licences and sources, and whether what is generated is what it should be
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
+	scripts/queries.sh --check
+
+renew: setup ## writes again what is generated from the code and the schema; to be committed
+	scripts/queries.sh
+	cargo build --locked -p api
+	$${CARGO_TARGET_DIR:-target}/debug/clm openapi >docs/openapi.json
 
 deny:
 	@command -v cargo-deny >/dev/null || { echo "Installing cargo-deny (built once)"; cargo install --quiet --locked cargo-deny@0.18.9; }

@@ -1,5 +1,9 @@
-//! A new migration file makes a new program.
+//! Other migrations, or other data about the statements, make a new program.
 
 fn main() {
     println!("cargo:rerun-if-changed=../migrations/clm_core_db");
+    println!("cargo:rerun-if-changed=.sqlx");
+    // Set by scripts/queries.sh alone: the statements are then asked of that database, and what it says is written down.
+    println!("cargo:rerun-if-env-changed=CLM_CORE_DATABASE_URL");
+    println!("cargo:rerun-if-env-changed=SQLX_OFFLINE_DIR");
 }

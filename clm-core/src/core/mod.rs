@@ -1,6 +1,5 @@
 //! The service's face: what is open, and what all verbs share.
 
-mod durability;
 mod initialise;
 mod listen;
 mod mounts;
@@ -72,12 +71,13 @@ impl Core {
             .connect_with(options.clone())
             .await
             .map_err(StoreError::from)?;
-        durability::check(&pool).await?;
+        let store = Store::new(pool.clone());
+        store.check_durability().await?;
         crate::migrate::schema_check(&pool).await?;
         let core = Self(Arc::new(Inner {
             cache: AuthorityCache::new(settings.cached_tokens),
             audit: AuditLog::start(options, audit_log::CORE),
-            store: Store::new(pool),
+            store,
             freshness: Freshness::default(),
             mounts: KnownMounts::default(),
             refusals: Refusals::default(),

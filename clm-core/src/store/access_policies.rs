@@ -2,8 +2,7 @@
 
 use super::bind::RowBytes;
 use super::{Store, StoreError, bytes32, expect_one};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// Name of the table, for records and errors.
@@ -32,41 +31,41 @@ impl PolicyRow {
             .integer(*revision)
             .finish()
     }
-
-    fn read(row: &PgRow) -> Result<Self, StoreError> {
-        Ok(Self {
-            id: row.try_get("id")?,
-            organization_id: row.try_get("organization_id")?,
-            name: row.try_get("name")?,
-            document: row.try_get("document")?,
-            revision: row.try_get("revision")?,
-            row_mac: bytes32(row.try_get("row_mac")?, "access_policies.row_mac")?,
-        })
-    }
 }
 
 impl Store {
     /// Those of `names` that exist.
     pub(crate) async fn policies(&self, organization_id: Uuid, names: &[String]) -> Result<Vec<PolicyRow>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let rows = sqlx::query(
+        let rows = sqlx::query!(
             "SELECT id, organization_id, name, document, revision, row_mac FROM access_policies WHERE organization_id = $1 AND name = ANY($2)",
+            organization_id,
+            names
         )
-        .bind(organization_id)
-        .bind(names)
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        rows.iter().map(PolicyRow::read).collect()
+        rows.into_iter()
+            .map(|row| {
+                Ok(PolicyRow {
+                    id: row.id,
+                    organization_id: row.organization_id,
+                    name: row.name,
+                    document: row.document,
+                    revision: row.revision,
+                    row_mac: bytes32(&row.row_mac, "access_policies.row_mac")?,
+                })
+            })
+            .collect()
     }
 
     /// All names, sorted.
     pub(crate) async fn policy_names(&self, organization_id: Uuid) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let names = sqlx::query_scalar(
-            "SELECT name FROM access_policies WHERE organization_id = $1 ORDER BY name COLLATE \"C\"",
+        let names = sqlx::query_scalar!(
+            r#"SELECT name FROM access_policies WHERE organization_id = $1 ORDER BY name COLLATE "C""#,
+            organization_id
         )
-        .bind(organization_id)
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -77,26 +76,26 @@ impl Store {
 /// Adds a policy, or replaces the row it was made from (its revision being one less).
 pub(crate) async fn put(connection: &mut PgConnection, row: &PolicyRow) -> Result<(), StoreError> {
     let done = if row.revision == 1 {
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO access_policies (id, organization_id, name, document, revision, row_mac) VALUES ($1, $2, $3, $4, $5, $6) \
              ON CONFLICT (organization_id, name) DO NOTHING",
+            row.id,
+            row.organization_id,
+            row.name,
+            row.document,
+            row.revision,
+            row.row_mac.as_slice()
         )
-        .bind(row.id)
-        .bind(row.organization_id)
-        .bind(&row.name)
-        .bind(&row.document)
-        .bind(row.revision)
-        .bind(row.row_mac.as_slice())
         .execute(connection)
         .await?
     } else {
-        sqlx::query(
-            "UPDATE access_policies SET document = $2, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3 - 1",
+        sqlx::query!(
+            "UPDATE access_policies SET document = $2, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3::bigint - 1",
+            row.id,
+            row.document,
+            row.revision,
+            row.row_mac.as_slice()
         )
-        .bind(row.id)
-        .bind(&row.document)
-        .bind(row.revision)
-        .bind(row.row_mac.as_slice())
         .execute(connection)
         .await?
     };
@@ -105,9 +104,7 @@ pub(crate) async fn put(connection: &mut PgConnection, row: &PolicyRow) -> Resul
 
 /// Deletes that very revision.
 pub(crate) async fn delete(connection: &mut PgConnection, row: &PolicyRow) -> Result<(), StoreError> {
-    let done = sqlx::query("DELETE FROM access_policies WHERE id = $1 AND revision = $2")
-        .bind(row.id)
-        .bind(row.revision)
+    let done = sqlx::query!("DELETE FROM access_policies WHERE id = $1 AND revision = $2", row.id, row.revision)
         .execute(connection)
         .await?;
     expect_one(&done, "policy")

@@ -2,7 +2,7 @@
 
 use super::bind::RowBytes;
 use super::{Store, StoreError, bytes32, expect_one};
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -63,25 +63,25 @@ impl Store {
         name: &str,
     ) -> Result<Option<RoleRow>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let row = sqlx::query(
-            "SELECT id, config::text AS config, revision, row_mac FROM auth_roles \
-             WHERE organization_id = $1 AND mount_id = $2 AND name = $3",
+        let row = sqlx::query!(
+            r#"SELECT id, config::text AS "config!", revision, row_mac FROM auth_roles
+             WHERE organization_id = $1 AND mount_id = $2 AND name = $3"#,
+            organization_id,
+            mount_id,
+            name
         )
-        .bind(organization_id)
-        .bind(mount_id)
-        .bind(name)
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
         row.map(|row| {
             Ok(RoleRow {
-                id: row.try_get("id")?,
+                id: row.id,
                 organization_id,
                 mount_id,
                 name: name.to_owned(),
-                config: Arc::from(row.try_get::<&str, _>("config")?),
-                revision: row.try_get("revision")?,
-                row_mac: bytes32(row.try_get("row_mac")?, "auth_roles.row_mac")?,
+                config: row.config.into(),
+                revision: row.revision,
+                row_mac: bytes32(&row.row_mac, "auth_roles.row_mac")?,
             })
         })
         .transpose()
@@ -94,11 +94,11 @@ impl Store {
         mount_id: Uuid,
     ) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let names = sqlx::query_scalar(
+        let names = sqlx::query_scalar!(
             "SELECT name FROM auth_roles WHERE organization_id = $1 AND mount_id = $2 ORDER BY name COLLATE \"C\"",
+            organization_id,
+            mount_id
         )
-        .bind(organization_id)
-        .bind(mount_id)
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -109,27 +109,27 @@ impl Store {
 /// Adds a role, or replaces the row it was made from (its revision being one less).
 pub(crate) async fn put(connection: &mut PgConnection, row: &RoleRow) -> Result<(), StoreError> {
     let done = if row.revision == 1 {
-        sqlx::query(
+        sqlx::query!(
             "INSERT INTO auth_roles (id, organization_id, mount_id, name, config, revision, row_mac) \
-             VALUES ($1, $2, $3, $4, $5::jsonb, $6, $7) ON CONFLICT (organization_id, mount_id, name) DO NOTHING",
+             VALUES ($1, $2, $3, $4, $5::text::jsonb, $6, $7) ON CONFLICT (organization_id, mount_id, name) DO NOTHING",
+            row.id,
+            row.organization_id,
+            row.mount_id,
+            row.name,
+            &*row.config,
+            row.revision,
+            row.row_mac.as_slice()
         )
-        .bind(row.id)
-        .bind(row.organization_id)
-        .bind(row.mount_id)
-        .bind(&row.name)
-        .bind(&*row.config)
-        .bind(row.revision)
-        .bind(row.row_mac.as_slice())
         .execute(connection)
         .await?
     } else {
-        sqlx::query(
-            "UPDATE auth_roles SET config = $2::jsonb, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3 - 1",
+        sqlx::query!(
+            "UPDATE auth_roles SET config = $2::text::jsonb, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3::bigint - 1",
+            row.id,
+            &*row.config,
+            row.revision,
+            row.row_mac.as_slice()
         )
-        .bind(row.id)
-        .bind(&*row.config)
-        .bind(row.revision)
-        .bind(row.row_mac.as_slice())
         .execute(connection)
         .await?
     };
@@ -141,18 +141,15 @@ pub(crate) async fn delete_of_mount(
     connection: &mut PgConnection,
     mount_id: Uuid,
 ) -> Result<Vec<(Uuid, i64)>, StoreError> {
-    let rows = sqlx::query_as("DELETE FROM auth_roles WHERE mount_id = $1 RETURNING id, revision")
-        .bind(mount_id)
+    let rows = sqlx::query!("DELETE FROM auth_roles WHERE mount_id = $1 RETURNING id, revision", mount_id)
         .fetch_all(connection)
         .await?;
-    Ok(rows)
+    Ok(rows.into_iter().map(|row| (row.id, row.revision)).collect())
 }
 
 /// Deletes that very revision.
 pub(crate) async fn delete(connection: &mut PgConnection, row: &RoleRow) -> Result<(), StoreError> {
-    let done = sqlx::query("DELETE FROM auth_roles WHERE id = $1 AND revision = $2")
-        .bind(row.id)
-        .bind(row.revision)
+    let done = sqlx::query!("DELETE FROM auth_roles WHERE id = $1 AND revision = $2", row.id, row.revision)
         .execute(connection)
         .await?;
     expect_one(&done, "role")

@@ -1,10 +1,12 @@
 //! All SQL of `clm_core_db`, one file per table.
 //!
+//! Statements are checked when they are compiled, as the service's own role, against `.sqlx/`: `make renew` writes that from the schema.
 //! Reading sets the tenant per transaction; changing happens on the audit writer's connection, which has set it already.
 
 pub(crate) mod access_policies;
 pub(crate) mod auth_roles;
 mod bind;
+mod durability;
 mod error;
 pub(crate) mod mount_moves;
 pub(crate) mod mounts;
@@ -47,9 +49,8 @@ impl Store {
 }
 
 async fn speak_for(transaction: &mut Transaction<'static, Postgres>, organization_id: Uuid) -> Result<(), StoreError> {
-    sqlx::query("SELECT set_config('clm.organization_id', $1, true)")
-        .bind(organization_id.to_string())
-        .execute(&mut **transaction)
+    sqlx::query_scalar!("SELECT set_config('clm.organization_id', $1, true)", organization_id.to_string())
+        .fetch_one(&mut **transaction)
         .await?;
     Ok(())
 }

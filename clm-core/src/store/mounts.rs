@@ -3,9 +3,8 @@
 use super::bind::RowBytes;
 use super::{Store, StoreError, bytes32, expect_one};
 use crate::mount::{Mount, MountClass, MountConfig};
-use sqlx::postgres::PgRow;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -54,42 +53,39 @@ pub(crate) fn bound_bytes(mount: &Mount) -> Vec<u8> {
         .finish()
 }
 
-fn read(row: &PgRow) -> Result<MountRow, StoreError> {
-    let class: &str = row.try_get("class")?;
-    let config: &str = row.try_get("config")?;
-    Ok(MountRow {
-        mount: Mount {
-            id: row.try_get("id")?,
-            organization_id: row.try_get("organization_id")?,
-            class: MountClass::from_name(class).ok_or(StoreError::Malformed("mounts.class"))?,
-            path: row.try_get("path")?,
-            mount_type: row.try_get("type")?,
-            accessor: row.try_get("accessor")?,
-            description: row.try_get("description")?,
-            options: row.try_get::<Option<Json<BTreeMap<String, String>>>, _>("options")?.map(|options| options.0),
-            config: serde_json::from_str::<MountConfig>(config).map_err(|_| StoreError::Malformed("mounts.config"))?,
-            local: row.try_get("local")?,
-            seal_wrap: row.try_get("seal_wrap")?,
-            revision: row.try_get("revision")?,
-            builtin: false,
-        },
-        row_mac: bytes32(row.try_get("row_mac")?, "mounts.row_mac")?,
-    })
-}
-
 impl Store {
     /// All of a tenant.
     pub(crate) async fn mounts(&self, organization_id: Uuid) -> Result<Vec<MountRow>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let rows = sqlx::query(
-            "SELECT id, organization_id, class, path, type, accessor, description, options, config::text AS config, local, seal_wrap, \
-             revision, row_mac FROM mounts WHERE organization_id = $1 ORDER BY path",
+        let rows = sqlx::query!(
+            r#"SELECT id, organization_id, class, path, type, accessor, description, options AS "options: Json<BTreeMap<String, String>>",
+             config::text AS "config!", local, seal_wrap, revision, row_mac FROM mounts WHERE organization_id = $1 ORDER BY path"#,
+            organization_id
         )
-        .bind(organization_id)
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        rows.iter().map(read).collect()
+        rows.into_iter()
+            .map(|row| {
+                let mount = Mount {
+                    id: row.id,
+                    organization_id: row.organization_id,
+                    class: MountClass::from_name(&row.class).ok_or(StoreError::Malformed("mounts.class"))?,
+                    path: row.path,
+                    mount_type: row.r#type,
+                    accessor: row.accessor,
+                    description: row.description,
+                    options: row.options.map(|options| options.0),
+                    config: serde_json::from_str::<MountConfig>(&row.config)
+                        .map_err(|_| StoreError::Malformed("mounts.config"))?,
+                    local: row.local,
+                    seal_wrap: row.seal_wrap,
+                    revision: row.revision,
+                    builtin: false,
+                };
+                Ok(MountRow { mount, row_mac: bytes32(&row.row_mac, "mounts.row_mac")? })
+            })
+            .collect()
     }
 }
 
@@ -97,23 +93,23 @@ impl Store {
 pub(crate) async fn insert(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
     let mount = &row.mount;
     expect_free(connection, mount).await?;
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO mounts (id, organization_id, class, path, type, accessor, description, options, config, local, seal_wrap, revision, row_mac) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::jsonb, $10, $11, $12, $13)",
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9::text::jsonb, $10, $11, $12, $13)",
+        mount.id,
+        mount.organization_id,
+        mount.class.name(),
+        mount.path,
+        mount.mount_type,
+        mount.accessor,
+        mount.description,
+        mount.options.as_ref().map(Json) as _,
+        mount.config.canonical(),
+        mount.local,
+        mount.seal_wrap,
+        mount.revision,
+        row.row_mac.as_slice()
     )
-    .bind(mount.id)
-    .bind(mount.organization_id)
-    .bind(mount.class.name())
-    .bind(&mount.path)
-    .bind(&mount.mount_type)
-    .bind(&mount.accessor)
-    .bind(&mount.description)
-    .bind(mount.options.as_ref().map(Json))
-    .bind(mount.config.canonical())
-    .bind(mount.local)
-    .bind(mount.seal_wrap)
-    .bind(mount.revision)
-    .bind(row.row_mac.as_slice())
     .execute(connection)
     .await?;
     Ok(())
@@ -121,17 +117,19 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &MountRow) -> Res
 
 async fn expect_free(connection: &mut PgConnection, mount: &Mount) -> Result<(), StoreError> {
     // Two servers may mount `a/` and `a/b/` at once; the lock lets one of them see the other.
-    sqlx::query("SELECT pg_advisory_xact_lock(hashtextextended('mounts ' || $1::text, 0))")
-        .bind(mount.organization_id)
-        .execute(&mut *connection)
-        .await?;
-    let used: Option<String> = sqlx::query_scalar(
-        "SELECT path FROM mounts WHERE organization_id = $1 AND class = $2 AND id <> $4 AND (starts_with($3, path) OR starts_with(path, $3)) LIMIT 1",
+    sqlx::query!(
+        "SELECT pg_advisory_xact_lock(hashtextextended('mounts ' || $1::text, 0))",
+        mount.organization_id.to_string()
     )
-    .bind(mount.organization_id)
-    .bind(mount.class.name())
-    .bind(&mount.path)
-    .bind(mount.id)
+    .execute(&mut *connection)
+    .await?;
+    let used = sqlx::query_scalar!(
+        "SELECT path FROM mounts WHERE organization_id = $1 AND class = $2 AND id <> $4 AND (starts_with($3, path) OR starts_with(path, $3)) LIMIT 1",
+        mount.organization_id,
+        mount.class.name(),
+        mount.path,
+        mount.id
+    )
     .fetch_optional(&mut *connection)
     .await?;
     used.map_or(Ok(()), |constraint| Err(StoreError::Taken { constraint }))
@@ -141,29 +139,30 @@ async fn expect_free(connection: &mut PgConnection, mount: &Mount) -> Result<(),
 pub(crate) async fn rename(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
     let mount = &row.mount;
     expect_free(connection, mount).await?;
-    let done =
-        sqlx::query("UPDATE mounts SET path = $2, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3 - 1")
-            .bind(mount.id)
-            .bind(&mount.path)
-            .bind(mount.revision)
-            .bind(row.row_mac.as_slice())
-            .execute(connection)
-            .await?;
+    let done = sqlx::query!(
+        "UPDATE mounts SET path = $2, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3::bigint - 1",
+        mount.id,
+        mount.path,
+        mount.revision,
+        row.row_mac.as_slice()
+    )
+    .execute(connection)
+    .await?;
     expect_one(&done, "mount")
 }
 
 /// Writes description, options and configuration; the row must be of the revision before.
 pub(crate) async fn update(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
     let mount = &row.mount;
-    let done = sqlx::query(
-        "UPDATE mounts SET description = $2, options = $3, config = $4::jsonb, revision = $5, row_mac = $6 WHERE id = $1 AND revision = $5 - 1",
+    let done = sqlx::query!(
+        "UPDATE mounts SET description = $2, options = $3, config = $4::text::jsonb, revision = $5, row_mac = $6 WHERE id = $1 AND revision = $5::bigint - 1",
+        mount.id,
+        mount.description,
+        mount.options.as_ref().map(Json) as _,
+        mount.config.canonical(),
+        mount.revision,
+        row.row_mac.as_slice()
     )
-    .bind(mount.id)
-    .bind(&mount.description)
-    .bind(mount.options.as_ref().map(Json))
-    .bind(mount.config.canonical())
-    .bind(mount.revision)
-    .bind(row.row_mac.as_slice())
     .execute(connection)
     .await?;
     expect_one(&done, "mount")
@@ -171,9 +170,7 @@ pub(crate) async fn update(connection: &mut PgConnection, row: &MountRow) -> Res
 
 /// Deletes that very revision.
 pub(crate) async fn delete(connection: &mut PgConnection, mount: &Mount) -> Result<(), StoreError> {
-    let done = sqlx::query("DELETE FROM mounts WHERE id = $1 AND revision = $2")
-        .bind(mount.id)
-        .bind(mount.revision)
+    let done = sqlx::query!("DELETE FROM mounts WHERE id = $1 AND revision = $2", mount.id, mount.revision)
         .execute(connection)
         .await?;
     expect_one(&done, "mount")

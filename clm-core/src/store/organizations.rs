@@ -9,10 +9,12 @@ impl Store {
     /// Whether it is there.
     pub(crate) async fn organization_exists(&self, organization_id: Uuid) -> Result<bool, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let exists = sqlx::query_scalar("SELECT EXISTS (SELECT FROM organizations WHERE id = $1)")
-            .bind(organization_id)
-            .fetch_one(&mut *transaction)
-            .await?;
+        let exists = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM organizations WHERE id = $1) AS "exists!""#,
+            organization_id
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(exists)
     }
@@ -20,8 +22,7 @@ impl Store {
     /// What is set for it, if it is there.
     pub(crate) async fn organization_settings(&self, organization_id: Uuid) -> Result<Option<Value>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let settings = sqlx::query_scalar("SELECT settings FROM organizations WHERE id = $1")
-            .bind(organization_id)
+        let settings = sqlx::query_scalar!("SELECT settings FROM organizations WHERE id = $1", organization_id)
             .fetch_optional(&mut *transaction)
             .await?;
         transaction.commit().await?;
@@ -30,7 +31,7 @@ impl Store {
 
     /// Ids of all tenants that are active.
     pub(crate) async fn active_organizations(&self) -> Result<Vec<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT active_organizations()").fetch_all(&self.pool).await?)
+        Ok(sqlx::query_scalar!(r#"SELECT active_organizations() AS "id!""#).fetch_all(&self.pool).await?)
     }
 }
 
@@ -42,13 +43,13 @@ pub(crate) async fn insert(
     code: &str,
     settings: &Value,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO organizations (id, org_name, org_code, settings, status) VALUES ($1, $2, $3, $4, 'active')",
+        id,
+        name,
+        code,
+        settings
     )
-    .bind(id)
-    .bind(name)
-    .bind(code)
-    .bind(settings)
     .execute(connection)
     .await?;
     Ok(())

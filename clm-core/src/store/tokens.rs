@@ -4,12 +4,9 @@ use super::bind::RowBytes;
 use super::{Store, StoreError, bytes32, expect_one};
 use crate::token::Token;
 use chrono::{DateTime, Utc};
-use ipnet::IpNet;
-use sqlx::postgres::PgRow;
+use sqlx::PgConnection;
 use sqlx::types::Json;
-use sqlx::{PgConnection, Row};
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use uuid::Uuid;
 
 /// Name of the table, for records and errors.
@@ -84,51 +81,58 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
     row.finish()
 }
 
-fn read(row: &PgRow) -> Result<Token, StoreError> {
-    let duration = |column| -> Result<u64, StoreError> {
-        u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| StoreError::Malformed("a token's duration"))
-    };
-    let count = |number: i32| u32::try_from(number).map_err(|_| StoreError::Malformed("a token's uses"));
-    Ok(Token {
-        id: row.try_get("id")?,
-        organization_id: row.try_get("organization_id")?,
-        user_id: row.try_get("user_id")?,
-        accessor: Arc::from(row.try_get::<&str, _>("accessor")?),
-        token_hmac: bytes32(row.try_get("token_hmac")?, "tokens.token_hmac")?,
-        parent_id: row.try_get("parent_id")?,
-        policies: row.try_get("policies")?,
-        display_name: Arc::from(row.try_get::<&str, _>("display_name")?),
-        meta: row.try_get::<Option<Json<BTreeMap<String, String>>>, _>("meta")?.map(|meta| meta.0),
-        path: row.try_get("path")?,
-        role: row.try_get("role")?,
-        creation_time: row.try_get("creation_time")?,
-        creation_ttl: duration("creation_ttl")?,
-        lease_ttl: duration("lease_ttl")?,
-        period: duration("period")?,
-        explicit_max_ttl: duration("explicit_max_ttl")?,
-        max_ttl: duration("max_ttl")?,
-        expire_time: row.try_get("expire_time")?,
-        last_renewal: row.try_get("last_renewal")?,
-        num_uses: count(row.try_get("num_uses")?)?,
-        uses_left: row.try_get::<Option<i32>, _>("uses_left")?.map(count).transpose()?,
-        renewable: row.try_get("renewable")?,
-        orphan: row.try_get("orphan")?,
-        bound_cidrs: row.try_get::<Vec<IpNet>, _>("bound_cidrs")?,
-        batch: false,
-        revision: row.try_get("revision")?,
-        row_mac: bytes32(row.try_get("row_mac")?, "tokens.row_mac")?,
-    })
-}
-
 impl Store {
     /// By the HMAC of its text, whatever the tenant; not the revoked.
     pub(crate) async fn find_token(&self, token_hmac: [u8; 32]) -> Result<Option<FoundToken>, StoreError> {
-        let row = sqlx::query("SELECT (f.token).*, f.chain_expire_time FROM find_token($1) f")
-            .bind(token_hmac.as_slice())
-            .fetch_optional(&self.pool)
-            .await?;
-        row.map(|row| Ok(FoundToken { token: read(&row)?, chain_expire_time: row.try_get("chain_expire_time")? }))
-            .transpose()
+        // What a function gives may be null for all that PostgreSQL says; the columns of `tokens` are as named here.
+        let Some(row) = sqlx::query!(
+            r#"SELECT (f.token).id AS "id!", (f.token).organization_id AS "organization_id!", (f.token).user_id, (f.token).accessor AS "accessor!",
+             (f.token).token_hmac AS "token_hmac!", (f.token).parent_id, (f.token).policies AS "policies!",
+             (f.token).display_name AS "display_name!", (f.token).meta AS "meta: Json<BTreeMap<String, String>>", (f.token).path AS "path!", (f.token).role,
+             (f.token).creation_time AS "creation_time!", (f.token).creation_ttl AS "creation_ttl!", (f.token).lease_ttl AS "lease_ttl!",
+             (f.token).period AS "period!", (f.token).explicit_max_ttl AS "explicit_max_ttl!", (f.token).max_ttl AS "max_ttl!", (f.token).expire_time, (f.token).last_renewal,
+             (f.token).num_uses AS "num_uses!", (f.token).uses_left, (f.token).renewable AS "renewable!", (f.token).orphan AS "orphan!",
+             (f.token).bound_cidrs AS "bound_cidrs!", (f.token).revision AS "revision!", (f.token).row_mac AS "row_mac!", f.chain_expire_time
+             FROM find_token($1) f"#,
+            token_hmac.as_slice()
+        )
+        .fetch_optional(&self.pool)
+        .await?
+        else {
+            return Ok(None);
+        };
+        let duration = |stored: i64| u64::try_from(stored).map_err(|_| StoreError::Malformed("a token's duration"));
+        let count = |stored: i32| u32::try_from(stored).map_err(|_| StoreError::Malformed("a token's uses"));
+        let token = Token {
+            id: row.id,
+            organization_id: row.organization_id,
+            user_id: row.user_id,
+            accessor: row.accessor.into(),
+            token_hmac: bytes32(&row.token_hmac, "tokens.token_hmac")?,
+            parent_id: row.parent_id,
+            policies: row.policies,
+            display_name: row.display_name.into(),
+            meta: row.meta.map(|meta| meta.0),
+            path: row.path,
+            role: row.role,
+            creation_time: row.creation_time,
+            creation_ttl: duration(row.creation_ttl)?,
+            lease_ttl: duration(row.lease_ttl)?,
+            period: duration(row.period)?,
+            explicit_max_ttl: duration(row.explicit_max_ttl)?,
+            max_ttl: duration(row.max_ttl)?,
+            expire_time: row.expire_time,
+            last_renewal: row.last_renewal,
+            num_uses: count(row.num_uses)?,
+            uses_left: row.uses_left.map(count).transpose()?,
+            renewable: row.renewable,
+            orphan: row.orphan,
+            bound_cidrs: row.bound_cidrs,
+            batch: false,
+            revision: row.revision,
+            row_mac: bytes32(&row.row_mac, "tokens.row_mac")?,
+        };
+        Ok(Some(FoundToken { token, chain_expire_time: row.chain_expire_time }))
     }
 
     /// What a token without a row stands on: an active organization and the token that made it, if it has one. `None`: it is gone; else the
@@ -139,21 +143,21 @@ impl Store {
         parent: Option<Uuid>,
     ) -> Result<Option<Option<DateTime<Utc>>>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let row = sqlx::query(
+        let ends = sqlx::query_scalar!(
             "WITH RECURSIVE chain AS ( \
                  SELECT id, parent_id, expire_time FROM tokens WHERE id = $2 AND revoked_at IS NULL \
                  UNION \
                  SELECT p.id, p.parent_id, p.expire_time FROM tokens p JOIN chain c ON p.id = c.parent_id \
              ) \
              SELECT (SELECT min(expire_time) FROM chain) AS ends FROM organizations \
-             WHERE id = $1 AND status = 'active' AND deleted_at IS NULL AND ($2 IS NULL OR EXISTS (SELECT FROM chain))",
+             WHERE id = $1 AND status = 'active' AND deleted_at IS NULL AND ($2::uuid IS NULL OR EXISTS (SELECT FROM chain))",
+            organization_id,
+            parent
         )
-        .bind(organization_id)
-        .bind(parent)
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        row.map(|row| Ok(row.try_get("ends")?)).transpose()
+        Ok(ends)
     }
 
     /// By its accessor; not the revoked.
@@ -163,11 +167,11 @@ impl Store {
         accessor: &str,
     ) -> Result<Option<[u8; 32]>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let found: Option<Vec<u8>> = sqlx::query_scalar(
+        let found = sqlx::query_scalar!(
             "SELECT token_hmac FROM tokens WHERE organization_id = $1 AND accessor = $2 AND revoked_at IS NULL",
+            organization_id,
+            accessor
         )
-        .bind(organization_id)
-        .bind(accessor)
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -177,12 +181,12 @@ impl Store {
     /// Accessors of live tokens, sorted.
     pub(crate) async fn accessors(&self, organization_id: Uuid, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let accessors = sqlx::query_scalar(
+        let accessors = sqlx::query_scalar!(
             "SELECT accessor FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL \
              AND (expire_time IS NULL OR expire_time > $2) ORDER BY accessor COLLATE \"C\"",
+            organization_id,
+            now
         )
-        .bind(organization_id)
-        .bind(now)
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -192,10 +196,10 @@ impl Store {
     /// Spends one use, durably; how many are left, or `None` when there was none.
     pub(crate) async fn spend_use(&self, organization_id: Uuid, id: Uuid) -> Result<Option<u32>, StoreError> {
         let mut transaction = self.counting(organization_id).await?;
-        let left: Option<i32> = sqlx::query_scalar(
-            "UPDATE tokens SET uses_left = uses_left - 1 WHERE id = $1 AND uses_left > 0 AND revoked_at IS NULL RETURNING uses_left",
+        let left = sqlx::query_scalar!(
+            r#"UPDATE tokens SET uses_left = uses_left - 1 WHERE id = $1 AND uses_left > 0 AND revoked_at IS NULL RETURNING uses_left AS "uses_left!""#,
+            id
         )
-        .bind(id)
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -210,13 +214,13 @@ impl Store {
         limit: i64,
     ) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let ids = sqlx::query_scalar(
+        let ids = sqlx::query_scalar!(
             "SELECT id FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND (expire_time <= $2 OR uses_left = 0) \
              ORDER BY expire_time LIMIT $3",
+            organization_id,
+            before,
+            limit
         )
-        .bind(organization_id)
-        .bind(before)
-        .bind(limit)
         .fetch_all(&mut *transaction)
         .await?;
         transaction.commit().await?;
@@ -232,12 +236,13 @@ impl Store {
         before: DateTime<Utc>,
     ) -> Result<bool, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let has =
-            sqlx::query_scalar("SELECT EXISTS (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at <= $2)")
-                .bind(organization_id)
-                .bind(before)
-                .fetch_one(&mut *transaction)
-                .await?;
+        let has = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at <= $2) AS "has!""#,
+            organization_id,
+            before
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
         transaction.commit().await?;
         Ok(has)
     }
@@ -247,47 +252,46 @@ impl Store {
 pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     if let Some(parent) = token.parent_id {
         // The lock makes a revocation of the parent wait, which then finds this child.
-        let alive = sqlx::query("SELECT FROM tokens WHERE id = $1 AND revoked_at IS NULL FOR SHARE")
-            .bind(parent)
+        let alive = sqlx::query!("SELECT FROM tokens WHERE id = $1 AND revoked_at IS NULL FOR SHARE", parent)
             .fetch_optional(&mut *connection)
             .await?;
         if alive.is_none() {
             return Err(StoreError::Conflict { what: "parent token" });
         }
     }
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO tokens (id, organization_id, user_id, token_hmac, accessor, parent_id, type, policies, display_name, meta, path, \
          creation_time, creation_ttl, lease_ttl, period, explicit_max_ttl, expire_time, last_renewal, num_uses, uses_left, renewable, \
          orphan, bound_cidrs, revision, row_mac, role, max_ttl) \
          VALUES ($1, $2, $3, $4, $5, $6, 'service', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
          $25, $26)",
+        token.id,
+        token.organization_id,
+        token.user_id,
+        token.token_hmac.as_slice(),
+        &*token.accessor,
+        token.parent_id,
+        &token.policies,
+        &*token.display_name,
+        token.meta.as_ref().map(Json) as _,
+        token.path,
+        token.creation_time,
+        seconds(token.creation_ttl),
+        seconds(token.lease_ttl),
+        seconds(token.period),
+        seconds(token.explicit_max_ttl),
+        token.expire_time,
+        token.last_renewal,
+        uses(token.num_uses),
+        token.uses_left.map(uses),
+        token.renewable,
+        token.orphan,
+        &token.bound_cidrs,
+        token.revision,
+        token.row_mac.as_slice(),
+        token.role,
+        seconds(token.max_ttl)
     )
-    .bind(token.id)
-    .bind(token.organization_id)
-    .bind(token.user_id)
-    .bind(token.token_hmac.as_slice())
-    .bind(&*token.accessor)
-    .bind(token.parent_id)
-    .bind(&token.policies)
-    .bind(&*token.display_name)
-    .bind(token.meta.as_ref().map(Json))
-    .bind(&token.path)
-    .bind(token.creation_time)
-    .bind(seconds(token.creation_ttl))
-    .bind(seconds(token.lease_ttl))
-    .bind(seconds(token.period))
-    .bind(seconds(token.explicit_max_ttl))
-    .bind(token.expire_time)
-    .bind(token.last_renewal)
-    .bind(uses(token.num_uses))
-    .bind(token.uses_left.map(uses))
-    .bind(token.renewable)
-    .bind(token.orphan)
-    .bind(&token.bound_cidrs)
-    .bind(token.revision)
-    .bind(token.row_mac.as_slice())
-    .bind(&token.role)
-    .bind(seconds(token.max_ttl))
     .execute(connection)
     .await?;
     Ok(())
@@ -295,18 +299,18 @@ pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Resu
 
 /// Writes what a renewal or a lost parent changes; the row must be of the revision before.
 pub(crate) async fn update(connection: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
-    let done = sqlx::query(
+    let done = sqlx::query!(
         "UPDATE tokens SET parent_id = $2, orphan = $3, lease_ttl = $4, expire_time = $5, last_renewal = $6, revision = $7, row_mac = $8 \
-         WHERE id = $1 AND revision = $7 - 1 AND revoked_at IS NULL",
+         WHERE id = $1 AND revision = $7::bigint - 1 AND revoked_at IS NULL",
+        token.id,
+        token.parent_id,
+        token.orphan,
+        seconds(token.lease_ttl),
+        token.expire_time,
+        token.last_renewal,
+        token.revision,
+        token.row_mac.as_slice()
     )
-    .bind(token.id)
-    .bind(token.parent_id)
-    .bind(token.orphan)
-    .bind(seconds(token.lease_ttl))
-    .bind(token.expire_time)
-    .bind(token.last_renewal)
-    .bind(token.revision)
-    .bind(token.row_mac.as_slice())
     .execute(connection)
     .await?;
     expect_one(&done, "token")
@@ -319,12 +323,12 @@ pub(crate) async fn made_at(
     prefix: &str,
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar(
+    Ok(sqlx::query_scalar!(
         "SELECT id FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) ORDER BY id LIMIT $3",
+        organization_id,
+        prefix,
+        limit
     )
-    .bind(organization_id)
-    .bind(prefix)
-    .bind(limit)
     .fetch_all(connection)
     .await?)
 }
@@ -332,11 +336,12 @@ pub(crate) async fn made_at(
 /// HMACs of the direct children that live.
 pub(crate) async fn children(store: &Store, organization_id: Uuid, parent: Uuid) -> Result<Vec<[u8; 32]>, StoreError> {
     let mut transaction = store.tenant(organization_id).await?;
-    let rows: Vec<Vec<u8>> =
-        sqlx::query_scalar("SELECT token_hmac FROM tokens WHERE parent_id = $1 AND revoked_at IS NULL ORDER BY id")
-            .bind(parent)
-            .fetch_all(&mut *transaction)
-            .await?;
+    let rows = sqlx::query_scalar!(
+        "SELECT token_hmac FROM tokens WHERE parent_id = $1 AND revoked_at IS NULL ORDER BY id",
+        parent
+    )
+    .fetch_all(&mut *transaction)
+    .await?;
     transaction.commit().await?;
     rows.iter().map(|hmac| bytes32(hmac, "tokens.token_hmac")).collect()
 }
@@ -360,38 +365,31 @@ pub(crate) async fn revoke_trees(
     now: DateTime<Utc>,
 ) -> Result<Vec<RevokedRow>, StoreError> {
     let mut revoked = Vec::new();
-    let mut level = revoke_level(connection, "id", roots, now).await?;
+    let mut level = sqlx::query_as!(
+        RevokedRow,
+        "UPDATE tokens SET revoked_at = $2, token_hmac = sha256(id::text::bytea || token_hmac), row_mac = $3, revision = revision + 1 \
+         WHERE id = ANY($1) AND revoked_at IS NULL RETURNING id, revision, accessor",
+        roots,
+        now,
+        REVOKED_MAC.as_slice()
+    )
+    .fetch_all(&mut *connection)
+    .await?;
     while !level.is_empty() {
         let parents: Vec<Uuid> = level.iter().map(|row| row.id).collect();
         revoked.append(&mut level);
-        level = revoke_level(connection, "parent_id", &parents, now).await?;
+        level = sqlx::query_as!(
+            RevokedRow,
+            "UPDATE tokens SET revoked_at = $2, token_hmac = sha256(id::text::bytea || token_hmac), row_mac = $3, revision = revision + 1 \
+             WHERE parent_id = ANY($1) AND revoked_at IS NULL RETURNING id, revision, accessor",
+            &parents,
+            now,
+            REVOKED_MAC.as_slice()
+        )
+        .fetch_all(&mut *connection)
+        .await?;
     }
     Ok(revoked)
-}
-
-async fn revoke_level(
-    connection: &mut PgConnection,
-    column: &'static str,
-    ids: &[Uuid],
-    now: DateTime<Utc>,
-) -> Result<Vec<RevokedRow>, StoreError> {
-    let statement = if column == "id" {
-        "UPDATE tokens SET revoked_at = $2, token_hmac = sha256(id::text::bytea || token_hmac), row_mac = $3, revision = revision + 1 \
-         WHERE id = ANY($1) AND revoked_at IS NULL RETURNING id, revision, accessor"
-    } else {
-        "UPDATE tokens SET revoked_at = $2, token_hmac = sha256(id::text::bytea || token_hmac), row_mac = $3, revision = revision + 1 \
-         WHERE parent_id = ANY($1) AND revoked_at IS NULL RETURNING id, revision, accessor"
-    };
-    let rows = sqlx::query(statement).bind(ids).bind(now).bind(REVOKED_MAC.as_slice()).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            Ok(RevokedRow {
-                id: row.try_get("id")?,
-                revision: row.try_get("revision")?,
-                accessor: row.try_get("accessor")?,
-            })
-        })
-        .collect()
 }
 
 /// Deletes revoked rows that nothing points to; how many.
@@ -401,13 +399,13 @@ pub(crate) async fn delete_revoked(
     before: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar(
+    Ok(sqlx::query_scalar!(
         "DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.organization_id = $1 AND t.revoked_at <= $2 \
          AND NOT EXISTS (SELECT FROM tokens c WHERE c.parent_id = t.id) AND NOT EXISTS (SELECT FROM leases l WHERE l.token_id = t.id) ORDER BY t.revoked_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id",
+        organization_id,
+        before,
+        limit
     )
-    .bind(organization_id)
-    .bind(before)
-    .bind(limit)
     .fetch_all(connection)
     .await?)
 }

@@ -1,4 +1,5 @@
-//! All SQL of clm_secure_db, one file a table.
+//! All SQL of clm_secure_db, one file a table. Statements are checked when they are compiled, as the service's own role, against `.sqlx/`:
+//! `make renew` writes that from the schema.
 
 pub(crate) mod encryption_keys;
 pub(crate) mod hsm_tokens;
@@ -55,9 +56,8 @@ pub(crate) async fn read_as_of_now(
 
 /// Says for whom the transaction speaks: row-level security shows it nothing else.
 pub(crate) async fn speak_for(connection: &mut PgConnection, organization_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query("SELECT set_config('clm.organization_id', $1, true)")
-        .bind(organization_id.to_string())
-        .execute(connection)
+    sqlx::query_scalar!("SELECT set_config('clm.organization_id', $1, true)", organization_id.to_string())
+        .fetch_one(connection)
         .await?;
     Ok(())
 }

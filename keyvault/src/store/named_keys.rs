@@ -2,8 +2,7 @@
 
 use crate::key::{Key, KeyName, KeySettings};
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// A row as it is stored; nothing of it is believed before its MAC is checked.
@@ -22,17 +21,32 @@ pub(crate) async fn by_name(
     mount_id: Uuid,
     name: &KeyName,
 ) -> Result<Option<NamedKeyRow>, sqlx::Error> {
-    let row = sqlx::query(
+    let row = sqlx::query!(
         "SELECT id, key_type, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
          allow_plaintext_backup, auto_rotate_seconds, revision, row_mac FROM named_keys \
          WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
+        organization_id,
+        mount_id,
+        name.as_str()
     )
-    .bind(organization_id)
-    .bind(mount_id)
-    .bind(name.as_str())
     .fetch_optional(connection)
     .await?;
-    row.as_ref().map(read).transpose()
+    Ok(row.map(|row| NamedKeyRow {
+        id: row.id,
+        key_type: row.key_type,
+        settings: KeySettings {
+            latest_version: version(row.latest_version),
+            min_decryption_version: version(row.min_decryption_version),
+            min_encryption_version: version(row.min_encryption_version),
+            min_available_version: version(row.min_available_version),
+            deletion_allowed: row.deletion_allowed,
+            exportable: row.exportable,
+            allow_plaintext_backup: row.allow_plaintext_backup,
+            auto_rotate_seconds: u64::try_from(row.auto_rotate_seconds).unwrap_or_default(),
+        },
+        revision: row.revision,
+        row_mac: row.row_mac,
+    }))
 }
 
 pub(crate) async fn names(
@@ -40,11 +54,13 @@ pub(crate) async fn names(
     organization_id: Uuid,
     mount_id: Uuid,
 ) -> Result<Vec<String>, sqlx::Error> {
-    sqlx::query_scalar("SELECT name FROM named_keys WHERE organization_id = $1 AND mount_id = $2 AND deleted_at IS NULL ORDER BY name COLLATE \"C\"")
-        .bind(organization_id)
-        .bind(mount_id)
-        .fetch_all(connection)
-        .await
+    sqlx::query_scalar!(
+        r#"SELECT name FROM named_keys WHERE organization_id = $1 AND mount_id = $2 AND deleted_at IS NULL ORDER BY name COLLATE "C""#,
+        organization_id,
+        mount_id
+    )
+    .fetch_all(connection)
+    .await
 }
 
 /// `false`: the name is taken.
@@ -54,28 +70,28 @@ pub(crate) async fn insert(
     row_mac: &[u8],
     now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
+    let done = sqlx::query!(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
          min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
+        key.id,
+        key.organization_id,
+        key.mount_id,
+        key.name.as_str(),
+        key.algorithm.name(),
+        integer(key.settings.latest_version),
+        integer(key.settings.min_decryption_version),
+        integer(key.settings.min_encryption_version),
+        integer(key.settings.min_available_version),
+        key.settings.deletion_allowed,
+        key.settings.exportable,
+        key.settings.allow_plaintext_backup,
+        i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX),
+        key.revision,
+        row_mac,
+        now
     )
-    .bind(key.id)
-    .bind(key.organization_id)
-    .bind(key.mount_id)
-    .bind(key.name.as_str())
-    .bind(key.algorithm.name())
-    .bind(integer(key.settings.latest_version))
-    .bind(integer(key.settings.min_decryption_version))
-    .bind(integer(key.settings.min_encryption_version))
-    .bind(integer(key.settings.min_available_version))
-    .bind(key.settings.deletion_allowed)
-    .bind(key.settings.exportable)
-    .bind(key.settings.allow_plaintext_backup)
-    .bind(i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX))
-    .bind(key.revision)
-    .bind(row_mac)
-    .bind(now)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
@@ -88,47 +104,30 @@ pub(crate) async fn update(
     row_mac: &[u8],
     deleted_at: Option<DateTime<Utc>>,
 ) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
+    let done = sqlx::query!(
         "UPDATE named_keys SET latest_version = $1, min_decryption_version = $2, min_encryption_version = $3, min_available_version = $4, \
          deletion_allowed = $5, exportable = $6, allow_plaintext_backup = $7, auto_rotate_seconds = $8, revision = $9, row_mac = $10, deleted_at = $11 \
-         WHERE id = $12 AND revision = $9 - 1 AND deleted_at IS NULL",
+         WHERE id = $12 AND revision = $9::bigint - 1 AND deleted_at IS NULL",
+        integer(key.settings.latest_version),
+        integer(key.settings.min_decryption_version),
+        integer(key.settings.min_encryption_version),
+        integer(key.settings.min_available_version),
+        key.settings.deletion_allowed,
+        key.settings.exportable,
+        key.settings.allow_plaintext_backup,
+        i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX),
+        key.revision,
+        row_mac,
+        deleted_at,
+        key.id
     )
-    .bind(integer(key.settings.latest_version))
-    .bind(integer(key.settings.min_decryption_version))
-    .bind(integer(key.settings.min_encryption_version))
-    .bind(integer(key.settings.min_available_version))
-    .bind(key.settings.deletion_allowed)
-    .bind(key.settings.exportable)
-    .bind(key.settings.allow_plaintext_backup)
-    .bind(i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX))
-    .bind(key.revision)
-    .bind(row_mac)
-    .bind(deleted_at)
-    .bind(key.id)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
 }
 
-fn read(row: &PgRow) -> Result<NamedKeyRow, sqlx::Error> {
-    let version =
-        |column: &str| Ok::<_, sqlx::Error>(u32::try_from(row.try_get::<i32, _>(column)?).unwrap_or_default());
-    Ok(NamedKeyRow {
-        id: row.try_get("id")?,
-        key_type: row.try_get("key_type")?,
-        settings: KeySettings {
-            latest_version: version("latest_version")?,
-            min_decryption_version: version("min_decryption_version")?,
-            min_encryption_version: version("min_encryption_version")?,
-            min_available_version: version("min_available_version")?,
-            deletion_allowed: row.try_get("deletion_allowed")?,
-            exportable: row.try_get("exportable")?,
-            allow_plaintext_backup: row.try_get("allow_plaintext_backup")?,
-            auto_rotate_seconds: u64::try_from(row.try_get::<i64, _>("auto_rotate_seconds")?).unwrap_or_default(),
-        },
-        revision: row.try_get("revision")?,
-        row_mac: row.try_get("row_mac")?,
-    })
+fn version(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or_default()
 }
 
 fn integer(value: u32) -> i32 {

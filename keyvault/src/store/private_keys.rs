@@ -3,8 +3,7 @@
 use crate::key::KeyAlgorithm;
 use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};
-use sqlx::postgres::PgRow;
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// A row as it is stored; nothing of it is believed before its MAC is checked.
@@ -54,41 +53,59 @@ pub(crate) async fn of_key(
     named_key_id: Uuid,
     algorithm: KeyAlgorithm,
 ) -> Result<Vec<PrivateKeyRow>, sqlx::Error> {
-    let rows = sqlx::query(
+    let rows = sqlx::query!(
         "SELECT id, organization_id, named_key_id, version, storage, encrypted_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, \
          public_key, key_state, revision, row_mac, created_at FROM private_keys WHERE named_key_id = $1 ORDER BY version",
+        named_key_id
     )
-    .bind(named_key_id)
     .fetch_all(connection)
     .await?;
-    rows.iter().map(|row| read(row, algorithm)).collect()
+    let read = rows.into_iter().map(|row| PrivateKeyRow {
+        id: row.id,
+        organization_id: row.organization_id,
+        named_key_id: row.named_key_id,
+        version: row.version,
+        algorithm,
+        storage: row.storage,
+        blob: row.encrypted_key_material,
+        encryption_key_id: row.encryption_key_id,
+        is_exportable: row.is_exportable,
+        hsm_key_id: row.hsm_key_id,
+        hsm_token_id: row.hsm_token_id,
+        public_key: row.public_key,
+        key_state: row.key_state,
+        revision: row.revision,
+        row_mac: row.row_mac,
+        created_at: row.created_at,
+    });
+    Ok(read.collect())
 }
 
 pub(crate) async fn insert(connection: &mut PgConnection, key: &PrivateKeyRow) -> Result<(), sqlx::Error> {
     let (family, size, curve) = key.algorithm.columns();
-    sqlx::query(
+    sqlx::query!(
         "INSERT INTO private_keys (id, organization_id, named_key_id, version, key_algorithm, key_size, curve_name, storage, encrypted_key_material, \
          encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, public_key, key_state, revision, row_mac, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+        key.id,
+        key.organization_id,
+        key.named_key_id,
+        key.version,
+        family,
+        size,
+        curve,
+        key.storage,
+        key.blob.as_deref(),
+        key.encryption_key_id,
+        key.is_exportable,
+        key.hsm_key_id,
+        key.hsm_token_id,
+        key.public_key,
+        key.key_state,
+        key.revision,
+        key.row_mac,
+        key.created_at
     )
-    .bind(key.id)
-    .bind(key.organization_id)
-    .bind(key.named_key_id)
-    .bind(key.version)
-    .bind(family)
-    .bind(size)
-    .bind(curve)
-    .bind(&key.storage)
-    .bind(&key.blob)
-    .bind(key.encryption_key_id)
-    .bind(key.is_exportable)
-    .bind(key.hsm_key_id)
-    .bind(key.hsm_token_id)
-    .bind(&key.public_key)
-    .bind(&key.key_state)
-    .bind(key.revision)
-    .bind(&key.row_mac)
-    .bind(key.created_at)
     .execute(connection)
     .await?;
     Ok(())
@@ -96,36 +113,15 @@ pub(crate) async fn insert(connection: &mut PgConnection, key: &PrivateKeyRow) -
 
 /// Writes state, material and revision over the revision before.
 pub(crate) async fn update(connection: &mut PgConnection, key: &PrivateKeyRow) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query(
-        "UPDATE private_keys SET encrypted_key_material = $1, key_state = $2, revision = $3, row_mac = $4 WHERE id = $5 AND revision = $3 - 1",
+    let done = sqlx::query!(
+        "UPDATE private_keys SET encrypted_key_material = $1, key_state = $2, revision = $3, row_mac = $4 WHERE id = $5 AND revision = $3::bigint - 1",
+        key.blob.as_deref(),
+        key.key_state,
+        key.revision,
+        key.row_mac,
+        key.id
     )
-    .bind(&key.blob)
-    .bind(&key.key_state)
-    .bind(key.revision)
-    .bind(&key.row_mac)
-    .bind(key.id)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() == 1)
-}
-
-fn read(row: &PgRow, algorithm: KeyAlgorithm) -> Result<PrivateKeyRow, sqlx::Error> {
-    Ok(PrivateKeyRow {
-        id: row.try_get("id")?,
-        organization_id: row.try_get("organization_id")?,
-        named_key_id: row.try_get("named_key_id")?,
-        version: row.try_get("version")?,
-        algorithm,
-        storage: row.try_get("storage")?,
-        blob: row.try_get("encrypted_key_material")?,
-        encryption_key_id: row.try_get("encryption_key_id")?,
-        is_exportable: row.try_get("is_exportable")?,
-        hsm_key_id: row.try_get("hsm_key_id")?,
-        hsm_token_id: row.try_get("hsm_token_id")?,
-        public_key: row.try_get("public_key")?,
-        key_state: row.try_get("key_state")?,
-        revision: row.try_get("revision")?,
-        row_mac: row.try_get("row_mac")?,
-        created_at: row.try_get("created_at")?,
-    })
 }

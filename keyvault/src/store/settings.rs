@@ -1,13 +1,12 @@
 //! Settings of the server that durability stands on.
 
-use sqlx::{PgConnection, Row};
+use sqlx::PgConnection;
 
 /// Names of settings that must be `on` and are not.
 pub(crate) async fn not_durable(connection: &mut PgConnection) -> Result<Vec<String>, sqlx::Error> {
-    let rows = sqlx::query(
-        "SELECT name FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting IN ('off', 'local') AND NOT (name = 'synchronous_commit' AND setting = 'local')",
+    sqlx::query_scalar!(
+        r#"SELECT name AS "name!" FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'synchronous_commit') AND setting IN ('off', 'local') AND NOT (name = 'synchronous_commit' AND setting = 'local')"#
     )
     .fetch_all(connection)
-    .await?;
-    rows.iter().map(|row| row.try_get("name")).collect()
+    .await
 }
