@@ -40,6 +40,8 @@ pub enum Purpose {
     Signing,
     /// Sign and decrypt: RSA keys of Transit do both.
     SigningAndEncryption,
+    /// Take in keys that callers send under its public half (RSA-OAEP), and nothing else. Decrypts only where the token lacks the hash.
+    Transport,
     /// Wrap and unwrap other keys (AES-KWP, RFC 5649), and nothing else.
     Wrapping,
 }
@@ -91,6 +93,46 @@ pub struct GeneratedKey {
     pub blob: Vec<u8>,
     /// The public half, for key pairs.
     pub public: Option<PublicKey>,
+}
+
+/// A key as a caller sends it: CKM_RSA_AES_KEY_WRAP cut in two (PKCS#11 v3.0, 2.1.21).
+#[derive(Clone, Debug)]
+pub struct TransportedKey {
+    /// What it must turn out to be; of [`KeyType::Hmac`] any length will do.
+    pub key_type: KeyType,
+    /// Hash of RSA-OAEP and of its MGF1.
+    pub hash: HashAlgorithm,
+    /// RSA-OAEP of an AES key, under the public half of a [`Purpose::Transport`] key.
+    pub kek: Vec<u8>,
+    /// AES-KWP of the key (PKCS#8 for private keys) under that AES key.
+    pub blob: Vec<u8>,
+}
+
+/// A transported key, wrapped anew.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ImportedKey {
+    /// AES-KWP, ready for the database.
+    pub blob: Vec<u8>,
+    /// What it is.
+    pub key_type: KeyType,
+    /// The public half, where the token knows it from the private one: RSA.
+    pub public: Option<PublicKey>,
+    /// Of key pairs, one signature for each of [`PROBES`]: ECDSA r ‖ s, Ed25519, or RSASSA-PKCS1-v1_5 with SHA-256.
+    pub signatures: Vec<Vec<u8>>,
+    /// RSA-OAEP was undone in the worker, which held the AES key: the token lacks the hash.
+    pub unpadded_in_worker: bool,
+}
+
+/// What an imported key pair signs, as digests, to show that it can and which public half is its own.
+pub const PROBES: [[u8; 32]; 2] = [*b"clm probe of an imported key: 1 ", *b"clm probe of an imported key: 2 "];
+
+/// Whether a worker may undo RSA-OAEP itself, in constant time, where the token lacks the hash (docs/KEY-HIERARCHY.md). Never with `fips = true`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum WorkerUnpadding {
+    /// It may.
+    Allowed,
+    /// The token does it, or nobody.
+    Refused,
 }
 
 /// Digests known to mechanisms.

@@ -25,6 +25,7 @@ pub mod worker;
 pub use bridge::{Bridge, ObjectAttributes, Status, WorkerStatus};
 pub use error::{Error, Responsible, Result};
 pub use key::{
-    Ciphertext, GeneratedKey, HashAlgorithm, KeyRef, KeyType, PublicKey, Purpose, SignMechanism, TokenKey, WrappedKey,
+    Ciphertext, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PROBES, PublicKey, Purpose, SignMechanism,
+    TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
 };
 pub use settings::{Capabilities, PinSource, Settings, TokenDescription, TokenSelector};

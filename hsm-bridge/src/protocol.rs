@@ -4,10 +4,11 @@
 //! server and supervisor, and supervisor and worker, exchange one [`postcard`] message a packet.
 
 use crate::{
-    Capabilities, Ciphertext, Error, HashAlgorithm, KeyType, ObjectAttributes, PublicKey, Purpose, Settings,
-    SignMechanism, TokenDescription, TokenKey,
+    Capabilities, Ciphertext, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, PublicKey, Purpose,
+    Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
 };
 use serde::{Deserialize, Serialize};
+use std::fmt;
 use std::io::{self, Read};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -29,16 +30,40 @@ pub(crate) enum Request {
     AesGcmEncrypt { key: KeyName, plaintext: Vec<u8>, aad: Vec<u8> },
     Capabilities,
     DestroyTokenKey { id: Uuid },
+    Export(KeyExport),
     FindObjects { label_prefix: String },
     GenerateTokenKey { id: Uuid, label: String, key_type: KeyType, purpose: Purpose },
     GenerateWrappedKey { key_type: KeyType, purpose: Purpose, wrapped_by: KeyName },
     Hmac { key: KeyName, hash: HashAlgorithm, data: Vec<Vec<u8>> },
+    Import(KeyImport),
     Load { id: Uuid, key_type: KeyType, purpose: Purpose, blob: Vec<u8>, wrapped_by: KeyName },
     PublicKey { key: TokenKey },
     Random { bytes: u32 },
     Rewrap { key_type: KeyType, blob: Vec<u8>, wrapped_by: KeyName, new: KeyName },
-    RsaDecrypt { key: KeyName, hash: HashAlgorithm, ciphertext: Vec<u8> },
+    RsaDecrypt { key: KeyName, hash: HashAlgorithm, ciphertext: Vec<u8>, unpadding: WorkerUnpadding },
     Sign { key: KeyName, mechanism: SignMechanism, data: Vec<Vec<u8>> },
+}
+
+/// The same key wrapped by AES-KWP under a key from outside.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeyExport {
+    pub(crate) key_type: KeyType,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) wrapped_by: KeyName,
+    pub(crate) kek: Secret,
+}
+
+/// A [`crate::TransportedKey`], and which keys take it in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct KeyImport {
+    pub(crate) key_type: KeyType,
+    pub(crate) purpose: Purpose,
+    pub(crate) hash: HashAlgorithm,
+    pub(crate) kek: Vec<u8>,
+    pub(crate) blob: Vec<u8>,
+    pub(crate) transport: KeyName,
+    pub(crate) wrapped_by: KeyName,
+    pub(crate) unpadding: WorkerUnpadding,
 }
 
 /// All that a worker answers.
@@ -53,6 +78,7 @@ pub(crate) enum Reply {
         blob: Vec<u8>,
         public: Option<PublicKey>,
     },
+    Imported(Box<ImportedKey>),
     List(Vec<Vec<u8>>),
     /// Send [`Request::Load`] for that key, then ask again.
     NotLoaded(Uuid),
@@ -106,6 +132,16 @@ pub(crate) enum Started {
 /// A PIN on its way between our processes; wiped when dropped.
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Pin(pub(crate) Zeroizing<String>);
+
+/// Key bytes on their way between our processes: wiped when dropped, never shown.
+#[derive(Clone, Serialize, Deserialize)]
+pub(crate) struct Secret(pub(crate) Zeroizing<Vec<u8>>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
+}
 
 /// Appends a frame to `out`.
 pub(crate) fn encode_frame<T: Serialize>(out: &mut Vec<u8>, id: u64, body: &T) -> Result<(), Error> {

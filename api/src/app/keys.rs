@@ -3,10 +3,11 @@
 use super::{Context, Error, Result};
 use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
-use keyvault::key::{Key, KeyConfig, KeyName, NewKey, SignRequest, Signed, VerifyRequest};
+use keyvault::key::{ExportRequest, Hash, Key, KeyConfig, KeyName, NewKey, SignRequest, Signed, VerifyRequest};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 impl Context {
     /// Makes a key; one of that name that is there comes back as it is.
@@ -45,6 +46,32 @@ impl Context {
     pub(crate) async fn delete_key(&self, mount: &Mount, name: &KeyName) -> Result<()> {
         let deleted = self.services.vault.delete_key(&self.caller, mount.id, name).await;
         self.refusals("key.delete", name, deleted).await
+    }
+
+    /// Destroys old versions.
+    pub(crate) async fn trim_key(&self, mount: &Mount, name: &KeyName, min_available_version: i64) -> Result<Arc<Key>> {
+        let trimmed = self.services.vault.trim_key(&self.caller, mount.id, name, min_available_version).await;
+        self.refusals("key.trim", name, trimmed).await
+    }
+
+    /// Texts of a key's versions.
+    pub(crate) async fn export_key(
+        &self,
+        key: &Key,
+        request: ExportRequest,
+    ) -> Result<BTreeMap<u32, Zeroizing<String>>> {
+        let exported = self.services.vault.export_key(&self.caller, key, request).await;
+        self.refusals("key.export", &key.name, exported).await
+    }
+
+    /// Random bytes of the token.
+    pub(crate) async fn random(&self, bytes: u32) -> Result<Zeroizing<Vec<u8>>> {
+        Ok(self.services.vault.random(&self.caller, bytes).await?)
+    }
+
+    /// A digest.
+    pub(crate) async fn hash(&self, hash: Hash, data: &[u8]) -> Result<Vec<u8>> {
+        Ok(self.services.vault.hash(&self.caller, hash, data).await?)
     }
 
     /// Signs.

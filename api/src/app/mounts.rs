@@ -1,7 +1,8 @@
 //! Which mounts a token may see something of.
 
 use super::{Context, Error, Result};
-use clm_core::Mount;
+use clm_core::{Mount, TuneMount};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Context {
@@ -9,6 +10,13 @@ impl Context {
     pub(crate) fn visible_mounts(&self) -> Vec<Arc<Mount>> {
         let mounts = self.services.core.mounts(self.caller.organization_id);
         mounts.into_iter().filter(|mount| self.authority.acl.touches(&mount.path)).collect()
+    }
+
+    /// Sets an option of an engine's own, which `sys/mounts` shows with the others.
+    pub(crate) async fn set_engine_option(&self, mount: &Mount, name: &str, value: String) -> Result<()> {
+        let options = Some(BTreeMap::from([(name.to_owned(), value)]));
+        let tuned = self.services.core.tune(&self.caller, &mount.path, TuneMount { options, ..TuneMount::default() });
+        self.recorded("update", tuned.await).await
     }
 
     /// Ways to log in, likewise.

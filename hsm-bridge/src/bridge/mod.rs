@@ -4,10 +4,10 @@ mod call;
 mod connection;
 mod fleet;
 
-use crate::protocol::{Pin, Reply, Request};
+use crate::protocol::{KeyExport, KeyImport, Pin, Reply, Request, Secret};
 use crate::{
-    Capabilities, Ciphertext, Error, GeneratedKey, HashAlgorithm, KeyRef, KeyType, PublicKey, Purpose, Result,
-    Settings, SignMechanism, TokenKey, WrappedKey,
+    Capabilities, Ciphertext, Error, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PublicKey, Purpose,
+    Result, Settings, SignMechanism, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
 };
 use call::{Route, cost};
 use fleet::{Fleet, Lane};
@@ -223,9 +223,52 @@ impl Bridge {
         bytes(self.call(on(key), &[key], request).await?)
     }
 
+    /// The key wrapped by AES-KWP under an AES key from outside, inside the token: how a key leaves that was made to leave.
+    pub async fn export(&self, key: &WrappedKey, kek: Zeroizing<Vec<u8>>) -> Result<Vec<u8>> {
+        let export = KeyExport {
+            key_type: key.key_type,
+            blob: key.blob.clone(),
+            wrapped_by: key.wrapped_by.name(),
+            kek: Secret(kek),
+        };
+        bytes(self.call(quick(1_500), &[&key.wrapped_by], Request::Export(export)).await?)
+    }
+
+    /// Takes in a key that a caller sent: unwraps it inside the token, looks whether it is what it is said to be, lets it sign, and wraps it anew.
+    pub async fn import(
+        &self,
+        key: TransportedKey,
+        purpose: Purpose,
+        transport: &KeyRef,
+        wrapped_by: &KeyRef,
+        unpadding: WorkerUnpadding,
+    ) -> Result<ImportedKey> {
+        let import = KeyImport {
+            key_type: key.key_type,
+            purpose,
+            hash: key.hash,
+            kek: key.kek,
+            blob: key.blob,
+            transport: transport.name(),
+            wrapped_by: wrapped_by.name(),
+            unpadding,
+        };
+        let route = Route { lane: Lane::Slow, ..quick(20_000) };
+        match self.call(route, &[transport, wrapped_by], Request::Import(import)).await? {
+            Reply::Imported(imported) => Ok(*imported),
+            other => Err(unexpected(&other)),
+        }
+    }
+
     /// RSA-OAEP decryption (RFC 8017, 7.1) with an empty label.
-    pub async fn rsa_decrypt(&self, key: &KeyRef, hash: HashAlgorithm, ciphertext: Vec<u8>) -> Result<Vec<u8>> {
-        let request = Request::RsaDecrypt { key: key.name(), hash, ciphertext };
+    pub async fn rsa_decrypt(
+        &self,
+        key: &KeyRef,
+        hash: HashAlgorithm,
+        ciphertext: Vec<u8>,
+        unpadding: WorkerUnpadding,
+    ) -> Result<Vec<u8>> {
+        let request = Request::RsaDecrypt { key: key.name(), hash, ciphertext, unpadding };
         bytes(self.call(on(key), &[key], request).await?)
     }
 
@@ -340,6 +383,7 @@ fn unexpected(reply: &Reply) -> Error {
         Reply::Done => "done",
         Reply::Failed(_) => "a failure",
         Reply::Generated { .. } => "a generated key",
+        Reply::Imported(_) => "an imported key",
         Reply::List(_) => "a list",
         Reply::NotLoaded(_) => "not loaded",
         Reply::Objects(_) => "objects",

@@ -7,11 +7,13 @@
 mod cache;
 mod ffi;
 mod mechanism;
+mod oaep;
 mod operations;
 mod probe;
 mod spki;
 mod template;
 mod token;
+mod transport;
 
 use crate::protocol::{Reply, Start, Started, encode_frame, read_frame};
 use crate::{Error, packet, process};

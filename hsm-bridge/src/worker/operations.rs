@@ -4,17 +4,15 @@ use super::cache::{Cache, Held};
 use super::probe::{self, Kwp};
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
-use super::{mechanism, spki};
+use super::{mechanism, oaep, spki};
 use crate::protocol::{KeyName, Reply, Request};
 use crate::{
     Capabilities, Ciphertext, Error, KeyType, ObjectAttributes, PublicKey, Purpose, Result, SignMechanism, TokenKey,
 };
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::mechanism::MechanismType;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
-use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
 use cryptoki::object::{Attribute, AttributeType, KeyType as CkKeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -26,9 +24,9 @@ const TEMPORARY: &str = "clm-tmp-";
 const ORPHANED_AFTER: Duration = Duration::from_secs(600);
 
 pub(super) struct Operations {
-    token: Token,
+    pub(super) token: Token,
     cache: Cache,
-    capabilities: Capabilities,
+    pub(super) capabilities: Capabilities,
     kwp: Kwp,
 }
 
@@ -147,6 +145,7 @@ impl Operations {
                 self.cache.forget_token_key(*id)?;
                 Ok(Reply::Done)
             }
+            Request::Export(export) => self.export(session, export),
             Request::FindObjects { label_prefix } => Ok(Reply::Objects(find_objects(session, label_prefix)?)),
             Request::GenerateTokenKey { id, label, key_type, purpose } => {
                 let public = self.generate_token_key(session, *id, label, *key_type, *purpose)?;
@@ -162,6 +161,7 @@ impl Operations {
                 let sign = |item: &Vec<u8>| session.sign(&mechanism, *key, item).map_err(at("C_Sign"));
                 Ok(Reply::List(data.iter().map(sign).collect::<Attempt<_>>()?))
             }
+            Request::Import(import) => self.import(session, import),
             Request::Load { id, key_type, purpose, blob, wrapped_by } => {
                 let wrapping = self.handle(session, *wrapped_by)?;
                 let mut failure = None;
@@ -195,10 +195,9 @@ impl Operations {
                 session.destroy_object(key).map_err(at("C_DestroyObject"))?;
                 Ok(Reply::Bytes(wrapped?))
             }
-            Request::RsaDecrypt { key, hash, ciphertext } => {
+            Request::RsaDecrypt { key, hash, ciphertext, unpadding } => {
                 let key = self.handle(session, *key)?;
-                let plaintext = rsa_decrypt(session, *key, *hash, ciphertext)?;
-                Ok(Reply::Bytes(plaintext))
+                Ok(Reply::Bytes(oaep::decrypt(session, *key, *hash, ciphertext, *unpadding)?))
             }
             Request::Sign { key, mechanism, data } => {
                 let key = self.handle(session, *key)?;
@@ -208,14 +207,14 @@ impl Operations {
     }
 
     /// The key, held as long as the caller keeps what this gives.
-    fn handle(&self, session: &Session, key: KeyName) -> Attempt<Held> {
+    pub(super) fn handle(&self, session: &Session, key: KeyName) -> Attempt<Held> {
         match key {
             KeyName::Cached(id) => self.cache.unwrapped(id)?.ok_or(Failure::NotLoaded(id)),
             KeyName::Token(key) => Ok(self.cache.token_key(key, || find_token_key(session, key))?),
         }
     }
 
-    fn unwrap(
+    pub(super) fn unwrap(
         &self,
         session: &Session,
         key_type: KeyType,
@@ -233,7 +232,7 @@ impl Operations {
         session.unwrap_key(&self.kwp.mechanism(), wrapping, blob, &attributes).map_err(at("C_UnwrapKey"))
     }
 
-    fn wrap(&self, session: &Session, wrapping: ObjectHandle, key: ObjectHandle) -> Attempt<Vec<u8>> {
+    pub(super) fn wrap(&self, session: &Session, wrapping: ObjectHandle, key: ObjectHandle) -> Attempt<Vec<u8>> {
         self.token.raw.wrap_key(session, &self.kwp.mechanism(), wrapping, key).map_err(at("C_WrapKey"))
     }
 
@@ -287,7 +286,7 @@ impl Operations {
                 Purpose::Mac => {
                     session.sign(&Mechanism::Sha256Hmac, key, b"probe").map_err(at("C_Sign"))?;
                 }
-                Purpose::Encryption | Purpose::Wrapping => {}
+                Purpose::Encryption | Purpose::Transport | Purpose::Wrapping => {}
             }
             let public_key = public.map(|handle| spki::read(session, handle, key_type)).transpose()?;
             for object in [Some(key), public].into_iter().flatten() {
@@ -308,7 +307,7 @@ impl Operations {
     }
 }
 
-type Attempt<T> = std::result::Result<T, Failure>;
+pub(super) type Attempt<T> = std::result::Result<T, Failure>;
 
 /// Why an attempt ended.
 pub(super) enum Failure {
@@ -323,7 +322,7 @@ impl From<Error> for Failure {
     }
 }
 
-fn at(function: &'static str) -> impl Fn(CryptokiError) -> Failure {
+pub(super) fn at(function: &'static str) -> impl Fn(CryptokiError) -> Failure {
     move |error| Failure::Token(function, error)
 }
 
@@ -361,7 +360,12 @@ fn repeatable(request: &Request) -> bool {
 fn takes_no_blob(request: &Request) -> bool {
     !matches!(
         request,
-        Request::AesGcmDecrypt { .. } | Request::Load { .. } | Request::Rewrap { .. } | Request::RsaDecrypt { .. }
+        Request::AesGcmDecrypt { .. }
+            | Request::Export(_)
+            | Request::Import(_)
+            | Request::Load { .. }
+            | Request::Rewrap { .. }
+            | Request::RsaDecrypt { .. }
     )
 }
 
@@ -436,21 +440,6 @@ pub(super) fn sign(session: &Session, key: ObjectHandle, how: SignMechanism, dat
         SignMechanism::RsaPss { hash, salt_length } => session.sign(&mechanism::pss(hash, salt_length)?, key, data),
     }
     .map_err(at("C_Sign"))
-}
-
-fn rsa_decrypt(
-    session: &Session,
-    key: ObjectHandle,
-    hash: crate::HashAlgorithm,
-    ciphertext: &[u8],
-) -> Attempt<Vec<u8>> {
-    let (hash_alg, mgf) = match hash {
-        crate::HashAlgorithm::Sha1 => (MechanismType::SHA1, PkcsMgfType::MGF1_SHA1),
-        crate::HashAlgorithm::Sha2_256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
-        other => return Err(Error::Unsupported(format!("RSA-OAEP with {other:?}")).into()),
-    };
-    let params = PkcsOaepParams::new(hash_alg, mgf, PkcsOaepSource::empty());
-    session.decrypt(&Mechanism::RsaPkcsOaep(params), key, ciphertext).map_err(at("C_Decrypt"))
 }
 
 fn find_objects(session: &Session, label_prefix: &str) -> Attempt<Vec<ObjectAttributes>> {

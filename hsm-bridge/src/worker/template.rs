@@ -71,10 +71,10 @@ pub(super) fn secret_half(purpose: Purpose, residence: Residence<'_>) -> Vec<Att
         template.extend([Attribute::Id(id.as_bytes().to_vec()), Attribute::Label(label.as_bytes().to_vec())]);
     }
     let signs = matches!(purpose, Purpose::Mac | Purpose::Signing | Purpose::SigningAndEncryption);
-    let decrypts = matches!(purpose, Purpose::Encryption | Purpose::SigningAndEncryption);
+    let decrypts = matches!(purpose, Purpose::Encryption | Purpose::SigningAndEncryption | Purpose::Transport);
     template.push(Attribute::Sign(signs));
     template.push(Attribute::Decrypt(decrypts));
-    template.push(Attribute::Unwrap(purpose == Purpose::Wrapping));
+    template.push(Attribute::Unwrap(matches!(purpose, Purpose::Transport | Purpose::Wrapping)));
     template
 }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 /// How often a change looks again after somebody else was faster.
-const ATTEMPTS: usize = 16;
+pub(super) const ATTEMPTS: usize = 16;
 
 /// What is to be different; `None`: as it is.
 #[derive(Clone, Copy, Debug, Default)]
@@ -146,17 +146,7 @@ impl Vault {
             }
             key.revision += 1;
             let key_mac = self.key_mac(&key, true).await?;
-            for version in &mut versions {
-                version.blob = None;
-                version.key_state = "destroyed".into();
-                version.revision += 1;
-            }
-            let bytes: Vec<Vec<u8>> = versions.iter().map(PrivateKeyRow::row_bytes).collect();
-            let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
-            let macs = self.macs(self.deployment().await?.mac_key(), MacDomain::SecureRow, &bytes).await?;
-            for (version, mac) in versions.iter_mut().zip(macs) {
-                version.row_mac = mac.to_vec();
-            }
+            self.destroy_versions(&mut versions).await?;
             let now = self.inner.clock.now();
             let mut event = change_event(caller, now, "key.delete", &key, key.settings.latest_version);
             event.data.insert("rows".into(), rows(&key, &key_mac, &versions.iter().collect::<Vec<_>>()));
@@ -173,12 +163,28 @@ impl Vault {
         Err(Error::Conflict)
     }
 
+    /// Versions without material, ready to be written.
+    pub(super) async fn destroy_versions(&self, versions: &mut [PrivateKeyRow]) -> Result<()> {
+        for version in versions.iter_mut() {
+            version.blob = None;
+            version.key_state = "destroyed".into();
+            version.revision += 1;
+        }
+        let bytes: Vec<Vec<u8>> = versions.iter().map(PrivateKeyRow::row_bytes).collect();
+        let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
+        let macs = self.macs(self.deployment().await?.mac_key(), MacDomain::SecureRow, &bytes).await?;
+        for (version, mac) in versions.iter_mut().zip(macs) {
+            version.row_mac = mac.to_vec();
+        }
+        Ok(())
+    }
+
     async fn key_mac(&self, key: &Key, deleted: bool) -> Result<Vec<u8>> {
         Ok(self.mac(MacDomain::SecureRow, &key.row_bytes(deleted)).await?.to_vec())
     }
 
     /// Rows and record in one transaction.
-    async fn write(
+    pub(super) async fn write(
         &self,
         key: Key,
         key_mac: Vec<u8>,
@@ -212,7 +218,7 @@ impl Vault {
         Ok(())
     }
 
-    async fn present(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<Arc<Key>> {
+    pub(super) async fn present(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<Arc<Key>> {
         self.key(caller.organization_id, mount_id, name).await?.ok_or(Error::Conflict)
     }
 }

@@ -72,6 +72,10 @@ impl Vault {
         }
         for version in &versions {
             let number = u32::try_from(version.version).unwrap_or_default();
+            if number < row.settings.min_available_version {
+                // Trimmed: the row tells that it was there.
+                continue;
+            }
             key.versions.insert(number, self.usable(version).await?);
         }
         Ok(Some((key, versions)))

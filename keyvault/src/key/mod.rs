@@ -3,13 +3,19 @@
 mod algorithm;
 mod change;
 mod create;
+mod export;
 mod load;
+mod material;
 mod name;
 mod sign;
+mod tools;
+mod trim;
 
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
 pub use change::KeyConfig;
 pub use create::NewKey;
+pub use export::{ExportKind, ExportRequest, ExportVersion};
+pub use material::ExportFormat;
 pub use name::KeyName;
 pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
 

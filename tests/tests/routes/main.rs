@@ -37,6 +37,11 @@ fn requests() -> Vec<Request> {
         .map(|row| {
             let route = all.iter().find(|route| route.operation_id == row.id).unwrap();
             let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
+            let words =
+                [("{type}", "public-key"), ("{version}", "latest"), ("{source}", "platform"), ("{urlbytes}", "8")];
+            for (capture, word) in words {
+                path = path.replace(capture, word);
+            }
             for capture in ["{name}", "{+name}", "{+path}", "{id}"] {
                 path = path.replace(capture, row.name);
             }

@@ -14,6 +14,7 @@ mod seal;
 pub(super) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
+use super::transit::tools;
 use Kind::{Boolean, Duration, Integer, List, Text, Texts};
 use Verb::{Delete, Read, Write};
 
@@ -274,5 +275,39 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::new(Read, "hsm-status", "Workers, and what the token can do", |call| {
             Box::pin(hsm::status(call))
         })],
+    },
+    Route {
+        pattern: "tools/random",
+        endpoints: &[Endpoint::new(Write, "tools-random", "Random bytes of the HSM", |call| {
+            Box::pin(tools::random(call))
+        })
+        .with(tools::RANDOM)],
+    },
+    Route {
+        pattern: "tools/random/{urlbytes}",
+        endpoints: &[Endpoint::new(Write, "tools-random-bytes", "So many random bytes of the HSM", |call| {
+            Box::pin(tools::random(call))
+        })
+        .with(tools::RANDOM)],
+    },
+    Route {
+        pattern: "tools/random/{source}/{urlbytes}",
+        endpoints: &[Endpoint::new(Write, "tools-random-source", "Random bytes of a source: the HSM", |call| {
+            Box::pin(tools::random(call))
+        })
+        .with(tools::RANDOM)],
+    },
+    Route {
+        pattern: "tools/hash",
+        endpoints: &[
+            Endpoint::new(Write, "tools-hash", "A digest", |call| Box::pin(tools::sys_hash(call))).with(tools::HASH)
+        ],
+    },
+    Route {
+        pattern: "tools/hash/{urlalgorithm}",
+        endpoints: &[Endpoint::new(Write, "tools-hash-with-algorithm", "A digest, the hash in the path", |call| {
+            Box::pin(tools::sys_hash(call))
+        })
+        .with(tools::HASH)],
     },
 ];

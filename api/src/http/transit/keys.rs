@@ -95,6 +95,14 @@ pub(super) async fn rotate(call: Call) -> Result<Answer> {
     Ok(Answer::data(shown::key(&key)))
 }
 
+pub(super) async fn trim(call: Call) -> Result<Answer> {
+    let name = name(&call)?;
+    let Some(version) = call.parameters.integer("min_available_version")? else {
+        return Err(call.context.refuse_key("key.trim", &name, "missing min_available_version").await);
+    };
+    Ok(Answer::data(shown::key(&*call.context.trim_key(&call.mount, &name, version).await?)))
+}
+
 pub(super) async fn configure(call: Call) -> Result<Answer> {
     let name = name(&call)?;
     let parameters = &call.parameters;

@@ -1,10 +1,13 @@
 //! `transit/`: named keys, and what is done with them.
 
 mod batch;
+mod export;
 mod keys;
 mod options;
+mod settings;
 mod shown;
 mod sign;
+pub(super) mod tools;
 mod verify;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
@@ -66,6 +69,10 @@ const VERIFY: &[Parameter] = &[
     field("signature_algorithm", Text, "pss or pkcs1v15 (RSA)"),
 ];
 
+const EXPORT: &[Parameter] = &[field("format", Text, "Empty for each type's own; der, pem or raw")];
+const TRIM: &[Parameter] = &[field("min_available_version", Integer, "Versions before it are destroyed").required()];
+const CONFIG_KEYS: &[Parameter] = &[field("disable_upsert", Boolean, "Encrypting makes no keys")];
+const CACHE: &[Parameter] = &[field("size", Integer, "0, or 10 and more; kept and shown, without meaning here")];
 pub(super) const ROUTES: &[Route] = &[
     // Used most: found first.
     Route {
@@ -125,5 +132,86 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::new(Write, "transit-rotate-key", "Make a new version", |call| {
             Box::pin(keys::rotate(call))
         })],
+    },
+    Route {
+        pattern: "keys/{name}/trim",
+        endpoints: &[Endpoint::new(Write, "transit-trim-key", "Destroy old versions", |call| {
+            Box::pin(keys::trim(call))
+        })
+        .with(TRIM)],
+    },
+    Route {
+        pattern: "export/{type}/{name}",
+        endpoints: &[Endpoint::new(Read, "transit-export-key", "Keys of all versions, if they may leave", |call| {
+            Box::pin(export::export(call))
+        })
+        .audited(true)
+        .with(EXPORT)],
+    },
+    Route {
+        pattern: "export/{type}/{name}/{version}",
+        endpoints: &[Endpoint::new(Read, "transit-export-key-version", "The key of one version", |call| {
+            Box::pin(export::export(call))
+        })
+        .audited(true)
+        .with(EXPORT)],
+    },
+    Route {
+        pattern: "config/keys",
+        endpoints: &[
+            Endpoint::new(Read, "transit-read-keys-config", "Settings for all keys of the mount", |call| {
+                Box::pin(settings::read_keys(call))
+            }),
+            Endpoint::new(Write, "transit-write-keys-config", "Change settings for all keys of the mount", |call| {
+                Box::pin(settings::write_keys(call))
+            })
+            .with(CONFIG_KEYS),
+        ],
+    },
+    Route {
+        pattern: "cache-config",
+        endpoints: &[
+            Endpoint::new(Read, "transit-read-cache-config", "Size of the cache", |call| {
+                Box::pin(settings::read_cache(call))
+            }),
+            Endpoint::new(Write, "transit-write-cache-config", "Set the size of the cache", |call| {
+                Box::pin(settings::write_cache(call))
+            })
+            .with(CACHE),
+        ],
+    },
+    Route {
+        pattern: "random",
+        endpoints: &[Endpoint::new(Write, "transit-random", "Random bytes of the HSM", |call| {
+            Box::pin(tools::random(call))
+        })
+        .with(tools::RANDOM)],
+    },
+    Route {
+        pattern: "random/{urlbytes}",
+        endpoints: &[Endpoint::new(Write, "transit-random-bytes", "So many random bytes of the HSM", |call| {
+            Box::pin(tools::random(call))
+        })
+        .with(tools::RANDOM)],
+    },
+    Route {
+        pattern: "random/{source}/{urlbytes}",
+        endpoints: &[Endpoint::new(Write, "transit-random-source", "Random bytes of a source: the HSM", |call| {
+            Box::pin(tools::random(call))
+        })
+        .with(tools::RANDOM)],
+    },
+    Route {
+        pattern: "hash",
+        endpoints: &[
+            Endpoint::new(Write, "transit-hash", "A digest", |call| Box::pin(tools::hash(call))).with(tools::HASH)
+        ],
+    },
+    Route {
+        pattern: "hash/{urlalgorithm}",
+        endpoints: &[Endpoint::new(Write, "transit-hash-with-algorithm", "A digest, the hash in the path", |call| {
+            Box::pin(tools::hash(call))
+        })
+        .with(tools::HASH)],
     },
 ];

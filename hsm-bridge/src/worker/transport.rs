@@ -1,0 +1,157 @@
+//! Keys that come in and go out: always wrapped, and in the clear only inside the token.
+
+use super::operations::{Attempt, Operations, at, sign};
+use super::template::{self, Residence};
+use super::{oaep, spki};
+use crate::protocol::{KeyExport, KeyImport, Reply};
+use crate::{Error, HashAlgorithm, ImportedKey, KeyType, PROBES, Purpose, Result, SignMechanism};
+use cryptoki::object::{Attribute, AttributeType, KeyType as CkKeyType, ObjectClass, ObjectHandle};
+use cryptoki::session::Session;
+use zeroize::Zeroize;
+
+impl Operations {
+    /// The key under a key from outside, which becomes an object of this session for that one call.
+    pub(super) fn export(&self, session: &Session, export: &KeyExport) -> Attempt<Reply> {
+        let wrapping = self.handle(session, export.wrapped_by)?;
+        let kek = kek_object(session, &export.kek.0, Attribute::Wrap(true))?;
+        let exported = self
+            .unwrap(session, export.key_type, Purpose::Wrapping, Residence::Wrapping, &export.blob, *wrapping)
+            .and_then(|key| destroying(session, key, self.wrap(session, kek, key)));
+        Ok(Reply::Bytes(destroying(session, kek, exported)?))
+    }
+
+    /// Unwraps a caller's key, looks at it, lets it sign, and wraps it under the organization's key.
+    pub(super) fn import(&self, session: &Session, import: &KeyImport) -> Attempt<Reply> {
+        if import.key_type == KeyType::Ed25519 && !self.capabilities.wraps_ed25519 {
+            let reason = "unwrapping Ed25519 keys: make them inside the token, or import the public half alone";
+            return Err(Error::Unsupported(reason.into()).into());
+        }
+        let (transport, wrapping) = (self.handle(session, import.transport)?, self.handle(session, import.wrapped_by)?);
+        let (kek, unpadded_in_worker) = self.kek(session, *transport, import)?;
+        let key = self.unwrap(session, import.key_type, import.purpose, Residence::Wrapping, &import.blob, kek);
+        let key = destroying(session, kek, key)?;
+        let imported = self.examine(session, key, import).and_then(|(public, signatures)| {
+            let blob = self.wrap(session, *wrapping, key)?;
+            let key_type = measured(session, key, import.key_type, &blob)?;
+            Ok(ImportedKey { blob, key_type, public, signatures, unpadded_in_worker })
+        });
+        Ok(Reply::Imported(Box::new(destroying(session, key, imported)?)))
+    }
+
+    /// The AES key that a caller wrapped its key with: inside the token, if that knows the hash.
+    fn kek(&self, session: &Session, transport: ObjectHandle, import: &KeyImport) -> Attempt<(ObjectHandle, bool)> {
+        let mut attributes = kek_attributes(Attribute::Unwrap(true));
+        attributes.push(Attribute::Sensitive(true));
+        match session.unwrap_key(&oaep::mechanism(import.hash)?, transport, &import.kek, &attributes) {
+            Err(error) if oaep::lacks_hash(&error) => {
+                let kek = oaep::unpad(session, transport, import.hash, &import.kek, import.unpadding)?;
+                Ok((kek_object(session, &kek, Attribute::Unwrap(true))?, true))
+            }
+            other => Ok((other.map_err(at("C_UnwrapKey"))?, false)),
+        }
+    }
+
+    fn examine(
+        &self,
+        session: &Session,
+        key: ObjectHandle,
+        import: &KeyImport,
+    ) -> Attempt<(Option<crate::PublicKey>, Vec<Vec<u8>>)> {
+        let key_type = import.key_type;
+        let mechanism = match key_type {
+            KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => {
+                curve_is(session, key, key_type)?;
+                SignMechanism::Ecdsa
+            }
+            KeyType::Ed25519 => SignMechanism::Ed25519,
+            KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => {
+                SignMechanism::RsaPkcs1(Some(HashAlgorithm::Sha2_256))
+            }
+            _ => return Ok((None, Vec::new())),
+        };
+        let public = match mechanism {
+            SignMechanism::RsaPkcs1(_) => Some(spki::read(session, key, key_type)?),
+            _ => None,
+        };
+        let signatures = PROBES.iter().map(|probe| sign(session, key, mechanism, probe)).collect::<Attempt<_>>()?;
+        Ok((public, signatures))
+    }
+}
+
+/// Destroys an object, whatever became of what it was for.
+fn destroying<T>(session: &Session, object: ObjectHandle, outcome: Attempt<T>) -> Attempt<T> {
+    let destroyed = session.destroy_object(object).map_err(at("C_DestroyObject"));
+    let value = outcome?;
+    destroyed.map(|()| value)
+}
+
+fn kek_attributes(may: Attribute) -> Vec<Attribute> {
+    vec![
+        Attribute::Class(ObjectClass::SECRET_KEY),
+        Attribute::KeyType(CkKeyType::AES),
+        Attribute::Token(false),
+        Attribute::Private(true),
+        Attribute::Extractable(false),
+        may,
+    ]
+}
+
+fn kek_object(session: &Session, kek: &[u8], may: Attribute) -> Attempt<ObjectHandle> {
+    if !matches!(kek.len(), 16 | 24 | 32) {
+        let reason = format!("the key that wraps the key has {} bytes, which no AES key has", kek.len());
+        return Err(Error::Refused { function: "C_CreateObject".into(), reason }.into());
+    }
+    let mut attributes = kek_attributes(may);
+    attributes.extend([Attribute::Sensitive(true), Attribute::Value(kek.to_vec())]);
+    let object = session.create_object(&attributes).map_err(at("C_CreateObject"));
+    for attribute in &mut attributes {
+        if let Attribute::Value(value) = attribute {
+            value.zeroize();
+        }
+    }
+    object
+}
+
+fn curve_is(session: &Session, key: ObjectHandle, expected: KeyType) -> Result<()> {
+    let read = session.get_attributes(key, &[AttributeType::EcParams]);
+    let found = match read.as_deref() {
+        Ok([Attribute::EcParams(found)]) => found.as_slice(),
+        _ => &[],
+    };
+    if template::curve_oid(expected) == Some(found) {
+        return Ok(());
+    }
+    let named = [KeyType::EcP256, KeyType::EcP384, KeyType::EcP521]
+        .into_iter()
+        .find(|candidate| template::curve_oid(*candidate) == Some(found));
+    let found = named.map_or("another", curve);
+    let reason = format!("invalid curve: expected {}, got {found}", curve(expected));
+    Err(Error::Refused { function: "import".into(), reason })
+}
+
+fn curve(key_type: KeyType) -> &'static str {
+    match key_type {
+        KeyType::EcP256 => "P-256",
+        KeyType::EcP384 => "P-384",
+        _ => "P-521",
+    }
+}
+
+/// What the token made of the material. A secret key's length is CKA_VALUE_LEN or, where a token does not keep that of unwrapped keys, follows
+/// from its wrapped form: 8 bytes more than the key, filled up to eights (RFC 5649, 3), which decides between AES keys.
+fn measured(session: &Session, key: ObjectHandle, expected: KeyType, blob: &[u8]) -> Result<KeyType> {
+    let Some(wanted) = template::secret_length(expected) else { return Ok(expected) };
+    let read = session.get_attributes(key, &[AttributeType::ValueLen]);
+    let length = match read.as_deref() {
+        Ok([Attribute::ValueLen(length)]) if **length > 0 => **length,
+        _ => u64::try_from(blob.len()).unwrap_or_default().saturating_sub(8),
+    };
+    if matches!(expected, KeyType::Hmac(_)) {
+        return Ok(KeyType::Hmac(u16::try_from(length).unwrap_or(u16::MAX)));
+    }
+    if length == wanted {
+        return Ok(expected);
+    }
+    let reason = format!("invalid key size {length} bytes where {wanted} are needed");
+    Err(Error::Refused { function: "import".into(), reason })
+}

@@ -1,0 +1,54 @@
+//! The verbs around keys, from outside: what comes in, what goes out, and what is destroyed.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+mod export;
+mod tools;
+mod trim;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use serde_json::{Value, json};
+use tests::{Answer, Server, Site};
+
+async fn started() -> (Site, Server) {
+    started_with("").await
+}
+
+/// `more` goes in front of the settings.
+async fn started_with(more: &str) -> (Site, Server) {
+    let site = Site::ready(more).await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    (site, server)
+}
+
+/// A call below `transit/` that must succeed.
+async fn done(server: &Server, path: &str, body: Value) -> Answer {
+    let answer = server.put(&format!("transit/{path}"), body).await.unwrap();
+    assert!(answer.status.is_success(), "{path}: {answer:?}");
+    answer
+}
+
+/// A call below `transit/` that must be refused with 400 and a text that ends so.
+async fn refused(server: &Server, path: &str, body: Value, ends: &str) {
+    let answer = server.put(&format!("transit/{path}"), body.clone()).await.unwrap();
+    assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
+    assert!(answer.error().ends_with(ends), "{path} {body}: {}", answer.error());
+}
+
+async fn read(server: &Server, path: &str) -> Answer {
+    server.get(&format!("transit/{path}")).await.unwrap()
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    BASE64_STANDARD.encode(bytes)
+}
+
+async fn sign(server: &Server, key: &str, body: Value) -> String {
+    done(server, &format!("sign/{key}"), body).await.text("signature").to_owned()
+}
+
+async fn verifies(server: &Server, key: &str, input: &[u8], signature: &str) -> bool {
+    let body = json!({"input": b64(input), "signature": signature});
+    done(server, &format!("verify/{key}"), body).await.body["data"]["valid"] == true
+}
