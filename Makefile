@@ -23,6 +23,7 @@ renew: setup ## writes again what is generated from the code and the schema; to 
 	scripts/queries.sh
 	cargo build --locked -p api
 	$${CARGO_TARGET_DIR:-target}/debug/clm openapi >docs/openapi.json
+	CLM_RENEW=1 scripts/with-postgres.sh cargo test --quiet --locked -p tests --test schema documents
 
 deny:
 	@command -v cargo-deny >/dev/null || { echo "Installing cargo-deny (built once)"; cargo install --quiet --locked cargo-deny@0.18.9; }
