@@ -15,9 +15,9 @@ dev: setup ## a server to try things with; ARGS="--ephemeral", …
 
 check: setup deny ## format, lints, documentation, licences and sources, and whether what is generated is what it should be
 	cargo fmt --all --check
+	scripts/queries.sh --check
 	cargo clippy --workspace --all-targets --locked -- -D warnings
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items --locked --quiet
-	scripts/queries.sh --check
 
 renew: setup ## writes again what is generated from the code and the schema; to be committed
 	scripts/queries.sh

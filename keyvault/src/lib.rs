@@ -13,6 +13,7 @@ pub mod ceremony;
 pub mod clock;
 mod error;
 mod hierarchy;
+mod integrity;
 pub mod key;
 mod record;
 mod row_mac;
@@ -28,6 +29,7 @@ pub use hsm_bridge::{
 };
 /// Bodies of the hidden subcommands `hsm-supervisor` and `hsm-worker`.
 pub use hsm_bridge::{supervisor, worker};
+pub use integrity::Finding;
 pub use row_mac::MacDomain;
 pub use store::migrate;
 pub use vault::{Settings, Vault};

@@ -4,10 +4,12 @@ mod audit;
 mod ceremony;
 mod dev;
 mod hsm;
+mod integrity;
 mod key;
 mod migrate;
 mod openapi;
 mod server;
+mod service;
 
 use crate::settings::Settings;
 use crate::telemetry;
@@ -46,6 +48,11 @@ enum Command {
     Hsm {
         #[command(subcommand)]
         command: hsm::Command,
+    },
+    /// Whether the databases and the token fit together.
+    Integrity {
+        #[command(subcommand)]
+        command: integrity::Command,
     },
     /// Make keys, sign and verify through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT).
     Key {
@@ -86,13 +93,18 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
         Command::Dev(arguments) => return dev::run(arguments),
         Command::Openapi => return openapi::run(),
         Command::Server => return server::run(settings),
-        Command::Audit { .. } | Command::Ceremony { .. } | Command::Key { .. } | Command::Migrate => {}
+        Command::Audit { .. }
+        | Command::Ceremony { .. }
+        | Command::Integrity { .. }
+        | Command::Key { .. }
+        | Command::Migrate => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         match &arguments.command {
             Command::Audit { command } => audit::run(command, settings).await,
             Command::Ceremony { command } => ceremony::run(command, settings).await,
+            Command::Integrity { command } => integrity::run(command).await,
             Command::Key { command } => key::run(command).await,
             Command::Migrate => migrate::run(settings).await,
             Command::Dev(_) | Command::Hsm { .. } | Command::Openapi | Command::Server => Ok(ExitCode::SUCCESS),

@@ -28,6 +28,18 @@ pub enum MountClass {
     Auth,
 }
 
+impl crate::Core {
+    /// Organizations that are active.
+    pub async fn organizations(&self) -> crate::Result<Vec<Uuid>> {
+        Ok(self.store().active_organizations().await?)
+    }
+
+    /// Mounts as the database has them now, those too whose row is refused.
+    pub async fn mount_ids(&self, organization_id: Uuid) -> crate::Result<Vec<Uuid>> {
+        Ok(self.store().mount_ids(organization_id).await?)
+    }
+}
+
 impl MountClass {
     pub(crate) fn name(self) -> &'static str {
         match self {

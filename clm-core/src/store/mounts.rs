@@ -89,6 +89,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Ids of all of a tenant, also of rows that do not carry their MAC.
+    pub(crate) async fn mount_ids(&self, organization_id: Uuid) -> Result<Vec<Uuid>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let ids = sqlx::query_scalar!("SELECT id FROM mounts WHERE organization_id = $1", organization_id)
+            .fetch_all(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(ids)
+    }
+}
+
 /// Adds a mount. Neither it nor one above or below may be there: else [`StoreError::Taken`] names the path that is.
 pub(crate) async fn insert(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
     let mount = &row.mount;

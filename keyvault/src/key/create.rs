@@ -1,6 +1,7 @@
 //! Making a key and its versions.
 
 use super::{Key, KeyAlgorithm, KeyName, KeySettings};
+use crate::integrity::KEY_LABEL;
 use crate::row_mac::MacDomain;
 use crate::store::named_keys;
 use crate::store::private_keys::{self, PrivateKeyRow};
@@ -125,7 +126,7 @@ impl Vault {
             created_at: self.inner.clock.now().trunc_subsecs(6),
         };
         let public = if on_token {
-            let label = format!("clm-key-{id}");
+            let label = format!("{KEY_LABEL}{id}");
             let (made, public) =
                 self.inner.bridge.generate_token_key(id, &label, key_type, key.algorithm.purpose()).await?;
             row.hsm_key_id = Some(made.id);

@@ -63,6 +63,20 @@ pub(crate) async fn names(
     .await
 }
 
+/// Mounts that have keys, and how many.
+pub(crate) async fn mounts(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT mount_id, count(*) AS "keys!" FROM named_keys WHERE organization_id = $1 AND deleted_at IS NULL GROUP BY mount_id ORDER BY mount_id"#,
+        organization_id
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.mount_id, row.keys)).collect())
+}
+
 /// `false`: the name is taken.
 pub(crate) async fn insert(
     connection: &mut PgConnection,

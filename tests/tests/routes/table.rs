@@ -65,6 +65,8 @@ pub(crate) const TABLE: &[Row] = &[
     silent("capabilities-self", "", r#"{"paths":["x"]}"#),
     silent("metrics", "", ""),
     silent("hsm-status", "", ""),
+    silent("hsm-integrity", "", ""),
+    recorded("hsm-integrity-repair", "", "", "integrity.repair"),
     recorded("token-create", "", "{}", "token.create"),
     recorded("token-create-orphan", "", "{}", "token.create"),
     recorded("token-write-role", "r", r#"{"allowed_policies":"p1","orphan":true}"#, "token_role.write"),

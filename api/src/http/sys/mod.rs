@@ -4,6 +4,7 @@ mod capabilities;
 mod health;
 mod hsm;
 mod init;
+mod integrity;
 mod internal;
 mod metrics;
 mod mounts;
@@ -275,6 +276,17 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::new(Read, "hsm-status", "Workers, and what the token can do", |call| {
             Box::pin(hsm::status(call))
         })],
+    },
+    Route {
+        pattern: "hsm/integrity",
+        endpoints: &[
+            Endpoint::new(Read, "hsm-integrity", "What of databases and token does not fit together", |call| {
+                Box::pin(integrity::check(call))
+            }),
+            Endpoint::new(Write, "hsm-integrity-repair", "Repair of it what can be without losing anything", |call| {
+                Box::pin(integrity::repair(call))
+            }),
+        ],
     },
     Route {
         pattern: "tools/random",

@@ -1,0 +1,100 @@
+//! Whether the two databases and the token fit together; repairs what it safely can. Never deletes a row.
+
+use super::{Context, Result};
+use clm_core::ROOT_ORGANIZATION;
+use keyvault::Finding;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// Something that does not fit.
+#[derive(Clone, Debug)]
+pub(crate) struct Orphan {
+    /// `destroyed_key_on_token`, …
+    pub(crate) kind: &'static str,
+    /// What it is about: CKA_ID or row.
+    pub(crate) id: String,
+    /// What happened, and who must act.
+    pub(crate) text: String,
+    /// `clm integrity repair` mends it.
+    pub(crate) repairable: bool,
+}
+
+impl Orphan {
+    pub(crate) fn data(&self) -> Value {
+        json!({ "kind": self.kind, "id": self.id, "text": self.text, "repairable": self.repairable })
+    }
+}
+
+impl Context {
+    /// Lists orphans both ways: of the whole deployment for organization `root`, else of the caller's organization.
+    pub(crate) async fn check_integrity(&self) -> Result<Vec<Orphan>> {
+        let organizations = self.organizations_seen().await?;
+        let (vault, core) = (&self.services.vault, &self.services.core);
+        let everything = self.caller.organization_id == ROOT_ORGANIZATION;
+        let mut orphans: Vec<Orphan> =
+            vault.compare_token(&organizations, everything).await?.into_iter().map(Orphan::from).collect();
+        for organization_id in organizations {
+            if !vault.has_organization_key(organization_id).await? {
+                orphans.push(Orphan {
+                    kind: "organization_without_key",
+                    id: organization_id.to_string(),
+                    text: "no key of this organization that this token can unwrap: restore clm_secure_db, or connect the token that can"
+                        .into(),
+                    repairable: false,
+                });
+            }
+            // Keys first: a mount that is made meanwhile is then among the mounts.
+            let with_keys = vault.mounts_with_keys(organization_id).await?;
+            let mounts = core.mount_ids(organization_id).await?;
+            orphans.extend(with_keys.into_iter().filter(|(mount, _)| !mounts.contains(mount)).map(|(mount, keys)| Orphan {
+                kind: "keys_without_mount",
+                id: mount.to_string(),
+                text: format!("{keys} keys belong to this mount, which clm_core_db does not have: `clm audit verify --rows` says whether it was disabled or taken away behind the service's back"),
+                repairable: false,
+            }));
+        }
+        Ok(orphans)
+    }
+
+    /// Mends what can be mended without losing anything; what was removed from the token, by CKA_ID.
+    pub(crate) async fn repair_integrity(&self) -> Result<Vec<Uuid>> {
+        let organizations = self.organizations_seen().await?;
+        Ok(self.services.vault.remove_destroyed(&self.caller, &organizations).await?)
+    }
+
+    async fn organizations_seen(&self) -> Result<Vec<Uuid>> {
+        if self.caller.organization_id == ROOT_ORGANIZATION {
+            return Ok(self.services.core.organizations().await?);
+        }
+        Ok(vec![self.caller.organization_id])
+    }
+}
+
+impl From<Finding> for Orphan {
+    fn from(finding: Finding) -> Self {
+        match finding {
+            Finding::DestroyedKeyOnToken { object, version } => Self {
+                kind: "destroyed_key_on_token",
+                id: object.to_string(),
+                text: format!("key version {version} was destroyed, its object on the token was not"),
+                repairable: true,
+            },
+            Finding::ObjectWithoutRow { object, label } => Self {
+                kind: "object_without_row",
+                id: object.map_or_else(|| label.clone(), |id| id.to_string()),
+                text: format!(
+                    "no row names `{label}`: left by a crash while a key was made, or clm_secure_db was put back and this is the only copy; look before you remove it with the vendor's tool"
+                ),
+                repairable: false,
+            },
+            Finding::RowWithoutObject { object, version } => Self {
+                kind: "row_without_object",
+                id: object.to_string(),
+                text: format!(
+                    "key version {version} is on the token by its row, and not there: connect the right token, or restore it from the vendor's backup"
+                ),
+                repairable: false,
+            },
+        }
+    }
+}
