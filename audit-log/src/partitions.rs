@@ -1,4 +1,5 @@
-//! Partitions are there before their month begins, and an alarm tells when records went where no month takes them.
+//! Partitions are there before their month begins, an alarm tells when records went where no month takes them, and closed months get the
+//! indexes that readers want.
 
 use crate::Table;
 use crate::job::Job;
@@ -23,6 +24,9 @@ pub(crate) async fn keep(options: PgConnectOptions, table: Table, alive: WeakSen
                         "records are in the DEFAULT partition: a clock jumped, or a month has no partition; see docs/OPERATIONS.md"
                     );
                 }
+                if let Err(error) = index_closed(&options, table).await {
+                    tracing::warn!(%error, table = table.name, "a closed month could not be indexed; tried again in an hour");
+                }
                 EVERY
             }
             Err(error) => {
@@ -32,6 +36,20 @@ pub(crate) async fn keep(options: PgConnectOptions, table: Table, alive: WeakSen
         };
         tokio::time::sleep(pause).await;
     }
+}
+
+/// One index a statement: each is there or not at all, and the next round goes on with those that are missing.
+async fn index_closed(options: &PgConnectOptions, table: Table) -> Result<(), sqlx::Error> {
+    let mut connection = options.connect().await?;
+    let mut add = async || {
+        sqlx::query_scalar::<_, Option<String>>("SELECT index_closed_audit_partition((now() AT TIME ZONE 'UTC')::date)")
+            .fetch_one(&mut connection)
+            .await
+    };
+    while let Some(index) = add().await? {
+        tracing::info!(table = table.name, index, "a closed month of the audit log has another index");
+    }
+    connection.close().await
 }
 
 /// Makes what is missing; says whether the DEFAULT partition holds records.
