@@ -9,6 +9,7 @@ need() { # COMMAND-OR-FILE PACKAGE
 softhsm=$(ls /usr/lib/softhsm/libsofthsm2.so /usr/lib/*/softhsm/libsofthsm2.so /usr/lib64/pkcs11/libsofthsm2.so 2>/dev/null | head -n 1 || true)
 [[ -n ${CLM_SOFTHSM_MODULE:-} || -n $softhsm ]] || missing+=(softhsm2)
 ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/null || missing+=(postgresql)
+ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing+=(faketime)
 need pkcs11-tool opensc
 need openssl openssl
 need cc build-essential

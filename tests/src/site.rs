@@ -20,6 +20,8 @@ pub struct Site {
     pub secure: TestDatabase,
     /// `clm_core_db`.
     pub core: TestDatabase,
+    /// Environment of every `clm` from now on.
+    pub variables: Vec<(&'static str, String)>,
 }
 
 impl Site {
@@ -29,6 +31,7 @@ impl Site {
             directory: TempDir::new()?,
             secure: TestDatabase::create().await?,
             core: TestDatabase::create().await?,
+            variables: Vec::new(),
         };
         softhsm::TokenDirectory::at(site.directory.path())?;
         std::fs::write(site.path("so-pin"), format!("{}\n", SECRETS[0]))?;
@@ -46,6 +49,11 @@ impl Site {
         site.succeeds(&["ceremony", "root"])?;
         site.succeeds(&["migrate"])?;
         Ok(site)
+    }
+
+    /// Writes the settings anew, for databases that took the place of others.
+    pub fn reconfigure(&self, more: &str) -> Result<()> {
+        Ok(std::fs::write(self.path("clm.toml"), self.settings(more)?)?)
     }
 
     /// Starts `clm server` on a port of its own and waits until it answers.
@@ -97,6 +105,7 @@ impl Site {
     pub fn command(&self, arguments: &[&str]) -> Result<Command> {
         let mut command = Command::new(built("clm")?);
         command.arg("--config").arg(self.path("clm.toml")).args(arguments);
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         Ok(command)
     }
 

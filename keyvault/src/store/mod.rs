@@ -14,6 +14,9 @@ use uuid::Uuid;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_secure_db");
 
+/// The generation of this program's schema; `schema_generation()` of its migrations gives the same. It runs on this one and the next.
+const GENERATION: i32 = 1;
+
 /// Brings clm_secure_db to this version's schema; as the role clm_migrate.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     MIGRATOR.run(pool).await?;
@@ -22,25 +25,29 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     Ok(())
 }
 
-/// Whether the program fits the schema: its own or the next one.
+/// Whether the program fits the schema: all its migrations are there, and none of a release after the next.
 pub(crate) async fn check_schema(connection: &mut PgConnection) -> Result<()> {
-    let ours = MIGRATOR.iter().map(|migration| migration.version).max().unwrap_or(0);
-    let theirs: Result<Option<i64>, _> =
-        sqlx::query_scalar("SELECT max(version) FROM _sqlx_migrations WHERE success").fetch_one(connection).await;
-    let theirs = theirs.map_err(|error| match error.as_database_error().and_then(|error| error.code()).as_deref() {
-        Some("42P01" | "42501") => Error::Operator("clm_secure_db has no schema yet: run `clm migrate`".into()),
-        _ => Error::Database(error),
-    })?;
-    match theirs.unwrap_or(0) {
-        version if version < ours => Err(Error::Operator(format!(
-            "clm_secure_db has schema {version}, this program needs {ours}: run `clm migrate`"
-        ))),
-        version if version > ours + 1 => Err(Error::Operator(format!(
-            "clm_secure_db has schema {version}, this program knows {ours} and runs on {ours} and {}: use a newer `clm`",
-            ours + 1
-        ))),
-        _ => Ok(()),
+    let applied: Result<Vec<i64>, _> =
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await;
+    let applied =
+        applied.map_err(|error| match error.as_database_error().and_then(|error| error.code()).as_deref() {
+            Some("42P01" | "42501") => Error::Operator("clm_secure_db has no schema yet: run `clm migrate`".into()),
+            _ => Error::Database(error),
+        })?;
+    if let Some(missing) = MIGRATOR.iter().find(|migration| !applied.contains(&migration.version)) {
+        let (version, about) = (missing.version, &missing.description);
+        return Err(Error::Operator(format!(
+            "clm_secure_db lacks migration {version} ({about}), which this program needs: run `clm migrate`"
+        )));
     }
+    let generation: i32 = sqlx::query_scalar("SELECT schema_generation()").fetch_one(connection).await?;
+    if generation > GENERATION + 1 {
+        return Err(Error::Operator(format!(
+            "clm_secure_db has a schema of generation {generation}, this program runs on {GENERATION} and {}: use a newer `clm`",
+            GENERATION + 1
+        )));
+    }
+    Ok(())
 }
 
 /// A transaction that reads one organization's rows, all as of one moment: a key and its versions lie in several tables, and a rotation that
