@@ -4,6 +4,7 @@
 
 mod chain;
 mod checkpoint;
+mod detached;
 mod encoding;
 mod event;
 pub mod export;
@@ -18,6 +19,7 @@ mod verify;
 // The public interface is:
 pub use chain::{Head, Link, record_hash};
 pub use checkpoint::{Checkpoint, StoredCheckpoint};
+pub use detached::{DETACHED, Stretch};
 pub use encoding::ENCODING_VERSION;
 pub use event::{Caller, Event, Outcome, Severity, Value};
 pub use record::{Found, Record, Unreadable};

@@ -1,6 +1,6 @@
 //! A record as it is stored: in a table, or in an exported file.
 
-use crate::{Event, Hash, Head};
+use crate::{Event, Hash, Head, record_hash};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -28,6 +28,11 @@ impl Record {
     /// Where the chain stands with this record.
     pub fn head(&self) -> Head {
         Head { chain_id: self.chain_id, seq: self.seq, hash: self.hash }
+    }
+
+    /// Whether its content gives its hash.
+    pub fn is_whole(&self) -> bool {
+        record_hash(self.chain_id, self.seq, &self.previous_hash, &self.event) == self.hash
     }
 }
 

@@ -39,13 +39,34 @@ pub async fn parts(
     let rows = sqlx::query(table.select_bounds).bind(from).bind(until).fetch_all(connection).await?;
     rows.iter()
         .map(|row| {
-            let seq = row.try_get::<i64, _>("first")? - 1;
-            let hash: Option<Vec<u8>> = row.try_get("start")?;
+            let seq = row.try_get::<i64, _>("start")?;
+            let hash: Option<Vec<u8>> = row.try_get("start_hash")?;
             let hash = hash.and_then(|hash| hash.try_into().ok()).unwrap_or_default();
             let start = Head { chain_id: row.try_get("chain_id")?, seq, hash };
             Ok(Part { start, last: row.try_get::<i64, _>("last")?.max(seq) })
         })
         .collect()
+}
+
+/// Chain, number and hash of each record that bears a time in `from..until`, by chain and number.
+pub fn read_month(
+    connection: &mut PgConnection,
+    table: Table,
+    from: DateTime<Utc>,
+    until: DateTime<Utc>,
+) -> impl Stream<Item = Result<Head, sqlx::Error>> + '_ {
+    sqlx::query(table.select_month).bind(from).bind(until).fetch(connection).map(|row| {
+        let row = row?;
+        let hash: Vec<u8> = row.try_get("record_hash")?;
+        let hash = hash.try_into().map_err(|_| malformed("record_hash"))?;
+        Ok(Head { chain_id: row.try_get("chain_id")?, seq: row.try_get("seq")?, hash })
+    })
+}
+
+/// The readable records that tell of detached months. They are in the log like all others: verify it too.
+pub async fn read_detached(connection: &mut PgConnection, table: Table) -> Result<Vec<Event>, sqlx::Error> {
+    let rows = sqlx::query(table.select_detached).fetch_all(connection).await?;
+    Ok(rows.iter().filter_map(|row| record(row).ok()).map(|record| record.event).collect())
 }
 
 /// Whatever is in a part.

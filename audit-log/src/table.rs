@@ -14,6 +14,8 @@ pub struct Table {
     pub(crate) select: &'static str,
     pub(crate) select_part: &'static str,
     pub(crate) select_bounds: &'static str,
+    pub(crate) select_month: &'static str,
+    pub(crate) select_detached: &'static str,
 }
 
 impl Table {
@@ -69,15 +71,23 @@ macro_rules! log_table {
             select_part: concat!(
                 columns!($result), $name, " WHERE chain_id = $1 AND seq BETWEEN $2 AND $3 ORDER BY seq, event_timestamp"
             ),
-            // The records of a stretch of time, and those between them, are one stretch of each chain.
+            // A month ends with the last record that bears its time; clocks of requests are not in the order of numbers, so that one of the
+            // next month may be among them. Each record is in one month's stretch, and the stretches follow each other without a gap.
             select_bounds: concat!(
-                "WITH bounds AS (SELECT chain_id, min(seq) FILTER (WHERE event_timestamp >= $1) AS first, ",
+                "WITH bounds AS (SELECT chain_id, min(seq) - 1 AS before, max(seq) FILTER (WHERE event_timestamp < $1) AS start, ",
                 "max(seq) FILTER (WHERE event_timestamp < $2) AS last FROM ", $name, " GROUP BY chain_id), ",
-                "stretch AS (SELECT chain_id, coalesce(first, last + 1) AS first, coalesce(last, first - 1) AS last FROM bounds) ",
-                "SELECT chain_id, first, last, ",
-                "coalesce((SELECT p.record_hash FROM ", $name, " p WHERE p.chain_id = s.chain_id AND p.seq = s.first - 1 LIMIT 1), ",
-                "(SELECT r.previous_hash FROM ", $name, " r WHERE r.chain_id = s.chain_id AND r.seq = s.first LIMIT 1)) AS start ",
+                "stretch AS (SELECT chain_id, coalesce(start, before) AS start, coalesce(last, before) AS last FROM bounds) ",
+                "SELECT chain_id, start, last, ",
+                "coalesce((SELECT p.record_hash FROM ", $name, " p WHERE p.chain_id = s.chain_id AND p.seq = s.start LIMIT 1), ",
+                "(SELECT r.previous_hash FROM ", $name, " r WHERE r.chain_id = s.chain_id AND r.seq = s.start + 1 LIMIT 1)) AS start_hash ",
                 "FROM stretch s ORDER BY chain_id"
+            ),
+            select_month: concat!(
+                "SELECT chain_id, seq, record_hash FROM ", $name,
+                " WHERE event_timestamp >= $1 AND event_timestamp < $2 ORDER BY chain_id, seq"
+            ),
+            select_detached: concat!(
+                columns!($result), $name, " WHERE event_type = 'audit.detach' ORDER BY chain_id, seq, event_timestamp"
             ),
         }
     };

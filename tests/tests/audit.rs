@@ -65,6 +65,10 @@ impl Site {
             .args(arguments)
             .env("CLM_AUDITOR__SECURE_URL", self.secure.url("clm_auditor"))
             .env("CLM_AUDITOR__CORE_URL", self.core.url("clm_auditor"))
+            .env("CLM_MIGRATION__SECURE_URL", self.secure.url("clm_migrate"))
+            .env("CLM_MIGRATION__CORE_URL", self.core.url("clm_migrate"))
+            .env("CLM_SECURE_DATABASE__URL", self.secure.url("clm_secure_app"))
+            .env("CLM_CORE_DATABASE__URL", self.core.url("clm_core_app"))
             .output()
             .unwrap()
     }
@@ -219,6 +223,103 @@ async fn months_are_exported_apart_and_verified_alone_or_one_after_another() {
     assert!(code == 1 && said.contains("records 2-3: missing"), "{said}");
     let (code, said) = site.says(&["audit", "export", "--database", "secure", "--month", "2026-13", "--out", "x"]);
     assert!(code == 2 && said.contains("YYYY-MM"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exported_month_is_detached_and_what_remains_verifies_with_its_file_or_without() {
+    let site = Site::new().await;
+    site.sql("SELECT ensure_audit_partitions('2020-02-01')").await;
+    let log = site.secure_log();
+    // The third bears a time of the month before: requests are recorded in another order than they came.
+    for time in ["01-31T23:59:59.9Z", "02-01T00:00:00.1Z", "01-31T23:59:59.95Z", "02-10T00:00:00Z", "03-02T00:00:00Z"] {
+        log.append(Event { timestamp: format!("2020-{time}").parse().unwrap(), ..event() }).await.unwrap();
+    }
+    log.append(event()).await.unwrap();
+    site.signed(&log, 6).await;
+    let key = site.path("audit.pem");
+    let [january, february, march] = ["2020-01", "2020-02", "2020-03"].map(|month| {
+        let file = site.path(month);
+        site.holds(&["audit", "export", "--database", "secure", "--month", month, "--out", &file]);
+        file
+    });
+    let said = site.holds(&[
+        "audit",
+        "verify",
+        "--public-key",
+        &key,
+        "--file",
+        &january,
+        "--file",
+        &february,
+        "--file",
+        &march,
+    ]);
+    assert!(said.contains("5 records (1-5)"), "{said}");
+
+    let detach = |month: &str, file: &str| {
+        let output = site.clm(&[
+            "audit",
+            "detach",
+            "--database",
+            "secure",
+            "--month",
+            month,
+            "--file",
+            file,
+            "--public-key",
+            &key,
+        ]);
+        (output.status.code().unwrap(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    for (month, file, names) in [
+        ("2020-02", &february, "detach earlier months first"),
+        ("2020-01", &february, "not 2020-01"),
+        ("2999-01", &february, "too young"),
+    ] {
+        let (code, said) = detach(month, file);
+        assert!(code == 1 && said.contains(names), "{said}");
+    }
+    let (short, text) = (site.path("short"), std::fs::read_to_string(&january).unwrap());
+    std::fs::write(&short, text.lines().filter(|line| !line.contains("\"seq\":3,")).collect::<Vec<_>>().join("\n"))
+        .unwrap();
+    let (code, said) = detach("2020-01", &short);
+    assert!(code == 1 && said.contains("it holds 2"), "{said}");
+    let verify = ["audit", "verify", "--database", "secure", "--public-key", &key];
+    assert!(site.holds(&verify).contains("6 records (1-6)"), "nothing was detached yet");
+
+    let (code, said) = detach("2020-01", &january);
+    assert!(code == 0 && said.contains("secure_audit_log_2020_01 is detached: 2 records"), "{said}");
+    let said = site.holds(&verify);
+    assert!(said.contains("records 1-3 are in exported files") && said.contains("signed up to 6"), "{said}");
+    let whole = [&verify[..], &["--rows", "--exported", &january]].concat();
+    let said = site.holds(&whole);
+    assert!(said.contains("6 records (1-6)") && !said.contains("are in exported files"), "{said}");
+    site.does_not(&[&verify[..], &["--rows"]].concat(), &["give the exported files"]);
+    // The second record is in January's file by its number, and in the database by its time.
+    site.sql("UPDATE secure_audit_log SET accessor = 'other' WHERE seq = 2 AND event_timestamp < '2021-01-01'").await;
+    site.does_not(&verify, &["record 2 ", "was edited"]);
+    site.does_not(&whole, &["record 2: is not what its exported file holds"]);
+    let (code, said) = detach("2020-02", &february);
+    assert!(code == 0, "what the exported file holds is kept: {said}");
+    let said = site.holds(&verify);
+    assert!(said.contains("records 1-3 are in") && said.contains("records 4-4 are in"), "{said}");
+    site.holds(&[&whole[..], &["--exported", &february]].concat());
+
+    // Taken away without having been exported.
+    site.sql("ALTER TABLE secure_audit_log DETACH PARTITION secure_audit_log_2020_03").await;
+    site.does_not(&verify, &["record 5: missing"]);
+    let attach = |month: &str| site.holds(&["audit", "attach", "--database", "secure", "--month", month]);
+    attach("2020-03");
+    site.holds(&verify);
+    attach("2020-02");
+    attach("2020-01");
+    site.does_not(&verify, &["record 2 ", "was edited"]);
+    site.sql("UPDATE secure_audit_log SET accessor = 'accessor' WHERE seq = 2 AND event_timestamp < '2021-01-01'")
+        .await;
+    let said = site.holds(&verify);
+    assert!(said.contains("6 records (1-6)") && !said.contains("are in exported files"), "{said}");
+    site.does_not(&["audit", "attach", "--database", "secure", "--month", "2020-01"], &["is attached"]);
+    site.does_not(&["audit", "attach", "--database", "secure", "--month", "2019-01"], &["restore it from a backup"]);
 }
 
 #[tokio::test]

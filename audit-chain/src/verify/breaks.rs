@@ -38,6 +38,8 @@ pub enum BreakKind {
     Forked,
     /// A signed checkpoint knows more records than there are: the tail was cut off.
     Truncated,
+    /// The record of a month's detaching names another record there than there is.
+    ContradictsExport,
     /// The chain's own row (in `audit_chains`, not signed) names another newest record than there is.
     ContradictsHead,
 }
@@ -67,6 +69,9 @@ impl fmt::Display for Break {
             BreakKind::ContradictsCheckpoint => ": a signed checkpoint knows it with another hash; it was replaced",
             BreakKind::Forked => ": two signed checkpoints know it with different hashes; there were two logs",
             BreakKind::Truncated => ": a signed checkpoint knows it, but it is missing; the tail was cut off",
+            BreakKind::ContradictsExport => {
+                ": is not what was exported when its month was detached, as the record of that says"
+            }
             BreakKind::ContradictsHead => {
                 ": audit_chains names another newest record; records were cut off or added behind the service's back"
             }

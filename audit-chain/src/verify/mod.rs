@@ -6,7 +6,7 @@ mod tests;
 
 pub use breaks::{Break, BreakKind};
 
-use crate::{Checkpoint, ENCODING_VERSION, Found, Hash, Head, Record, Unreadable, record_hash};
+use crate::{Checkpoint, ENCODING_VERSION, Found, Hash, Head, Record, Stretch, Unreadable};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -25,6 +25,8 @@ pub struct ChainReport {
     pub vouched_seq: i64,
     /// Breaks in it.
     pub breaks: usize,
+    /// First and last numbers of what lies in exported files and was not looked at.
+    pub detached: Vec<(i64, i64)>,
 }
 
 /// What was found in all chains.
@@ -62,6 +64,12 @@ struct Chain {
     vouched_seq: i64,
     /// What the chain's own row says.
     claimed: Option<Head>,
+    /// What lies in exported files, by the number before it.
+    detached: BTreeMap<i64, Stretch>,
+    /// The newest record that is here and in an exported file too.
+    stray: Option<Head>,
+    /// What was left to exported files: first and last numbers.
+    passed: Vec<(i64, i64)>,
 }
 
 impl Verifier {
@@ -91,6 +99,7 @@ impl Verifier {
     /// chain is known already, it must stand there.
     pub fn continue_from(&mut self, head: Head) {
         let chain = self.chains.entry(head.chain_id).or_insert_with(|| Chain::new(Head::new(head.chain_id)));
+        chain.pass_detached(head.seq + 1, &mut self.breaks);
         if chain.head.seq == 0 {
             chain.head = head;
             chain.known = chain.known.split_off(&head.seq);
@@ -104,6 +113,18 @@ impl Verifier {
         } else if head != chain.head && !chain.blind {
             self.breaks.push(Break::at(head, None, BreakKind::Reordered));
         }
+    }
+
+    /// These records lie in an exported file and need not come: the chain goes on behind them.
+    pub fn detached(&mut self, stretch: Stretch) {
+        let chain_id = stretch.start.chain_id;
+        let chain = self.chains.entry(chain_id).or_insert_with(|| Chain::new(Head::new(chain_id)));
+        chain.detached.insert(stretch.start.seq, stretch);
+    }
+
+    /// Where each chain stands now.
+    pub fn heads(&self) -> impl Iterator<Item = Head> + '_ {
+        self.chains.values().map(|chain| chain.head)
     }
 
     /// What the chain's own row says of its newest record, read in one snapshot with the records.
@@ -122,6 +143,12 @@ impl Verifier {
     /// Takes the next record.
     pub fn take(&mut self, record: &Record) {
         let Self { chains, breaks } = self;
+        if let Some(chain) = chains.get_mut(&record.chain_id) {
+            chain.pass_detached(record.seq, breaks);
+            if chain.take_stray(record, breaks) {
+                return;
+            }
+        }
         let Some((chain, blind)) = step(chains, breaks, record.head(), Some(record.event.id)) else { return };
         let known = chain.known.remove(&record.seq);
         let follows = blind || record.previous_hash == chain.head.hash;
@@ -132,7 +159,7 @@ impl Verifier {
         }
         if record.encoding_version != ENCODING_VERSION {
             broken(BreakKind::Unreadable);
-        } else if record_hash(record.chain_id, record.seq, &record.previous_hash, &record.event) != record.hash {
+        } else if !record.is_whole() {
             broken(BreakKind::Edited);
         }
         if known.is_some_and(|known| known != record.hash) {
@@ -153,7 +180,8 @@ impl Verifier {
 
     /// All chains and breaks; the tails are compared with the checkpoints and the chains' own rows.
     pub fn finish(mut self) -> Report {
-        for chain in self.chains.values() {
+        for chain in self.chains.values_mut() {
+            chain.pass_detached(i64::MAX, &mut self.breaks);
             let last = chain.head.seq;
             if let Some((seq, hash)) = chain.known.last_key_value() {
                 let head = Head { chain_id: chain.head.chain_id, seq: *seq, hash: *hash };
@@ -174,6 +202,7 @@ impl Verifier {
             head: chain.head,
             vouched_seq: chain.vouched_seq,
             breaks: breaks_of(chain.head.chain_id),
+            detached: chain.passed.clone(),
         };
         let chains = self.chains.values().map(report).collect();
         Report { chains, breaks: self.breaks }
@@ -189,6 +218,7 @@ fn step<'a>(
 ) -> Option<(&'a mut Chain, bool)> {
     let chain = chains.entry(at.chain_id).or_insert_with(|| Chain::new(Head::new(at.chain_id)));
     chain.records += 1;
+    chain.pass_detached(at.seq, breaks);
     let expected = chain.head.seq + 1;
     if at.seq < expected {
         breaks.push(Break::at(at, event_id, BreakKind::Reordered));
@@ -208,6 +238,67 @@ fn step<'a>(
 
 impl Chain {
     fn new(head: Head) -> Self {
-        Self { head, blind: false, records: 0, first_seq: None, known: BTreeMap::new(), vouched_seq: 0, claimed: None }
+        Self {
+            head,
+            blind: false,
+            records: 0,
+            first_seq: None,
+            known: BTreeMap::new(),
+            vouched_seq: 0,
+            claimed: None,
+            detached: BTreeMap::new(),
+            stray: None,
+            passed: Vec::new(),
+        }
+    }
+
+    /// What lies in an exported file and would come next, or has begun to.
+    fn stretch(&self) -> Option<Stretch> {
+        let (_, stretch) = self.detached.range(..=self.head.seq).next_back()?;
+        (stretch.end.seq > self.head.seq).then_some(*stretch)
+    }
+
+    /// Goes to the end of what lies in exported files, if `next` comes after that.
+    fn pass_detached(&mut self, next: i64, breaks: &mut Vec<Break>) {
+        while next > self.head.seq + 1
+            && let Some(stretch) = self.stretch()
+            && stretch.end.seq < next
+        {
+            if stretch.start.seq == self.head.seq && stretch.start.hash != self.head.hash && !self.blind {
+                breaks.push(Break::at(stretch.start, None, BreakKind::ContradictsExport));
+            }
+            self.blind = false;
+            self.passed.push((self.head.seq + 1, stretch.end.seq));
+            self.head = stretch.end;
+            self.known = self.known.split_off(&stretch.end.seq);
+            if self.known.remove(&stretch.end.seq).is_some_and(|known| known != stretch.end.hash) {
+                breaks.push(Break::at(stretch.end, None, BreakKind::ContradictsCheckpoint));
+            }
+        }
+    }
+
+    /// A record whose time puts it into another month than its number does: it is here and in the exported file. Whether it was.
+    fn take_stray(&mut self, record: &Record, breaks: &mut Vec<Break>) -> bool {
+        let Some(stretch) = self.stretch() else { return false };
+        if record.seq == self.head.seq + 1 || !stretch.holds(record.chain_id, record.seq) {
+            return false;
+        }
+        self.records += 1;
+        self.first_seq.get_or_insert(record.seq);
+        let mut broken = |kind| breaks.push(Break::at(record.head(), Some(record.event.id), kind));
+        if self.stray.is_some_and(|stray| stray.seq + 1 == record.seq && stray.hash != record.previous_hash) {
+            broken(BreakKind::WrongPrevious);
+        }
+        if !record.is_whole() {
+            broken(BreakKind::Edited);
+        }
+        if self.known.get(&record.seq).is_some_and(|known| *known != record.hash) {
+            broken(BreakKind::ContradictsCheckpoint);
+        }
+        if record.seq == stretch.end.seq && record.hash != stretch.end.hash {
+            broken(BreakKind::ContradictsExport);
+        }
+        self.stray = Some(record.head());
+        true
     }
 }

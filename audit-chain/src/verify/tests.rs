@@ -1,6 +1,6 @@
 use super::*;
 use crate::testing::{test_chain, test_event};
-use crate::{Outcome, Severity, Value};
+use crate::{Outcome, Severity, Value, record_hash};
 use chrono::{DateTime, Duration};
 use proptest::prelude::*;
 use proptest::sample::Index;
@@ -250,4 +250,54 @@ fn a_record_of_an_unknown_encoding_is_not_believed() {
     records[0].encoding_version = ENCODING_VERSION;
     records[0].event = test_event(2);
     assert_eq!(breaks(&records, head)[0].kind, BreakKind::Edited);
+}
+
+#[test]
+fn a_detached_month_needs_not_come_and_any_other_is_missing() {
+    let (records, head) = test_chain(9, 10);
+    let stretch = Stretch { start: Head::new(head.chain_id), end: records[5].head() };
+    let verify = |stretches: &[Stretch], seqs: &[usize]| {
+        let mut verifier = Verifier::new([&checkpoint(&[head, records[3].head()])]);
+        stretches.iter().for_each(|stretch| verifier.detached(*stretch));
+        seqs.iter().for_each(|seq| verifier.take(&records[seq - 1]));
+        verifier.expect_head(head);
+        let report = verifier.finish();
+        let found = report.breaks.iter().map(|found| (found.first, found.seq, found.kind)).collect::<Vec<_>>();
+        (found, report.chains[0].detached.clone())
+    };
+    assert_eq!(verify(&[stretch], &[7, 8, 9, 10]), (vec![], vec![(1, 6)]));
+    assert_eq!(verify(&[], &[7, 8, 9, 10]).0, [(1, 6, BreakKind::Missing)]);
+    assert_eq!(verify(&[stretch], &[8, 9, 10]).0, [(7, 7, BreakKind::Missing)]);
+    // Records of its numbers that lie in another month's partition.
+    assert_eq!(verify(&[stretch], &[1, 4, 5, 6, 7, 8, 9, 10]), (vec![], vec![(2, 6)]));
+    // Attached again.
+    assert_eq!(verify(&[stretch], &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10]), (vec![], vec![]));
+    // Nothing of the chain is left, or only what came before.
+    let rest = Stretch { start: stretch.end, end: head };
+    assert_eq!(verify(&[stretch, rest], &[]), (vec![], vec![(1, 6), (7, 10)]));
+    assert_eq!(verify(&[rest], &[1, 2, 3, 4, 5, 6]), (vec![], vec![(7, 10)]));
+    let other = Stretch { end: Head { hash: [7; 32], ..stretch.end }, ..stretch };
+    assert_eq!(verify(&[other], &[7, 8, 9, 10]).0, [(7, 7, BreakKind::WrongPrevious)]);
+    let other = Stretch { start: Head { hash: [7; 32], ..rest.start }, ..rest };
+    assert_eq!(verify(&[other], &[1, 2, 3, 4, 5, 6]).0, [(6, 6, BreakKind::ContradictsExport)]);
+}
+
+#[test]
+fn a_record_beside_its_exported_month_is_held_against_it() {
+    let (mut records, head) = test_chain(9, 6);
+    let stretch = Stretch { start: Head::new(head.chain_id), end: records[4].head() };
+    let kinds = |records: &[Record]| {
+        let mut verifier = Verifier::default();
+        verifier.detached(stretch);
+        records.iter().for_each(|record| verifier.take(record));
+        verifier.finish().breaks.iter().map(|found| (found.seq, found.kind)).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&records[2..]), []);
+    records[2].event.resource_id = None;
+    assert_eq!(kinds(&records[2..]), [(3, BreakKind::Edited)]);
+    rehash(&mut records[2]);
+    assert_eq!(kinds(&records[2..]), [(4, BreakKind::WrongPrevious)]);
+    records[4].event.resource_id = None;
+    rehash(&mut records[4]);
+    assert_eq!(kinds(&records[4..5]), [(5, BreakKind::ContradictsExport)]);
 }

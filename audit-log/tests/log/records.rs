@@ -313,10 +313,49 @@ async fn a_part_of_the_log_is_one_stretch_of_each_chain() {
         (part.start.seq, found.len())
     };
     assert_eq!(of("2026-10-01T00:00:00Z", "2026-11-01T00:00:00Z").await, (0, 3));
-    assert_eq!(of("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z").await, (1, 3));
+    assert_eq!(of("2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z").await, (3, 1));
     assert_eq!(of("2026-12-01T00:00:00Z", "2027-01-01T00:00:00Z").await, (4, 1));
     assert_eq!(of("2027-01-01T00:00:00Z", "2027-02-01T00:00:00Z").await, (5, 0));
     assert_eq!(of("2026-09-01T00:00:00Z", "2026-10-01T00:00:00Z").await, (0, 0));
+}
+
+#[tokio::test]
+async fn closed_months_get_the_indexes_that_readers_want_and_writers_wait_for_none() {
+    for site in [Site::secure().await, Site::core().await] {
+        let mut app = site.app().await;
+        sqlx::query("SELECT ensure_audit_partitions('2040-02-01')").execute(&mut app).await.unwrap();
+        let name = site.table.name;
+        let indexes = async |kind: &str| -> i64 {
+            let count = "SELECT count(*) FROM pg_index i JOIN pg_inherits h ON h.inhrelid = i.indrelid \
+                 WHERE h.inhparent = to_regclass($1) AND i.indrelid::regclass::text LIKE $2";
+            let mut superuser = site.superuser().await;
+            sqlx::query_scalar(count).bind(name).bind(kind).fetch_one(&mut superuser).await.unwrap()
+        };
+        let all = indexes("%").await;
+        let add = "SELECT index_closed_audit_partition('2040-04-20')";
+        // While one is being made for last month, records are written, and the service's own job does not wait for it.
+        let mut making = site.app().await;
+        sqlx::query("BEGIN").execute(&mut making).await.unwrap();
+        let first: Option<String> = sqlx::query_scalar(add).fetch_one(&mut making).await.unwrap();
+        assert!(first.as_ref().is_some_and(|first| first.ends_with("_type")), "{first:?}");
+        let log = site.log();
+        log.append(event()).await.unwrap();
+        let second: Option<String> = sqlx::query_scalar(add).fetch_one(&mut app).await.unwrap();
+        assert_eq!(second, None, "another server makes one");
+        // Interrupted: whoever comes next begins there.
+        sqlx::query("ROLLBACK").execute(&mut making).await.unwrap();
+        let mut made = Vec::new();
+        while let Some(index) = sqlx::query_scalar::<_, Option<String>>(add).fetch_one(&mut app).await.unwrap() {
+            made.push(index);
+        }
+        assert_eq!(Some(&made[0]), first.as_ref());
+        // January to March; April is not closed.
+        assert_eq!(made.iter().filter(|index| index.contains("_2040_")).count(), 18, "{made:?}");
+        assert_eq!(indexes("%").await, all + i64::try_from(made.len()).unwrap());
+        assert_eq!((indexes("%_2040_04").await, indexes("%_2040_03").await), (2, 8));
+        log.append(event()).await.unwrap();
+        assert_eq!(site.report().await.breaks, []);
+    }
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! The verification of one log, wherever it comes from, and its findings in print.
 
 use super::signature;
-use audit_chain::{ChainReport, Found, Head, RowState, Rows, StoredCheckpoint, Verifier};
+use audit_chain::{ChainReport, Found, Head, Report, RowState, Rows, StoredCheckpoint, Stretch, Verifier};
 use uuid::Uuid;
 
 pub(super) struct Check {
@@ -56,6 +56,16 @@ impl Check {
         self.verifier.continue_from(head);
     }
 
+    /// Lies in an exported file, as a record of the log says.
+    pub(super) fn detached(&mut self, stretch: Stretch) {
+        self.verifier.detached(stretch);
+    }
+
+    /// Where each chain stands now.
+    pub(super) fn heads(&self) -> Vec<Head> {
+        self.verifier.heads().collect()
+    }
+
     pub(super) fn head(&mut self, head: Head) {
         self.verifier.expect_head(head);
     }
@@ -81,19 +91,32 @@ impl Check {
         println!("{}: {text}", self.log);
     }
 
-    /// Prints what was found; whether nothing was.
-    pub(super) fn finish(mut self) -> bool {
+    /// Prints what was found; whether nothing was, and the whole of it.
+    pub(super) fn finish(mut self) -> (bool, Report) {
         let report = std::mem::take(&mut self.verifier).finish();
         report.breaks.iter().for_each(|found| self.problem(&found.to_string()));
-        for found in self.rows.take().map(Rows::finish).unwrap_or_default() {
-            self.problem(&found.to_string());
+        let detached = report.chains.iter().any(|chain| !chain.detached.is_empty());
+        match self.rows.take() {
+            Some(_) if detached => self.problem(
+                "rows can only be compared with the whole log: give the exported files of its detached months by --exported",
+            ),
+            rows => rows.map(Rows::finish).unwrap_or_default().iter().for_each(|found| self.problem(&found.to_string())),
+        }
+        for chain in &report.chains {
+            for (first, last) in &chain.detached {
+                self.say(&format!(
+                    "chain {}: records {first}-{last} are in exported files, as a record of this log says (audit.detach); they were not looked \
+                     at: give the files by --exported",
+                    chain.chain_id
+                ));
+            }
         }
         report.chains.iter().for_each(|chain| self.say(&describe(chain)));
         let good = self.problems == 0;
         let verdict = if good { "holds" } else { "DOES NOT HOLD" };
         let (records, chains) = (report.records(), report.chains.len());
         self.say(&format!("{verdict}: {records} records in {chains} chains, {} signed checkpoints", self.checkpoints));
-        good
+        (good, report)
     }
 }
 

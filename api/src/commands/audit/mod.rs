@@ -1,6 +1,7 @@
 //! `clm audit`: verifies both logs and names each place where they do not hold; exports them for a verifier without databases.
 
 mod check;
+mod detach;
 mod export;
 mod file;
 mod live;
@@ -21,6 +22,10 @@ pub(super) enum Command {
     Verify(Verify),
     /// Write a log, or a month of it, to a file that `clm audit verify --file` verifies without the database.
     Export(Export),
+    /// Take an exported month out of the database: its file is verified and compared first, and the log says so.
+    Detach(detach::Detach),
+    /// Put a detached month back, if its table was not dropped.
+    Attach(detach::Attach),
 }
 
 #[derive(Debug, clap::Args)]
@@ -30,11 +35,14 @@ pub(super) struct Verify {
     #[arg(long, value_name = "FILE")]
     public_key: Vec<PathBuf>,
     /// Verify an exported file; again for the next month.
-    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with_all = ["checkpoints", "rows", "database", "secure_url", "core_url"])]
+    #[arg(long, value_name = "FILE", requires = "public_key", conflicts_with_all = ["checkpoints", "exported", "rows", "database", "secure_url", "core_url"])]
     file: Vec<PathBuf>,
     /// Believe the checkpoints in an exported file too: finds a tail that was cut off together with the checkpoints in the database.
     #[arg(long, value_name = "FILE")]
     checkpoints: Vec<PathBuf>,
+    /// Verify the exported file of a detached month too, and the database as its continuation; again for the next month.
+    #[arg(long, value_name = "FILE")]
+    exported: Vec<PathBuf>,
     /// Also compare the rows that carry a MAC with what the log says of them.
     #[arg(long)]
     rows: bool,
@@ -127,6 +135,8 @@ pub(super) async fn run(command: &Command, settings: Settings) -> Result<ExitCod
                 .context(export.database.name())?;
             true
         }
+        Command::Detach(detach) => detach.run(&settings).await.map(|()| true)?,
+        Command::Attach(attach) => attach.run(&settings).await.map(|()| true)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
@@ -144,7 +154,9 @@ impl Verify {
             let url = database.url(&self.urls, settings)?;
             let mut check = check::Check::new(database.table().name, keys.clone(), self.rows);
             check.kept(&kept);
-            good &= live::verify(url.expose_secret(), database.table(), check).await.context(database.name())?;
+            good &= live::verify(url.expose_secret(), database.table(), check, &self.exported)
+                .await
+                .context(database.name())?;
         }
         Ok(good)
     }
