@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub enum KeyType {
     /// AES with a 128-bit key (FIPS 197).
     Aes128,
+    /// AES with a 192-bit key (FIPS 197).
+    Aes192,
     /// AES with a 256-bit key (FIPS 197).
     Aes256,
     /// ECDSA or ECDH on P-256 (FIPS 186-5, SP 800-186).
@@ -32,9 +34,11 @@ pub enum KeyType {
 /// What a key may do; one purpose a key (SP 800-57 part 1, 5.2). Becomes CKA_SIGN, CKA_WRAP and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Purpose {
+    /// Derive other keys, and nothing else.
+    Derivation,
     /// Encrypt and decrypt data.
     Encryption,
-    /// HMAC.
+    /// HMAC, or CMAC with an AES key.
     Mac,
     /// Sign.
     Signing,

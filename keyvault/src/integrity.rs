@@ -1,6 +1,6 @@
 //! What is on the token compared with what the database says is there. Compares and, where nothing can be lost, repairs.
 
-use crate::store::private_keys::{self, PrivateKeyRow};
+use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::{encryption_keys, named_keys, read_as_of_now};
 use crate::{Result, Vault, record};
 use audit_chain::{Caller, Value};
@@ -104,12 +104,12 @@ impl Vault {
         Ok(key.is_some())
     }
 
-    async fn versions_on_token(&self, organizations: &[Uuid]) -> Result<HashMap<Uuid, PrivateKeyRow>> {
+    async fn versions_on_token(&self, organizations: &[Uuid]) -> Result<HashMap<Uuid, KeyVersionRow>> {
         let token_id = self.deployment().await?.token_id();
         let mut found = HashMap::new();
         for organization_id in organizations {
             let mut transaction = read_as_of_now(&self.inner.pool, *organization_id).await?;
-            let rows = private_keys::on_token(&mut transaction, *organization_id, token_id).await?;
+            let rows = key_versions::on_token(&mut transaction, *organization_id, token_id).await?;
             transaction.rollback().await?;
             found.extend(rows.into_iter().filter_map(|row| Some((row.hsm_key_id?, row))));
         }
@@ -117,6 +117,6 @@ impl Vault {
     }
 }
 
-fn is_destroyed(row: &PrivateKeyRow) -> bool {
+fn is_destroyed(row: &KeyVersionRow) -> bool {
     row.key_state == "destroyed"
 }

@@ -61,6 +61,14 @@ impl RowBytes {
         self.field(b'f', &[u8::from(value)])
     }
 
+    /// A column added after rows were written: named, and left out where it says nothing, so that their MACs still fit.
+    pub(crate) fn later<T>(self, column: &str, value: Option<T>, field: impl FnOnce(Self, T) -> Self) -> Self {
+        match value {
+            None => self,
+            Some(value) => field(self.text(column), value),
+        }
+    }
+
     pub(crate) fn finish(self) -> Vec<u8> {
         self.0
     }

@@ -31,13 +31,7 @@ async fn sign_three_times(vault: &Vault) {
     };
     vault.initialize(&caller).await.unwrap();
     let (mount, name) = (Uuid::now_v7(), KeyName::parse("k").unwrap());
-    let new = NewKey {
-        algorithm: KeyAlgorithm::EcdsaP256,
-        exportable: false,
-        allow_plaintext_backup: false,
-        auto_rotate_seconds: 0,
-        on_token: false,
-    };
+    let new = NewKey::of(KeyAlgorithm::EcdsaP256);
     let (key, _) = vault.create_key(&caller, mount, &name, new).await.unwrap();
     for number in 0..3u8 {
         let request = SignRequest {

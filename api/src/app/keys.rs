@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 impl Context {
     /// Makes a key; one of that name that is there comes back as it is.
     pub(crate) async fn create_key(&self, mount: &Mount, name: &KeyName, new: NewKey) -> Result<(Arc<Key>, bool)> {
-        Ok(self.services.vault.create_key(&self.caller, mount.id, name, new).await?)
+        let created = self.services.vault.create_key(&self.caller, mount.id, name, new).await;
+        self.refusals("key.create", name, created).await
     }
 
     /// A key, or `None`.

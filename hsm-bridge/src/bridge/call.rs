@@ -169,7 +169,7 @@ impl KeyRef {
 /// Rough work of one private-key operation, microseconds; only ratios matter.
 pub(super) fn cost(key_type: KeyType) -> u64 {
     match key_type {
-        KeyType::Aes128 | KeyType::Aes256 | KeyType::Hmac(_) => 20,
+        KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 | KeyType::Hmac(_) => 20,
         KeyType::EcP256 => 60,
         KeyType::EcP384 | KeyType::Rsa2048 => 800,
         KeyType::EcP521 => 1_000,

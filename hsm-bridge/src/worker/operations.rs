@@ -284,9 +284,11 @@ impl Operations {
                     sign(session, key, mechanism, data)?;
                 }
                 Purpose::Mac => {
-                    session.sign(&Mechanism::Sha256Hmac, key, b"probe").map_err(at("C_Sign"))?;
+                    let mechanism =
+                        if matches!(key_type, KeyType::Hmac(_)) { Mechanism::Sha256Hmac } else { Mechanism::AesCMac };
+                    session.sign(&mechanism, key, b"probe").map_err(at("C_Sign"))?;
                 }
-                Purpose::Encryption | Purpose::Transport | Purpose::Wrapping => {}
+                Purpose::Derivation | Purpose::Encryption | Purpose::Transport | Purpose::Wrapping => {}
             }
             let public_key = public.map(|handle| spki::read(session, handle, key_type)).transpose()?;
             for object in [Some(key), public].into_iter().flatten() {
@@ -508,6 +510,7 @@ fn describe(label: String, attributes: Vec<Attribute>) -> ObjectAttributes {
 fn key_type(ck_type: CkKeyType, bytes: u64, bits: u64, curve: &[u8]) -> Option<KeyType> {
     match ck_type {
         CkKeyType::AES if bytes == 16 => Some(KeyType::Aes128),
+        CkKeyType::AES if bytes == 24 => Some(KeyType::Aes192),
         CkKeyType::AES if bytes == 32 => Some(KeyType::Aes256),
         CkKeyType::GENERIC_SECRET => Some(KeyType::Hmac(u16::try_from(bytes).ok()?)),
         CkKeyType::RSA => [KeyType::Rsa2048, KeyType::Rsa3072, KeyType::Rsa4096]

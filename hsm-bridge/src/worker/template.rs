@@ -40,7 +40,7 @@ pub(super) fn modulus_bits(key_type: KeyType) -> Option<u64> {
 /// CKO_ and CKK_ of the secret or private half.
 pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
     match key_type {
-        KeyType::Aes128 | KeyType::Aes256 => (ObjectClass::SECRET_KEY, CkKeyType::AES),
+        KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 => (ObjectClass::SECRET_KEY, CkKeyType::AES),
         KeyType::Hmac(_) => (ObjectClass::SECRET_KEY, CkKeyType::GENERIC_SECRET),
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC),
         KeyType::Ed25519 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC_EDWARDS),
@@ -51,7 +51,7 @@ pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
 /// CKM_ that generates such keys.
 pub(super) fn generation(key_type: KeyType) -> Mechanism<'static> {
     match key_type {
-        KeyType::Aes128 | KeyType::Aes256 => Mechanism::AesKeyGen,
+        KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 => Mechanism::AesKeyGen,
         KeyType::Hmac(_) => Mechanism::GenericSecretKeyGen,
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => Mechanism::EccKeyPairGen,
         KeyType::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
@@ -79,8 +79,9 @@ pub(super) fn secret_half(purpose: Purpose, residence: Residence<'_>) -> Vec<Att
 }
 
 /// What only secret keys have: both directions are in one object.
-pub(super) fn secret_key_verbs(purpose: Purpose) -> [Attribute; 3] {
+pub(super) fn secret_key_verbs(purpose: Purpose) -> [Attribute; 4] {
     [
+        Attribute::Derive(purpose == Purpose::Derivation),
         Attribute::Encrypt(purpose == Purpose::Encryption),
         Attribute::Wrap(purpose == Purpose::Wrapping),
         Attribute::Verify(purpose == Purpose::Mac),
@@ -91,6 +92,7 @@ pub(super) fn secret_key_verbs(purpose: Purpose) -> [Attribute; 3] {
 pub(super) fn secret_length(key_type: KeyType) -> Option<u64> {
     match key_type {
         KeyType::Aes128 => Some(16),
+        KeyType::Aes192 => Some(24),
         KeyType::Aes256 => Some(32),
         KeyType::Hmac(bytes) => Some(bytes.into()),
         _ => None,

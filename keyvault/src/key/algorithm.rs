@@ -7,31 +7,61 @@ use hsm_bridge::{HashAlgorithm, KeyType, Purpose};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are Vault's key types")]
 pub enum KeyAlgorithm {
+    Aes128Cmac,
+    Aes128Gcm96,
+    Aes192Cmac,
+    Aes256Cmac,
+    Aes256Gcm96,
     EcdsaP256,
     EcdsaP384,
     EcdsaP521,
     Ed25519,
+    /// Of that many bytes.
+    Hmac(u16),
     Rsa2048,
     Rsa3072,
     Rsa4096,
 }
 
 impl KeyAlgorithm {
-    const ALL: [Self; 7] =
-        [Self::EcdsaP256, Self::EcdsaP384, Self::EcdsaP521, Self::Ed25519, Self::Rsa2048, Self::Rsa3072, Self::Rsa4096];
+    const OF_ONE_SIZE: [Self; 12] = [
+        Self::Aes128Cmac,
+        Self::Aes128Gcm96,
+        Self::Aes192Cmac,
+        Self::Aes256Cmac,
+        Self::Aes256Gcm96,
+        Self::EcdsaP256,
+        Self::EcdsaP384,
+        Self::EcdsaP521,
+        Self::Ed25519,
+        Self::Rsa2048,
+        Self::Rsa3072,
+        Self::Rsa4096,
+    ];
+    /// Bytes that an HMAC key may have.
+    pub const HMAC_BYTES: std::ops::RangeInclusive<u16> = 32..=512;
 
-    /// By the API's name.
-    pub fn parse(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    /// By the API's name. `key_size`: bytes, for hmac, the one type that has no size of its own.
+    pub fn parse(name: &str, key_size: Option<u16>) -> Option<Self> {
+        match key_size {
+            Some(bytes) => (name == "hmac" && Self::HMAC_BYTES.contains(&bytes)).then_some(Self::Hmac(bytes)),
+            None => Self::OF_ONE_SIZE.into_iter().find(|algorithm| algorithm.name() == name),
+        }
     }
 
     /// The API's name.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Aes128Cmac => "aes128-cmac",
+            Self::Aes128Gcm96 => "aes128-gcm96",
+            Self::Aes192Cmac => "aes192-cmac",
+            Self::Aes256Cmac => "aes256-cmac",
+            Self::Aes256Gcm96 => "aes256-gcm96",
             Self::EcdsaP256 => "ecdsa-p256",
             Self::EcdsaP384 => "ecdsa-p384",
             Self::EcdsaP521 => "ecdsa-p521",
             Self::Ed25519 => "ed25519",
+            Self::Hmac(_) => "hmac",
             Self::Rsa2048 => "rsa-2048",
             Self::Rsa3072 => "rsa-3072",
             Self::Rsa4096 => "rsa-4096",
@@ -48,25 +78,83 @@ impl KeyAlgorithm {
         }
     }
 
-    /// RSA keys encrypt too.
-    pub fn supports_encryption(self) -> bool {
+    /// Bytes of an HMAC key.
+    pub fn key_size(self) -> Option<u16> {
+        match self {
+            Self::Hmac(bytes) => Some(bytes),
+            _ => None,
+        }
+    }
+
+    /// One secret key, not a pair.
+    pub fn is_symmetric(self) -> bool {
+        self.is_aead() || self.is_cmac() || matches!(self, Self::Hmac(_))
+    }
+
+    /// AES-GCM (SP 800-38D).
+    pub fn is_aead(self) -> bool {
+        matches!(self, Self::Aes128Gcm96 | Self::Aes256Gcm96)
+    }
+
+    /// AES-CMAC (SP 800-38B).
+    pub fn is_cmac(self) -> bool {
+        matches!(self, Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac)
+    }
+
+    /// RSA (RFC 8017).
+    pub fn is_rsa(self) -> bool {
         self.modulus_bytes().is_some()
+    }
+
+    /// Encrypts and decrypts.
+    pub fn supports_encryption(self) -> bool {
+        self.is_aead() || self.is_rsa()
+    }
+
+    /// Signs and verifies.
+    pub fn supports_signing(self) -> bool {
+        !self.is_symmetric()
+    }
+
+    /// Keys of contexts can be derived from it.
+    pub fn supports_derivation(self) -> bool {
+        self.is_aead()
+    }
+
+    /// What the token must offer for it, of symmetric keys.
+    pub(crate) fn mechanism(self) -> Option<&'static str> {
+        match self {
+            Self::Aes128Gcm96 | Self::Aes256Gcm96 => Some("CKM_AES_GCM"),
+            Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac => Some("CKM_AES_CMAC"),
+            Self::Hmac(_) => Some("CKM_SHA256_HMAC"),
+            _ => None,
+        }
     }
 
     pub(crate) fn key_type(self) -> KeyType {
         match self {
+            Self::Aes128Cmac | Self::Aes128Gcm96 => KeyType::Aes128,
+            Self::Aes192Cmac => KeyType::Aes192,
+            Self::Aes256Cmac | Self::Aes256Gcm96 => KeyType::Aes256,
             Self::EcdsaP256 => KeyType::EcP256,
             Self::EcdsaP384 => KeyType::EcP384,
             Self::EcdsaP521 => KeyType::EcP521,
             Self::Ed25519 => KeyType::Ed25519,
+            Self::Hmac(bytes) => KeyType::Hmac(bytes),
             Self::Rsa2048 => KeyType::Rsa2048,
             Self::Rsa3072 => KeyType::Rsa3072,
             Self::Rsa4096 => KeyType::Rsa4096,
         }
     }
 
+    /// Of a key that is used as it is; one that others are derived from does nothing else.
     pub(crate) fn purpose(self) -> Purpose {
-        if self.supports_encryption() { Purpose::SigningAndEncryption } else { Purpose::Signing }
+        match self {
+            Self::Aes128Gcm96 | Self::Aes256Gcm96 => Purpose::Encryption,
+            Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac | Self::Hmac(_) => Purpose::Mac,
+            Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 | Self::Ed25519 => Purpose::Signing,
+            Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => Purpose::SigningAndEncryption,
+        }
     }
 
     /// Bytes of the group order, for ECDSA.
@@ -89,16 +177,15 @@ impl KeyAlgorithm {
         }
     }
 
-    /// The schema's words: family, bits, curve.
+    /// The words of `private_keys`: family, bits, curve.
     pub(crate) fn columns(self) -> (&'static str, Option<i32>, Option<&'static str>) {
+        let bits = self.modulus_bytes().and_then(|bytes| i32::try_from(8 * bytes).ok());
         match self {
             Self::EcdsaP256 => ("ECDSA", Some(256), Some("P-256")),
             Self::EcdsaP384 => ("ECDSA", Some(384), Some("P-384")),
             Self::EcdsaP521 => ("ECDSA", Some(521), Some("P-521")),
             Self::Ed25519 => ("Ed25519", Some(256), Some("Ed25519")),
-            Self::Rsa2048 => ("RSA", Some(2048), None),
-            Self::Rsa3072 => ("RSA", Some(3072), None),
-            Self::Rsa4096 => ("RSA", Some(4096), None),
+            _ => ("RSA", bits, None),
         }
     }
 }

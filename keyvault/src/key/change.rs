@@ -3,8 +3,8 @@
 use super::create::{change_event, rows};
 use super::{Key, KeyName, KeySettings};
 use crate::row_mac::MacDomain;
+use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::named_keys;
-use crate::store::private_keys::{self, PrivateKeyRow};
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Event};
 use std::sync::Arc;
@@ -164,13 +164,14 @@ impl Vault {
     }
 
     /// Versions without material, ready to be written.
-    pub(super) async fn destroy_versions(&self, versions: &mut [PrivateKeyRow]) -> Result<()> {
+    pub(super) async fn destroy_versions(&self, versions: &mut [KeyVersionRow]) -> Result<()> {
         for version in versions.iter_mut() {
             version.blob = None;
+            version.hmac_blob = None;
             version.key_state = "destroyed".into();
             version.revision += 1;
         }
-        let bytes: Vec<Vec<u8>> = versions.iter().map(PrivateKeyRow::row_bytes).collect();
+        let bytes: Vec<Vec<u8>> = versions.iter().map(KeyVersionRow::row_bytes).collect();
         let bytes: Vec<&[u8]> = bytes.iter().map(Vec::as_slice).collect();
         let macs = self.macs(self.deployment().await?.mac_key(), MacDomain::SecureRow, &bytes).await?;
         for (version, mac) in versions.iter_mut().zip(macs) {
@@ -188,8 +189,8 @@ impl Vault {
         &self,
         key: Key,
         key_mac: Vec<u8>,
-        new: Vec<PrivateKeyRow>,
-        changed: Vec<PrivateKeyRow>,
+        new: Vec<KeyVersionRow>,
+        changed: Vec<KeyVersionRow>,
         deleted_at: Option<chrono::DateTime<chrono::Utc>>,
         event: Event,
     ) -> Result<()> {
@@ -202,10 +203,10 @@ impl Vault {
                         return Err(Error::Conflict);
                     }
                     for version in &new {
-                        private_keys::insert(&mut *connection, version).await?;
+                        key_versions::insert(&mut *connection, version).await?;
                     }
                     for version in &changed {
-                        if !private_keys::update(&mut *connection, version).await? {
+                        if !key_versions::update(&mut *connection, version).await? {
                             return Err(Error::Conflict);
                         }
                     }

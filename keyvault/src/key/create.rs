@@ -1,23 +1,28 @@
 //! Making a key and its versions.
 
-use super::{Key, KeyAlgorithm, KeyName, KeySettings};
+use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings};
 use crate::integrity::KEY_LABEL;
 use crate::row_mac::MacDomain;
+use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::named_keys;
-use crate::store::private_keys::{self, PrivateKeyRow};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
 use chrono::SubsecRound;
-use hsm_bridge::{KeyRef, KeyType};
+use hsm_bridge::{KeyRef, KeyType, Purpose};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// Bytes of the HMAC key beside each version: as many as HMAC-SHA-512 has, because tokens take no key shorter than the hash.
+pub(super) const HMAC_KEY_BYTES: u16 = 64;
 
 /// What a new key is to be.
 #[derive(Clone, Copy, Debug)]
 pub struct NewKey {
     /// Algorithm and size.
     pub algorithm: KeyAlgorithm,
+    /// Whether each context is to have a key of its own.
+    pub derivation: Derivation,
     /// Its private half may be exported (wrapped, or in the clear where policy allows).
     pub exportable: bool,
     /// Backups of it may hold it.
@@ -26,6 +31,20 @@ pub struct NewKey {
     pub auto_rotate_seconds: u64,
     /// Keep it as an object on the token, where nobody can extract it, even with PIN and database.
     pub on_token: bool,
+}
+
+impl NewKey {
+    /// A wrapped key that is used as it is, is not exportable and rotates only when asked.
+    pub fn of(algorithm: KeyAlgorithm) -> Self {
+        Self {
+            algorithm,
+            derivation: Derivation::None,
+            exportable: false,
+            allow_plaintext_backup: false,
+            auto_rotate_seconds: 0,
+            on_token: false,
+        }
+    }
 }
 
 impl Vault {
@@ -41,12 +60,14 @@ impl Vault {
         if let Some(key) = self.key(organization_id, mount_id, name).await? {
             return Ok((key, false));
         }
+        self.check_offered(&new).await?;
         let key = Key {
             id: Uuid::now_v7(),
             organization_id,
             mount_id,
             name: name.clone(),
             algorithm: new.algorithm,
+            derivation: new.derivation,
             settings: KeySettings {
                 latest_version: 1,
                 min_decryption_version: 1,
@@ -66,6 +87,9 @@ impl Vault {
         let now = self.inner.clock.now();
         let mut event = change_event(caller, now, "key.create", &key, 1);
         event.data.insert("type".into(), Value::Text(new.algorithm.name().into()));
+        if let Some(kdf) = new.derivation.kdf() {
+            event.data.insert("kdf".into(), Value::Text(kdf.into()));
+        }
         event.data.insert("storage".into(), Value::Text(version.storage.clone().into()));
         event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
         let token_object = version.hsm_key_id;
@@ -77,7 +101,7 @@ impl Vault {
                     if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
                         return Err(Error::Exists);
                     }
-                    private_keys::insert(connection, &version).await?;
+                    key_versions::insert(connection, &version).await?;
                     Ok(((), event))
                 })
             })
@@ -100,14 +124,37 @@ impl Vault {
         Ok((key, created))
     }
 
+    /// Whether the token can do what such a key is for; asymmetric ones say so when they are made.
+    async fn check_offered(&self, new: &NewKey) -> Result<()> {
+        let name = new.algorithm.name();
+        if new.derivation != Derivation::None && !new.algorithm.supports_derivation() {
+            let mut text = format!("key derivation and convergent encryption not supported for keys of type {name}");
+            if new.algorithm == KeyAlgorithm::Ed25519 {
+                text += ": no PKCS#11 mechanism derives such a pair, and nothing is done in software instead";
+            }
+            return Err(Error::Invalid(text));
+        }
+        let needed = [new.algorithm.mechanism(), new.derivation.mechanism()];
+        if needed == [None, None] {
+            return Ok(());
+        }
+        let offered = self.inner.bridge.capabilities().await?.mechanisms;
+        match needed.into_iter().flatten().find(|needed| !offered.iter().any(|offered| offered == needed)) {
+            None => Ok(()),
+            Some(missing) => Err(Error::Invalid(format!(
+                "keys of type {name} so made need {missing}, which this token does not offer"
+            ))),
+        }
+    }
+
     /// A new version's material, made in the token; its row still lacks the MAC.
-    pub(super) async fn generate_version(&self, key: &Key, version: u32, on_token: bool) -> Result<PrivateKeyRow> {
+    pub(super) async fn generate_version(&self, key: &Key, version: u32, on_token: bool) -> Result<KeyVersionRow> {
         let id = Uuid::now_v7();
         let key_type = key.algorithm.key_type();
         // Where the token cannot wrap a type, the key stays on it (Ed25519 on SoftHSM).
         let on_token =
             on_token || key_type == KeyType::Ed25519 && !self.inner.bridge.capabilities().await?.wraps_ed25519;
-        let mut row = PrivateKeyRow {
+        let mut row = KeyVersionRow {
             id,
             organization_id: key.organization_id,
             named_key_id: key.id,
@@ -115,6 +162,7 @@ impl Vault {
             algorithm: key.algorithm,
             storage: if on_token { "token" } else { "wrapped" }.into(),
             blob: None,
+            hmac_blob: None,
             encryption_key_id: None,
             is_exportable: key.settings.exportable,
             hsm_key_id: None,
@@ -125,28 +173,36 @@ impl Vault {
             row_mac: Vec::new(),
             created_at: self.inner.clock.now().trunc_subsecs(6),
         };
+        let bridge = &self.inner.bridge;
+        let organization_key = self.organization_key(key.organization_id).await?;
+        let organization_key_id = organization_key.id;
+        let wrapped_by = KeyRef::Wrapped(organization_key);
+        // First, because an object on the token would have to be removed again if this failed.
+        if key.algorithm.key_size().is_none() {
+            let hmac = KeyType::Hmac(HMAC_KEY_BYTES);
+            row.hmac_blob = Some(bridge.generate_wrapped_key(hmac, Purpose::Mac, &wrapped_by).await?.blob);
+            row.encryption_key_id = Some(organization_key_id);
+        }
         let public = if on_token {
             let label = format!("{KEY_LABEL}{id}");
-            let (made, public) =
-                self.inner.bridge.generate_token_key(id, &label, key_type, key.algorithm.purpose()).await?;
+            let (made, public) = bridge.generate_token_key(id, &label, key_type, key.purpose()).await?;
             row.hsm_key_id = Some(made.id);
             row.hsm_token_id = Some(self.deployment().await?.token_id());
             public
         } else {
-            let organization_key = self.organization_key(key.organization_id).await?;
-            row.encryption_key_id = Some(organization_key.id);
-            let wrapped_by = KeyRef::Wrapped(organization_key);
-            let generated =
-                self.inner.bridge.generate_wrapped_key(key_type, key.algorithm.purpose(), &wrapped_by).await?;
+            let generated = bridge.generate_wrapped_key(key_type, key.purpose(), &wrapped_by).await?;
             row.blob = Some(generated.blob);
+            row.encryption_key_id = Some(organization_key_id);
             generated.public
         };
-        row.public_key = public.ok_or_else(|| Error::Operator("the token gave no public key".into()))?.spki_der;
+        if !key.algorithm.is_symmetric() {
+            row.public_key = public.ok_or_else(|| Error::Operator("the token gave no public key".into()))?.spki_der;
+        }
         Ok(row)
     }
 
     /// MACs of a key's row and of one of its versions.
-    pub(super) async fn bind(&self, key: &Key, version: &PrivateKeyRow) -> Result<(Vec<u8>, Vec<u8>)> {
+    pub(super) async fn bind(&self, key: &Key, version: &KeyVersionRow) -> Result<(Vec<u8>, Vec<u8>)> {
         let deployment = self.deployment().await?;
         let (key_bytes, version_bytes) = (key.row_bytes(false), version.row_bytes());
         let macs = self.macs(deployment.mac_key(), MacDomain::SecureRow, &[&key_bytes, &version_bytes]).await?;
@@ -180,9 +236,9 @@ pub(super) fn change_event(
 }
 
 /// Which rows a change of a key wrote.
-pub(super) fn rows(key: &Key, key_mac: &[u8], versions: &[&PrivateKeyRow]) -> Value {
+pub(super) fn rows(key: &Key, key_mac: &[u8], versions: &[&KeyVersionRow]) -> Value {
     let named = ("named_keys", key.id, key.revision, key_mac);
     let versions =
-        versions.iter().map(|version| ("private_keys", version.id, version.revision, version.row_mac.as_slice()));
+        versions.iter().map(|version| (version.table(), version.id, version.revision, version.row_mac.as_slice()));
     record::rows(std::iter::once(named).chain(versions))
 }

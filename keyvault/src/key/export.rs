@@ -107,6 +107,9 @@ fn check(key: &Key, request: &ExportRequest) -> Result<()> {
     if request.kind == ExportKind::EncryptionKey && !key.algorithm.supports_encryption() {
         return refused("encryption not supported for the key".into());
     }
+    if request.kind == ExportKind::SigningKey && !key.algorithm.supports_signing() {
+        return refused("signing not supported for the key".into());
+    }
     if request.fips {
         return refused("fips: secret and private keys are not exported in the clear".into());
     }

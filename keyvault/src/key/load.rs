@@ -1,10 +1,11 @@
 //! Reading a key: rows, their MACs, and only then what they say.
 
-use super::{Key, KeyAlgorithm, KeyName, KeyVersion};
-use crate::store::private_keys::{self, PrivateKeyRow};
+use super::create::HMAC_KEY_BYTES;
+use super::{Key, KeyName, KeyVersion};
+use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::{named_keys, read_as_of_now};
 use crate::{Error, Result, Vault};
-use hsm_bridge::{KeyRef, TokenKey, WrappedKey};
+use hsm_bridge::{KeyRef, KeyType, Purpose, TokenKey, WrappedKey};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -37,15 +38,15 @@ impl Vault {
         organization_id: Uuid,
         mount_id: Uuid,
         name: &KeyName,
-    ) -> Result<Option<(Key, Vec<PrivateKeyRow>)>> {
+    ) -> Result<Option<(Key, Vec<KeyVersionRow>)>> {
         let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
         let Some(row) = named_keys::by_name(&mut transaction, organization_id, mount_id, name).await? else {
             return Ok(None);
         };
-        let Some(algorithm) = KeyAlgorithm::parse(&row.key_type) else {
+        let (Some(algorithm), Some(derivation)) = (row.algorithm, row.derivation) else {
             return Err(self.refuse_row(organization_id, "named_keys", row.id).await);
         };
-        let versions = private_keys::of_key(&mut transaction, row.id, algorithm).await?;
+        let versions = key_versions::of_key(&mut transaction, row.id, algorithm).await?;
         transaction.rollback().await?;
 
         let mut key = Key {
@@ -54,6 +55,7 @@ impl Vault {
             mount_id,
             name: name.clone(),
             algorithm,
+            derivation,
             settings: row.settings,
             revision: row.revision,
             versions: BTreeMap::new(),
@@ -62,7 +64,7 @@ impl Vault {
         rows.extend(
             versions
                 .iter()
-                .map(|version| ("private_keys", version.id, version.row_bytes(), version.row_mac.as_slice())),
+                .map(|version| (version.table(), version.id, version.row_bytes(), version.row_mac.as_slice())),
         );
         self.check_rows(organization_id, &rows).await?;
         // A version row that was taken away, or one of another key moved here, leaves a hole that no single row's MAC shows.
@@ -76,41 +78,62 @@ impl Vault {
                 // Trimmed: the row tells that it was there.
                 continue;
             }
-            key.versions.insert(number, self.usable(version).await?);
+            key.versions.insert(number, self.usable(&key, version).await?);
         }
         Ok(Some((key, versions)))
     }
 
-    /// A checked row as something that can sign.
-    async fn usable(&self, row: &PrivateKeyRow) -> Result<KeyVersion> {
+    /// A checked row as something that can be used.
+    async fn usable(&self, named: &Key, row: &KeyVersionRow) -> Result<KeyVersion> {
         let key_type = row.algorithm.key_type();
-        let tampered = || Error::RowTampered { table: "private_keys", id: row.id };
+        let tampered = || Error::RowTampered { table: row.table(), id: row.id };
         let on_token = row.storage == "token";
         let key = if on_token {
             KeyRef::Token(TokenKey { id: row.hsm_key_id.ok_or_else(tampered)?, key_type })
         } else {
-            let organization_key = self.organization_key(row.organization_id).await?;
-            if row.encryption_key_id != Some(organization_key.id) {
-                return Err(Error::Operator(format!(
-                    "key version {} is wrapped by another organization key than this token unwraps",
-                    row.id
-                )));
+            let blob = row.blob.clone().ok_or_else(tampered)?;
+            self.unwrappable(row, row.id, key_type, named.purpose(), blob).await?
+        };
+        let hmac_key = match &row.hmac_blob {
+            _ if row.algorithm.key_size().is_some() => Some(key.clone()),
+            None => None,
+            Some(blob) => {
+                let hmac = KeyType::Hmac(HMAC_KEY_BYTES);
+                Some(self.unwrappable(row, hmac_key_id(row.id), hmac, Purpose::Mac, blob.clone()).await?)
             }
-            KeyRef::Wrapped(Arc::new(WrappedKey {
-                id: row.id,
-                key_type,
-                purpose: row.algorithm.purpose(),
-                blob: row.blob.clone().ok_or_else(tampered)?,
-                wrapped_by: KeyRef::Wrapped(organization_key),
-            }))
         };
         Ok(KeyVersion {
             id: row.id,
             version: u32::try_from(row.version).unwrap_or_default(),
             key,
+            hmac_key,
             public_key: row.public_key.clone(),
             created_at: row.created_at,
             on_token,
         })
     }
+
+    async fn unwrappable(
+        &self,
+        row: &KeyVersionRow,
+        id: Uuid,
+        key_type: KeyType,
+        purpose: Purpose,
+        blob: Vec<u8>,
+    ) -> Result<KeyRef> {
+        let organization_key = self.organization_key(row.organization_id).await?;
+        if row.encryption_key_id != Some(organization_key.id) {
+            return Err(Error::Operator(format!(
+                "key version {} is wrapped by another organization key than this token unwraps",
+                row.id
+            )));
+        }
+        let wrapped_by = KeyRef::Wrapped(organization_key);
+        Ok(KeyRef::Wrapped(Arc::new(WrappedKey { id, key_type, purpose, blob, wrapped_by })))
+    }
+}
+
+/// Names the HMAC key beside a version in workers' caches. The version's own id is of version 7 (RFC 9562); no id that we draw is of version 8.
+fn hmac_key_id(version_id: Uuid) -> Uuid {
+    uuid::Builder::from_custom_bytes(*version_id.as_bytes()).into_uuid()
 }

@@ -3,6 +3,7 @@
 mod algorithm;
 mod change;
 mod create;
+mod derivation;
 mod export;
 mod load;
 mod material;
@@ -14,6 +15,7 @@ mod trim;
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
 pub use change::KeyConfig;
 pub use create::NewKey;
+pub use derivation::Derivation;
 pub use export::{ExportKind, ExportRequest, ExportVersion};
 pub use material::ExportFormat;
 pub use name::KeyName;
@@ -21,7 +23,7 @@ pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
 
 use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};
-use hsm_bridge::KeyRef;
+use hsm_bridge::{KeyRef, Purpose};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -38,6 +40,8 @@ pub struct Key {
     pub name: KeyName,
     /// What it is.
     pub algorithm: KeyAlgorithm,
+    /// Whether each context has a key of its own, derived from this one.
+    pub derivation: Derivation,
     /// Its settings.
     pub settings: KeySettings,
     /// Revision of its row.
@@ -67,9 +71,11 @@ pub struct KeyVersion {
     pub id: Uuid,
     /// Number.
     pub version: u32,
-    /// Where the private half is.
+    /// Where the secret or private key is.
     pub key: KeyRef,
-    /// SubjectPublicKeyInfo, DER.
+    /// The HMAC key of this version: itself for type hmac, else a wrapped key beside it. `None`: made before there were any.
+    pub hmac_key: Option<KeyRef>,
+    /// SubjectPublicKeyInfo, DER; empty for symmetric keys.
     pub public_key: Vec<u8>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
@@ -81,6 +87,10 @@ impl Key {
     /// Versions that can still be used.
     pub fn usable_versions(&self) -> impl Iterator<Item = &KeyVersion> {
         self.versions.range(self.settings.min_decryption_version..).map(|(_, version)| version)
+    }
+
+    pub(crate) fn purpose(&self) -> Purpose {
+        if self.derivation == Derivation::None { self.algorithm.purpose() } else { Purpose::Derivation }
     }
 
     pub(crate) fn row_bytes(&self, deleted: bool) -> Vec<u8> {
@@ -110,6 +120,9 @@ impl Key {
             .flag(allow_plaintext_backup)
             .integer(i64::try_from(auto_rotate_seconds).unwrap_or(i64::MAX))
             .flag(deleted)
+            .later("key_size", self.algorithm.key_size(), |bytes, size| bytes.integer(size.into()))
+            .later("kdf", self.derivation.kdf(), RowBytes::text)
+            .later("convergent_encryption", self.derivation.is_convergent().then_some(true), RowBytes::flag)
             .finish()
     }
 }

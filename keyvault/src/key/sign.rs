@@ -67,6 +67,11 @@ impl Vault {
     /// Signs. A version or algorithm that does not fit refuses the whole call; an input that does not fit, only itself.
     pub async fn sign(&self, caller: &Caller, key: &Key, request: SignRequest) -> Result<Signed> {
         let mut event = self.event(caller, key, "key.sign", request.inputs.len());
+        if !key.algorithm.supports_signing() {
+            return Err(self
+                .refuse(event, format!("key type {} does not support signing", key.algorithm.name()))
+                .await);
+        }
         let version = match choose(key, request.version) {
             Ok(version) => version,
             Err(reason) => return Err(self.refuse(event, reason).await),
@@ -118,6 +123,10 @@ impl Vault {
         request: VerifyRequest,
     ) -> Result<Vec<Result<bool, String>>> {
         let mut event = self.event(caller, key, "key.verify", request.items.len());
+        if !key.algorithm.supports_signing() {
+            let reason = format!("key type {} does not support verification", key.algorithm.name());
+            return Err(self.refuse(event, reason).await);
+        }
         let results: Vec<Result<bool, String>> = request
             .items
             .iter()

@@ -3,8 +3,9 @@
 
 pub(crate) mod encryption_keys;
 pub(crate) mod hsm_tokens;
+pub(crate) mod key_versions;
 pub(crate) mod named_keys;
-pub(crate) mod private_keys;
+mod private_keys;
 pub(crate) mod settings;
 
 use crate::{Error, Result};

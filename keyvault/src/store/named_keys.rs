@@ -1,6 +1,6 @@
 //! Named keys.
 
-use crate::key::{Key, KeyName, KeySettings};
+use crate::key::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -9,7 +9,10 @@ use uuid::Uuid;
 #[derive(Clone, Debug)]
 pub(crate) struct NamedKeyRow {
     pub(crate) id: Uuid,
-    pub(crate) key_type: String,
+    /// `None`: a type that this program does not know.
+    pub(crate) algorithm: Option<KeyAlgorithm>,
+    /// `None`: a function that this program does not know.
+    pub(crate) derivation: Option<Derivation>,
     pub(crate) settings: KeySettings,
     pub(crate) revision: i64,
     pub(crate) row_mac: Vec<u8>,
@@ -22,7 +25,7 @@ pub(crate) async fn by_name(
     name: &KeyName,
 ) -> Result<Option<NamedKeyRow>, sqlx::Error> {
     let row = sqlx::query!(
-        "SELECT id, key_type, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
+        "SELECT id, key_type, key_size, kdf, convergent_encryption, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
          allow_plaintext_backup, auto_rotate_seconds, revision, row_mac FROM named_keys \
          WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
         organization_id,
@@ -33,7 +36,11 @@ pub(crate) async fn by_name(
     .await?;
     Ok(row.map(|row| NamedKeyRow {
         id: row.id,
-        key_type: row.key_type,
+        algorithm: KeyAlgorithm::parse(
+            &row.key_type,
+            row.key_size.map(|bytes| u16::try_from(bytes).unwrap_or_default()),
+        ),
+        derivation: Derivation::parse(row.kdf.as_deref(), row.convergent_encryption),
         settings: KeySettings {
             latest_version: version(row.latest_version),
             min_decryption_version: version(row.min_decryption_version),
@@ -86,8 +93,8 @@ pub(crate) async fn insert(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
-         min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) \
+         min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
+         convergent_encryption) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
         key.id,
         key.organization_id,
@@ -104,7 +111,10 @@ pub(crate) async fn insert(
         i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX),
         key.revision,
         row_mac,
-        now
+        now,
+        key.algorithm.key_size().map(i32::from),
+        key.derivation.kdf(),
+        key.derivation.is_convergent()
     )
     .execute(connection)
     .await?;

@@ -4,20 +4,21 @@ use super::shown;
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use keyvault::key::{KeyAlgorithm, KeyConfig, KeyName, NewKey};
+use crate::http::parameters::Parameters;
+use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyName, NewKey};
 
-/// Vault's, and not here yet.
-const OTHER_TYPES: [&str; 10] = [
-    "aes128-gcm96",
-    "aes256-gcm96",
-    "chacha20-poly1305",
-    "xchacha20-poly1305",
-    "hmac",
-    "aes128-cmac",
-    "aes192-cmac",
-    "aes256-cmac",
-    "ml-dsa",
-    "slh-dsa",
+/// Vault's, and not here, with what is missing.
+const OTHER_TYPES: [(&str, &str); 10] = [
+    ("aes128-cmac", "has no verb in this server yet"),
+    ("aes128-gcm96", "has no verb in this server yet"),
+    ("aes192-cmac", "has no verb in this server yet"),
+    ("aes256-cmac", "has no verb in this server yet"),
+    ("aes256-gcm96", "has no verb in this server yet"),
+    ("hmac", "has no verb in this server yet"),
+    ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305 in the token, which this server does not use"),
+    ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
+    ("ml-dsa", "needs the mechanism CKM_ML_DSA in the token, which this server does not use"),
+    ("slh-dsa", "needs the mechanism CKM_SLH_DSA in the token, which this server does not use"),
 ];
 
 const HOUR: i64 = 3600;
@@ -42,31 +43,54 @@ pub(super) async fn create(call: Call) -> Result<Answer> {
 
 fn wanted(call: &Call) -> Result<NewKey> {
     let parameters = &call.parameters;
-    let kind = parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned());
     let auto_rotate_seconds = auto_rotate(call)?.unwrap_or(0);
     let flag = |name: &str| parameters.flag(name).map(|flag| flag.unwrap_or(false));
-    let derived = flag("derived")? | flag("convergent_encryption")?;
+    let derivation = derivation(call, flag("derived")?, flag("convergent_encryption")?)?;
     let (exportable, allow_plaintext_backup) = (flag("exportable")?, flag("allow_plaintext_backup")?);
-    if parameters.integer("key_size")?.is_some_and(|size| size != 0) {
-        return Err(Error::invalid(format!("key_size is not valid for algorithm {kind}")));
-    }
-    let algorithm = KeyAlgorithm::parse(&kind).ok_or_else(|| {
-        if OTHER_TYPES.contains(&kind.as_str()) {
-            Error::invalid(format!("key type {kind} is not supported by this server yet; say `type` (ecdsa-p256, …)"))
-        } else {
-            Error::invalid(format!("unknown key type {kind}"))
-        }
-    })?;
-    if derived {
-        let text = format!("key derivation and convergent encryption not supported for keys of type {kind}");
-        return Err(Error::Invalid(text));
-    }
+    let algorithm = algorithm(&parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned()), parameters)?;
     let on_token = match parameters.text("storage")?.as_deref() {
         None | Some("" | "wrapped") => false,
         Some("token") => true,
         Some(other) => return Err(Error::invalid(format!("unknown storage {other}: wrapped or token"))),
     };
-    Ok(NewKey { algorithm, exportable, allow_plaintext_backup, auto_rotate_seconds, on_token })
+    Ok(NewKey { algorithm, derivation, exportable, allow_plaintext_backup, auto_rotate_seconds, on_token })
+}
+
+/// A type by name, and by `key_size` where that decides.
+fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgorithm> {
+    let size = parameters.integer("key_size")?.filter(|size| *size != 0);
+    if let Some((_, reason)) = OTHER_TYPES.iter().find(|(name, _)| *name == kind) {
+        return Err(Error::invalid(format!("key type {kind} {reason}, and nothing is done in software instead")));
+    }
+    if kind != "hmac" {
+        let known = KeyAlgorithm::parse(kind, None);
+        let known = known.ok_or_else(|| Error::invalid(format!("unknown key type {kind}")))?;
+        return match size {
+            None => Ok(known),
+            Some(_) => Err(Error::invalid(format!("key_size is not valid for algorithm {kind}"))),
+        };
+    }
+    let Some(size) = size else {
+        return Err(Error::invalid("invalid key size for HMAC key, must be between 32 and 512 bytes"));
+    };
+    let bytes = u16::try_from(size).ok();
+    bytes
+        .and_then(|bytes| KeyAlgorithm::parse(kind, Some(bytes)))
+        .ok_or_else(|| Error::invalid(format!("invalid key_size {size}")))
+}
+
+/// Whether contexts are to have keys of their own.
+fn derivation(call: &Call, derived: bool, convergent: bool) -> Result<Derivation> {
+    let derivation = match (derived, convergent) {
+        (false, false) => return Ok(Derivation::None),
+        (false, true) => return Err(Error::invalid("convergent encryption requires derivation to be enabled")),
+        (true, false) => Derivation::Derived,
+        (true, true) => Derivation::Convergent,
+    };
+    if call.state.settings.fips {
+        return Err(Error::invalid("fips: keys derived by CKM_AES_ECB_ENCRYPT_DATA are not approved (SP 800-108)"));
+    }
+    Ok(derivation)
 }
 
 pub(super) async fn read(call: Call) -> Result<Answer> {

@@ -3,26 +3,22 @@
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use chrono::SecondsFormat;
-use keyvault::key::{Key, KeyAlgorithm, KeyVersion};
-use serde_json::{Map, Value, json};
+use keyvault::key::{Derivation, Key, KeyAlgorithm, KeyVersion};
+use serde_json::{Value, json};
 
 /// The key object that clients know, with what Vault has no word for beside it.
 pub(super) fn key(key: &Key) -> Value {
     let settings = &key.settings;
-    let versions: Map<String, Value> = key
-        .usable_versions()
-        .map(|version| (version.version.to_string(), of_version(key.algorithm, version)))
-        .collect();
+    let algorithm = key.algorithm;
     let on_token = key.versions.values().any(|version| version.on_token);
-    let encrypts = key.algorithm.supports_encryption();
-    json!({
+    let encrypts = algorithm.supports_encryption();
+    let mut shown = json!({
         "allow_plaintext_backup": settings.allow_plaintext_backup,
         "auto_rotate_period": settings.auto_rotate_seconds,
         "deletion_allowed": settings.deletion_allowed,
-        "derived": false,
+        "derived": key.derivation != Derivation::None,
         "exportable": settings.exportable,
         "imported_key": false,
-        "keys": versions,
         "latest_version": settings.latest_version,
         "min_available_version": settings.min_available_version,
         "min_decryption_version": settings.min_decryption_version,
@@ -30,14 +26,37 @@ pub(super) fn key(key: &Key) -> Value {
         "name": key.name.as_str(),
         "storage": if on_token { "token" } else { "wrapped" },
         "supports_decryption": encrypts,
-        "supports_derivation": key.algorithm == KeyAlgorithm::Ed25519,
+        // Vault's word is also about what this server refuses: Ed25519 keys derived in the token.
+        "supports_derivation": algorithm.supports_derivation() || algorithm == KeyAlgorithm::Ed25519,
         "supports_encryption": encrypts,
-        "supports_signing": true,
-        "type": key.algorithm.name(),
-    })
+        "supports_signing": algorithm.supports_signing(),
+        "type": algorithm.name(),
+    });
+    match algorithm.key_size() {
+        Some(bytes) => shown["key_size"] = bytes.into(),
+        None => shown["keys"] = versions(key),
+    }
+    if let Some(kdf) = key.derivation.kdf() {
+        let convergent = key.derivation.is_convergent();
+        shown["kdf"] = kdf.into();
+        shown["convergent_encryption"] = convergent.into();
+        if convergent {
+            shown["convergent_encryption_version"] = (-1).into();
+        }
+    }
+    shown
 }
 
+fn versions(key: &Key) -> Value {
+    let shown = key.usable_versions().map(|version| (version.version.to_string(), of_version(key.algorithm, version)));
+    Value::Object(shown.collect())
+}
+
+/// Of a symmetric key the second in which it was made, as clients expect.
 fn of_version(algorithm: KeyAlgorithm, version: &KeyVersion) -> Value {
+    if algorithm.is_symmetric() {
+        return version.created_at.timestamp().into();
+    }
     json!({
         "certificate_chain": "",
         "creation_time": version.created_at.to_rfc3339_opts(SecondsFormat::Nanos, true),

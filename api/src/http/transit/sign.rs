@@ -16,8 +16,7 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
     let Some(key) = call.context.key(&call.mount, &name).await? else {
         return Err(call.context.refuse_key("key.sign", &name, "signing key not found").await);
     };
-    // RSA keys are those that encrypt too.
-    let read = read(&call, key.algorithm.supports_encryption());
+    let read = read(&call, key.algorithm.is_rsa());
     let (options, version, items, inputs) = match read {
         Ok(read) => read,
         Err(refused @ Error::Invalid(_)) => {

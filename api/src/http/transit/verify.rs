@@ -17,7 +17,7 @@ pub(super) async fn verify(call: Call) -> Result<Answer> {
     let Some(key) = call.context.key(&call.mount, &name).await? else {
         return Err(call.context.refuse_key("key.verify", &name, "signature verification key not found").await);
     };
-    let (options, items, inputs) = match read(&call, key.algorithm.supports_encryption()) {
+    let (options, items, inputs) = match read(&call, key.algorithm.is_rsa()) {
         Ok(read) => read,
         Err(refused @ Error::Invalid(_)) => {
             return Err(call.context.refuse_key("key.verify", &name, &refused.to_string()).await);

@@ -1,89 +1,23 @@
 //! The vault on real parts: SoftHSM2 and PostgreSQL; signatures checked by `openssl`.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use audit_chain::{BreakKind, Caller, Checkpoint, Verifier};
+mod support;
+mod symmetric;
+
+use audit_chain::{BreakKind, Checkpoint, Verifier};
 use futures_util::{StreamExt, TryStreamExt};
 use keyvault::clock::SystemClock;
 use keyvault::key::{
-    Hash, KeyAlgorithm, KeyConfig, KeyName, Marshaling, NewKey, Padding, SaltLength, SignRequest, VerifyItem,
-    VerifyRequest,
+    Hash, KeyAlgorithm, KeyConfig, Marshaling, NewKey, Padding, SaltLength, SignRequest, VerifyItem, VerifyRequest,
 };
 use keyvault::{Error, Settings, Vault, ceremony};
 use sqlx::{AssertSqlSafe, Connection, Row};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use support::{Fixture, key_name, open};
 use tests::{TestDatabase, TestToken};
 use uuid::Uuid;
-
-struct Fixture {
-    vault: Vault,
-    caller: Caller,
-    mount: Uuid,
-    database: TestDatabase,
-    token: TestToken,
-}
-
-impl Fixture {
-    async fn new() -> Self {
-        let (database, token) = (TestDatabase::create().await.unwrap(), TestToken::create().unwrap());
-        keyvault::migrate(&database.migration_pool().await.unwrap()).await.unwrap();
-        let vault = open(&database, &token).await;
-        vault.bridge().ready().await.unwrap();
-        ceremony::create(vault.bridge()).await.unwrap();
-        let caller = Caller {
-            request_id: Uuid::now_v7(),
-            organization_id: Uuid::now_v7(),
-            user_id: None,
-            accessor: "accessor".into(),
-            display_name: "test".into(),
-            ip_address: Some("127.0.0.1".parse().unwrap()),
-            user_agent: Some("test".into()),
-            path: "transit/sign/k".into(),
-        };
-        vault.initialize(&caller).await.unwrap();
-        Self { vault, caller, mount: Uuid::now_v7(), database, token }
-    }
-
-    async fn create(&self, name: &str, algorithm: KeyAlgorithm) {
-        let new = NewKey {
-            algorithm,
-            exportable: false,
-            allow_plaintext_backup: false,
-            auto_rotate_seconds: 0,
-            on_token: false,
-        };
-        assert!(self.vault.create_key(&self.caller, self.mount, &key_name(name), new).await.unwrap().1);
-    }
-
-    async fn key(&self, name: &str) -> Arc<keyvault::key::Key> {
-        self.vault.key(self.caller.organization_id, self.mount, &key_name(name)).await.unwrap().unwrap()
-    }
-
-    async fn sign(&self, name: &str, request: SignRequest) -> keyvault::Result<keyvault::key::Signed> {
-        let key = self.vault.key(self.caller.organization_id, self.mount, &key_name(name)).await?.unwrap();
-        self.vault.sign(&self.caller, &key, request).await
-    }
-
-    async fn records(&self) -> Vec<audit_chain::Record> {
-        let mut connection = self.database.superuser().await.unwrap();
-        audit_log::read_records(&mut connection, audit_log::SECURE).try_collect().await.unwrap()
-    }
-
-    async fn sql(&self, statement: &str) -> u64 {
-        let mut connection = self.database.superuser().await.unwrap();
-        sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut connection).await.unwrap().rows_affected()
-    }
-}
-
-async fn open(database: &TestDatabase, token: &TestToken) -> Vault {
-    let settings = Settings { database_url: database.url("clm_secure_app").into(), hsm: token.settings.clone() };
-    Vault::open(settings, Arc::new(SystemClock)).await.unwrap()
-}
-
-fn key_name(name: &str) -> KeyName {
-    KeyName::parse(name).unwrap()
-}
 
 fn request(input: &[u8]) -> SignRequest {
     SignRequest {
@@ -233,13 +167,7 @@ async fn versions_keep_working_through_rotation_and_end_where_configured() {
 async fn of_many_creators_one_wins_and_of_many_rotations_none_is_lost() {
     let fixture = Fixture::new().await;
     let name = key_name("raced");
-    let new = NewKey {
-        algorithm: KeyAlgorithm::EcdsaP256,
-        exportable: false,
-        allow_plaintext_backup: false,
-        auto_rotate_seconds: 0,
-        on_token: false,
-    };
+    let new = NewKey::of(KeyAlgorithm::EcdsaP256);
     let creators = (0..8).map(|_| fixture.vault.create_key(&fixture.caller, fixture.mount, &name, new));
     let made = futures_util::future::join_all(creators).await;
     assert_eq!(made.iter().filter(|made| made.as_ref().unwrap().1).count(), 1);

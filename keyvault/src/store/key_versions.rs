@@ -1,0 +1,101 @@
+//! Versions of named keys: one thing in two tables. Those of asymmetric keys are in `private_keys`, of symmetric ones in `encryption_keys`.
+
+use super::{encryption_keys, private_keys};
+use crate::key::KeyAlgorithm;
+use crate::row_mac::RowBytes;
+use chrono::{DateTime, Utc};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+/// A row as it is stored; nothing of it is believed before its MAC is checked.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyVersionRow {
+    pub(crate) id: Uuid,
+    pub(crate) organization_id: Uuid,
+    pub(crate) named_key_id: Uuid,
+    pub(crate) version: i32,
+    pub(crate) algorithm: KeyAlgorithm,
+    pub(crate) storage: String,
+    pub(crate) blob: Option<Vec<u8>>,
+    /// The HMAC key beside it, wrapped; none beside keys of type hmac, which are one.
+    pub(crate) hmac_blob: Option<Vec<u8>>,
+    /// What wraps both.
+    pub(crate) encryption_key_id: Option<Uuid>,
+    pub(crate) is_exportable: bool,
+    pub(crate) hsm_key_id: Option<Uuid>,
+    pub(crate) hsm_token_id: Option<Uuid>,
+    /// Empty for symmetric keys.
+    pub(crate) public_key: Vec<u8>,
+    pub(crate) key_state: String,
+    pub(crate) revision: i64,
+    pub(crate) row_mac: Vec<u8>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+impl KeyVersionRow {
+    /// The table it is in.
+    pub(crate) fn table(&self) -> &'static str {
+        if self.algorithm.is_symmetric() { "encryption_keys" } else { "private_keys" }
+    }
+
+    pub(crate) fn row_bytes(&self) -> Vec<u8> {
+        RowBytes::new(self.table())
+            .id(Some(self.id))
+            .integer(self.revision)
+            .id(Some(self.organization_id))
+            .id(Some(self.named_key_id))
+            .integer(self.version.into())
+            .text(self.algorithm.name())
+            .text(&self.storage)
+            .bytes(self.blob.as_deref())
+            .id(self.encryption_key_id)
+            .flag(self.is_exportable)
+            .id(self.hsm_key_id)
+            .id(self.hsm_token_id)
+            .bytes(Some(&self.public_key))
+            .text(&self.key_state)
+            .later("hmac_key_material", self.hmac_blob.as_deref(), |bytes, blob| bytes.bytes(Some(blob)))
+            .finish()
+    }
+}
+
+/// All versions of a key, by number.
+pub(crate) async fn of_key(
+    connection: &mut PgConnection,
+    named_key_id: Uuid,
+    algorithm: KeyAlgorithm,
+) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
+    if algorithm.is_symmetric() {
+        encryption_keys::versions(connection, named_key_id, algorithm).await
+    } else {
+        private_keys::versions(connection, named_key_id, algorithm).await
+    }
+}
+
+/// Versions of an organization's keys that are objects on a token, or were; of deleted keys too.
+pub(crate) async fn on_token(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    token_id: Uuid,
+) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
+    let mut versions = private_keys::on_token(&mut *connection, organization_id, token_id).await?;
+    versions.append(&mut encryption_keys::on_token(connection, organization_id, token_id).await?);
+    Ok(versions)
+}
+
+pub(crate) async fn insert(connection: &mut PgConnection, version: &KeyVersionRow) -> Result<(), sqlx::Error> {
+    if version.algorithm.is_symmetric() {
+        encryption_keys::insert_version(connection, version).await
+    } else {
+        private_keys::insert_version(connection, version).await
+    }
+}
+
+/// Writes state, material and revision over the revision before; `false`: somebody else was faster.
+pub(crate) async fn update(connection: &mut PgConnection, version: &KeyVersionRow) -> Result<bool, sqlx::Error> {
+    if version.algorithm.is_symmetric() {
+        encryption_keys::update_version(connection, version).await
+    } else {
+        private_keys::update_version(connection, version).await
+    }
+}
