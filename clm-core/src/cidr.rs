@@ -33,6 +33,11 @@ pub(crate) fn permits(networks: &[IpNet], source: Option<IpAddr>) -> bool {
     source.is_some_and(|source| networks.iter().any(|network| network.contains(&source)))
 }
 
+/// Whether every address of `inner` is in one network of `outer`; an empty `outer` bounds nothing.
+pub(crate) fn is_subset(inner: &[IpNet], outer: &[IpNet]) -> bool {
+    outer.is_empty() || inner.iter().all(|network| outer.iter().any(|bound| bound.contains(network)))
+}
+
 /// As answers show it: one host without its mask.
 pub(crate) fn shown(network: &IpNet) -> String {
     if network.prefix_len() == network.max_prefix_len() { network.addr().to_string() } else { network.to_string() }
@@ -76,6 +81,17 @@ mod tests {
             let mask = u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0);
             let source = IpAddr::from(std::net::Ipv4Addr::from(address));
             prop_assert_eq!(permits(&[bound], Some(source)), network & mask == address & mask);
+        }
+
+        #[test]
+        fn what_a_subset_permits_its_bound_permits(inner in any::<u32>(), inner_bits in 0u8..=32, outer in any::<u32>(), outer_bits in 0u8..=32, host in any::<u32>()) {
+            let net = |address: u32, bits: u8| parse(&format!("{}/{bits}", std::net::Ipv4Addr::from(address))).expect("a network");
+            let (inner, outer) = (net(inner, inner_bits), net(outer, outer_bits));
+            let source = Some(IpAddr::from(std::net::Ipv4Addr::from(host)));
+            if is_subset(&[inner], &[outer]) && permits(&[inner], source) {
+                prop_assert!(permits(&[outer], source));
+            }
+            prop_assert!(is_subset(&[inner], &[]));
         }
     }
 }

@@ -18,6 +18,9 @@ pub enum Error {
     /// The caller may not: status 403, the text is the answer.
     #[error("{0}")]
     Forbidden(Cow<'static, str>),
+    /// What the caller named is not there: status 404, the text is the answer.
+    #[error("{0}")]
+    NotFound(Cow<'static, str>),
     /// The operator has to initialise first.
     #[error("the service is not initialised")]
     NotInitialised,

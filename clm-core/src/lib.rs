@@ -5,10 +5,12 @@
 //! transaction with its audit record.
 
 pub mod access;
+mod approle;
 mod cidr;
 pub mod clock;
 mod core;
 mod error;
+mod login;
 mod mac;
 mod migrate;
 mod mount;
@@ -21,9 +23,11 @@ mod token;
 
 // The public interface is:
 pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration};
+pub use approle::{AppRole, AppRoleChange, AppRoleLogin, IssuedSecretId, NewSecretId, SecretId, SecretRef};
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
 pub use audit_log::{AuditError, AuditLog};
 pub use error::{AuthError, Error, Result, TokenRefusal};
+pub use login::{TokenSettings, TokenSettingsChange, Visitor};
 pub use mac::{MacDomain, MacError, RowMac};
 pub use migrate::{migrate, schema_check};
 pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount};

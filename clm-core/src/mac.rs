@@ -7,6 +7,8 @@ use futures_util::future::BoxFuture;
 pub enum MacDomain {
     /// What a batch token says of itself, so that its text can be no one's own work.
     BatchToken,
+    /// The SecretID of an AppRole, likewise.
+    SecretId,
     /// A token's text, so that the database holds nothing one could log in with.
     Token,
     /// A row of tokens, policies, roles or mounts, so that an SQL statement gives nobody access.

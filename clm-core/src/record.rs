@@ -106,8 +106,11 @@ impl Core {
         let path = Some(caller.path.to_string());
         let mut event = self.event(caller, "request.failed", "system", ("path", path), action);
         event.outcome = Outcome::Failure;
-        event.severity =
-            if matches!(error, Error::Invalid(_) | Error::Forbidden(_)) { Severity::Info } else { Severity::Error };
+        event.severity = if matches!(error, Error::Invalid(_) | Error::Forbidden(_) | Error::NotFound(_)) {
+            Severity::Info
+        } else {
+            Severity::Error
+        };
         event.error_message = Some(error.to_string());
         self.audit().append(event).await.map_err(Error::Audit)
     }

@@ -187,6 +187,6 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
         compared.extend((!current.is_empty()).then_some(table));
     }
-    assert_eq!(compared, ["access_policies", "auth_roles", "mounts", "tokens"]);
+    assert_eq!(compared, ["access_policies", "app_role_secret_ids", "app_roles", "auth_roles", "mounts", "tokens"]);
     assert_eq!(rows.finish(), []);
 }

@@ -10,6 +10,8 @@ pub enum MacDomain {
     BatchToken,
     /// Rows of clm_core_db.
     CoreRow,
+    /// SecretIDs of AppRoles, which are stored only as MAC.
+    SecretId,
     /// Rows of clm_secure_db.
     SecureRow,
     /// Token texts, which are stored only as MAC.
@@ -22,6 +24,7 @@ impl MacDomain {
         let label: &[u8] = match self {
             Self::BatchToken => b"clm-mac-v1 batch token ",
             Self::CoreRow => b"clm-mac-v1 core row ",
+            Self::SecretId => b"clm-mac-v1 secret id ",
             Self::SecureRow => b"clm-mac-v1 secure row ",
             Self::Token => b"clm-mac-v1 token ",
         };

@@ -21,6 +21,9 @@ pub enum Error {
     /// The caller's mistake; the text is the answer.
     #[error("{0}")]
     Invalid(String),
+    /// What the caller named is not there; the text is the answer.
+    #[error("{0}")]
+    NotFound(String),
     /// The operator must look; the text says at what.
     #[error("{0}")]
     Operator(String),
@@ -83,6 +86,7 @@ impl From<clm_core::Error> for Error {
         match error {
             E::Invalid(text) => Self::Invalid(text.into_owned()),
             E::Forbidden(text) => Self::Forbidden(text.into_owned()),
+            E::NotFound(text) => Self::NotFound(text.into_owned()),
             E::NotInitialised => Self::Sealed,
             E::AlreadyInitialised => Self::Invalid(error.to_string()),
             E::Conflict(_) => Self::Unavailable(error.to_string()),

@@ -28,6 +28,18 @@ enum Body {
     Auth(Value),
     Status(StatusCode, Value),
     Text(&'static str, String),
+    Refused(Refusal),
+}
+
+/// What a handler refuses in words of its own.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Status and sentence.
+    Text(StatusCode, String),
+    /// 404: no such path below this mount.
+    UnsupportedPath,
+    /// 405: not that with this path.
+    UnsupportedOperation,
 }
 
 impl Answer {
@@ -65,6 +77,16 @@ impl Answer {
         Self::new(Body::Text(content_type, text))
     }
 
+    /// Refused, in words of the handler's own.
+    pub(crate) fn refused(refusal: Refusal) -> Self {
+        Self::new(Body::Refused(refusal))
+    }
+
+    /// `data` under another status.
+    pub(crate) fn with_status(self, status: StatusCode) -> Self {
+        Self { status, ..self }
+    }
+
     /// Begun, and going on: 202 in the envelope.
     pub(crate) fn accepted(warning: &str) -> Self {
         Self { status: StatusCode::ACCEPTED, ..Self::nothing() }.warn([warning.to_owned()])
@@ -83,6 +105,11 @@ impl Answer {
         match self.body {
             Body::Nothing if self.warnings.is_empty() && reads => errors(StatusCode::NOT_FOUND, &[]),
             Body::Nothing if self.warnings.is_empty() => empty(StatusCode::NO_CONTENT),
+            Body::Refused(Refusal::Text(status, text)) => errors(status, &[&text]),
+            Body::Refused(Refusal::UnsupportedPath) => wrapped(StatusCode::NOT_FOUND, "unsupported path"),
+            Body::Refused(Refusal::UnsupportedOperation) => {
+                wrapped(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")
+            }
             Body::Text(content_type, text) => {
                 respond(StatusCode::OK, HeaderValue::from_static(content_type), text.into())
             }
@@ -124,6 +151,7 @@ pub(super) fn refuse(error: &Error) -> HttpResponse {
     let text = error.to_string();
     match error {
         Error::Denied | Error::Forbidden(_) | Error::Unauthenticated => errors(StatusCode::FORBIDDEN, &[&text]),
+        Error::NotFound(_) => errors(StatusCode::NOT_FOUND, &[&text]),
         Error::Invalid(_) => errors(StatusCode::BAD_REQUEST, &[&text]),
         Error::Internal(_) => errors(StatusCode::INTERNAL_SERVER_ERROR, &["internal error"]),
         Error::Operator(_) | Error::Tampered(_) => errors(StatusCode::INTERNAL_SERVER_ERROR, &[&text]),

@@ -4,7 +4,7 @@ use super::parameters::Parameters;
 use super::table::Captures;
 use crate::app::{Context, Error, Result};
 use crate::state::State;
-use clm_core::Mount;
+use clm_core::{Core, Mount, ROOT_ORGANIZATION, Visitor};
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub(crate) struct Call {
 /// A request that nobody has to be allowed.
 pub(crate) struct OpenCall {
     pub(super) state: Arc<State>,
+    /// The mount, if the path is below one and not below sys/.
+    pub(super) mount: Option<Arc<Mount>>,
     pub(super) parameters: Parameters,
     pub(super) token: Option<Arc<str>>,
     pub(super) request_id: Uuid,
@@ -39,6 +41,23 @@ impl Call {
 }
 
 impl OpenCall {
+    /// The login method that is asked.
+    pub(super) fn login_method(&self) -> Result<(&Core, &Mount)> {
+        let mount = self.mount.as_deref().ok_or_else(|| Error::Internal("a login without its mount".into()))?;
+        Ok((&self.state.seal.services()?.core, mount))
+    }
+
+    /// Who asks, as far as that is known.
+    pub(super) fn visitor(&self) -> Visitor {
+        Visitor {
+            request_id: self.request_id,
+            organization_id: self.mount.as_ref().map_or(ROOT_ORGANIZATION, |mount| mount.organization_id),
+            source: self.source,
+            user_agent: self.user_agent.clone(),
+            path: Arc::clone(&self.path),
+        }
+    }
+
     /// Who asks, if the token is good; the service must be unsealed.
     pub(super) async fn context(&self) -> Result<Context> {
         let services = self.state.seal.services()?.clone();

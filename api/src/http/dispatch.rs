@@ -8,10 +8,10 @@ use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Verb};
 use super::{ENGINES, openapi};
 use crate::app::seal::Phase;
-use crate::app::{Context, Error};
+use crate::app::{Context, Error, Services};
 use crate::state::State;
 use bytes::Bytes;
-use clm_core::Mount;
+use clm_core::{Mount, ROOT_ORGANIZATION};
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
@@ -37,6 +37,9 @@ pub(super) struct Dispatch {
 /// Refusals are boxed: they are rare and large.
 type Outcome<T> = Result<T, Box<HttpResponse>>;
 
+/// A route that asks for no token, and where it was found.
+type OpenRoute = (&'static Route, Option<Arc<Mount>>, Captures);
+
 fn found(mount_type: &str, path: &str) -> Option<(&'static Route, Captures)> {
     ROUTERS.get(mount_type)?.find(path)
 }
@@ -55,7 +58,7 @@ impl Dispatch {
             && route.endpoints.iter().any(Endpoint::is_open)
             && !head.help
         {
-            return self.answer_open(route, head, body).await;
+            return self.answer_open((route, None, Vec::new()), head, body).await;
         }
         let services = match self.state.seal.services() {
             Ok(services) => services.clone(),
@@ -67,6 +70,9 @@ impl Dispatch {
         };
         if head.namespace.is_some() {
             return Err(Box::new(errors(StatusCode::NOT_FOUND, &["namespace not found"])));
+        }
+        if let Some(open) = self.open_below_mount(&services, &head).await? {
+            return self.answer_open(open, head, body).await;
         }
         let Some(token) = head.token.clone() else {
             services.core.note_unauthenticated(self.source, &head.path);
@@ -86,7 +92,25 @@ impl Dispatch {
         self.answer_authenticated(context, token, head, body).await
     }
 
-    async fn answer_open(&mut self, route: &'static Route, head: Head, body: Incoming) -> Outcome<HttpResponse> {
+    /// Logins: nobody has a token yet.
+    async fn open_below_mount(&self, services: &Services, head: &Head) -> Outcome<Option<OpenRoute>> {
+        if head.help {
+            return Ok(None);
+        }
+        services.core.ensure_mounts().await.map_err(|error| self.refusal(&error.into()))?;
+        let Some((mount, rest)) = services.core.resolve(ROOT_ORGANIZATION, &head.path) else { return Ok(None) };
+        let found = found(&mount.mount_type, rest);
+        Ok(found
+            .filter(|(route, _)| mount.mount_type != "system" && route.endpoints.iter().any(Endpoint::is_open))
+            .map(|(route, captures)| (route, Some(mount), captures)))
+    }
+
+    async fn answer_open(
+        &mut self,
+        (route, mount, captures): OpenRoute,
+        head: Head,
+        body: Incoming,
+    ) -> Outcome<HttpResponse> {
         let Some((endpoint, handler)) =
             route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb).and_then(|endpoint| {
                 match endpoint.handler {
@@ -101,9 +125,12 @@ impl Dispatch {
         if head.namespace.is_some() && route.pattern == "health" {
             return Err(Box::new(errors(StatusCode::BAD_REQUEST, &["operation unavailable in namespaces"])));
         }
-        let parameters = self.parameters(&head, body).await?;
+        let mut parameters = self.parameters(&head, body).await?;
+        // Of those below sys/ clients expect no word about fields.
+        let warnings = if mount.is_some() { warnings(endpoint, &captures, &mut parameters) } else { Vec::new() };
         let call = OpenCall {
             state: Arc::clone(&self.state),
+            mount,
             parameters,
             token: head.token,
             request_id: self.request_id,
@@ -112,7 +139,7 @@ impl Dispatch {
             user_agent: head.user_agent,
         };
         match handler(call).await {
-            Ok(answer) => Ok(answer.render(endpoint, self.request_id, Vec::new())),
+            Ok(answer) => Ok(answer.render(endpoint, self.request_id, warnings)),
             Err(error) => Err(self.refusal(&error)),
         }
     }

@@ -5,6 +5,7 @@
 //! what to answer.
 
 mod answer;
+mod approle;
 mod auth_token;
 mod body;
 mod call;
@@ -19,6 +20,7 @@ mod service;
 mod sys;
 mod table;
 pub(crate) mod tls;
+mod token_settings;
 mod transit;
 
 pub use openapi::document as openapi;
@@ -31,6 +33,7 @@ pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 /// Engines by type of mount, with where they are mounted when nobody says otherwise.
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
+    Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },
     Engine { mount_type: "transit", usual_path: "transit/", routes: transit::ROUTES },
 ];

@@ -55,6 +55,7 @@ pub enum Shape {
 }
 
 /// A field of a request.
+#[derive(Clone, Copy)]
 pub struct Parameter {
     /// Its name.
     pub name: &'static str,
@@ -88,7 +89,7 @@ pub(super) type Open = fn(OpenCall) -> BoxFuture<'static, app::Result<Answer>>;
 
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
-    /// Answers whoever asks, in every state of the service.
+    /// Answers whoever asks: below sys/ in every state of the service, below a mount when it is unsealed.
     Open(Open),
     /// The token's policies must allow it.
     Permitted(Guarded),
@@ -112,6 +113,11 @@ impl Endpoint {
 
     pub(super) const fn open(verb: Verb, id: &'static str, summary: &'static str, handler: Open) -> Self {
         Self { verb, id, summary, parameters: &[], shape: Shape::Bare, audited: false, handler: Handler::Open(handler) }
+    }
+
+    /// A write that gives a token to whoever can show that it is his.
+    pub(super) const fn login(id: &'static str, summary: &'static str, handler: Open) -> Self {
+        Self { shape: Shape::Envelope, audited: true, ..Self::open(Verb::Write, id, summary, handler) }
     }
 
     pub(super) const fn any_token(self) -> Self {

@@ -149,6 +149,10 @@ impl Core {
         Ok(self.0.mac.mac(MacDomain::BatchToken, payload).await?)
     }
 
+    pub(crate) async fn secret_id_hmac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::SecretId, bytes).await?)
+    }
+
     pub(crate) async fn row_mac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
         Ok(self.0.mac.mac(MacDomain::Row, bytes).await?)
     }

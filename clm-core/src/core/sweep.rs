@@ -52,6 +52,7 @@ impl Core {
         for organization_id in self.store().active_organizations().await? {
             touched += self.revoke_ended(organization_id).await?;
             touched += self.delete_old(organization_id).await?;
+            touched += self.sweep_secret_ids(organization_id).await?;
         }
         Ok(touched)
     }

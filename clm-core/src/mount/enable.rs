@@ -13,7 +13,7 @@ use uuid::Uuid;
 /// Engines that can be mounted.
 const ENGINES: [&str; 1] = ["transit"];
 /// Ways to log in that can be enabled.
-const METHODS: [&str; 0] = [];
+const METHODS: [&str; 1] = ["approle"];
 
 impl Core {
     /// Mounts an engine at `path` (a final `/` is added). The keys of the mount are the engine's to make.
@@ -111,6 +111,7 @@ impl Core {
         let Some(mount) = self.mount_at(caller.organization_id, MountClass::Auth, &path) else { return Ok(false) };
         let prefix = super::key(MountClass::Auth, &path);
         self.revoke_most(caller, &prefix).await?;
+        self.destroy_most(caller, mount.id, None).await?;
         let gone = Mount { revision: mount.revision + 1, ..(*mount).clone() };
         let row = MountRow { mount: gone, row_mac: store::tokens::REVOKED_MAC };
         let event = self.mount_event(caller, "mount.disable", "delete", &row);

@@ -6,7 +6,6 @@ use crate::error::Result;
 use crate::record::{add_revoked, rows_of_revoked};
 use crate::store::{self, auth_roles, tokens};
 use audit_chain::{Caller, Event};
-use uuid::Uuid;
 
 /// Tokens in one transaction: the log's writer waits for it.
 pub(crate) const BATCH: i64 = 500;
@@ -15,33 +14,36 @@ impl Core {
     /// Revokes tokens that were made at paths beginning with `prefix`, and all below them, until few enough are left for one transaction;
     /// whoever asks this revokes those with what it does next.
     pub(super) async fn revoke_most(&self, caller: &Caller, prefix: &str) -> Result<()> {
-        while self.revoke_some(caller, prefix).await? == usize::try_from(BATCH).unwrap_or(usize::MAX) {}
+        while self.store().count_made_at(caller.organization_id, prefix, BATCH + 1).await? > BATCH {
+            self.revoke_some(caller, prefix).await?;
+        }
         Ok(())
     }
 
     /// Revokes all tokens that were made at paths beginning with `prefix`; one record at least.
     pub async fn revoke_made_at(&self, caller: &Caller, prefix: &str) -> Result<()> {
-        self.revoke_most(caller, prefix).await
+        self.revoke_most(caller, prefix).await?;
+        self.revoke_some(caller, prefix).await
     }
 
-    async fn revoke_some(&self, caller: &Caller, prefix: &str) -> Result<usize> {
+    async fn revoke_some(&self, caller: &Caller, prefix: &str) -> Result<()> {
         let now = self.now();
         let organization_id = caller.organization_id;
         let mut event =
             self.event(caller, "token.revoke", "authentication", ("path", Some(prefix.to_owned())), "revoke");
         let prefix = prefix.to_owned();
-        let (found, revoked) = self
+        let revoked = self
             .change(organization_id, move |connection| {
                 Box::pin(async move {
                     let found = tokens::made_at(connection, organization_id, &prefix, BATCH).await?;
                     let revoked = tokens::revoke_trees(connection, &found, now).await?;
                     add_revoked(&mut event, &revoked);
-                    Ok(((found.len(), revoked), event))
+                    Ok((revoked, event))
                 })
             })
             .await?;
         revoked.iter().for_each(|row| self.cache().forget_token(row.id));
-        Ok(found)
+        Ok(())
     }
 
     /// Deletes a login method with its roles and the last of its tokens, in one transaction.
@@ -52,16 +54,15 @@ impl Core {
         let revoked = self
             .change(organization_id, move |connection| {
                 Box::pin(async move {
-                    // First the mount: logins lock it, and find it gone from then on.
-                    store::mounts::delete(connection, &deleted).await?;
-                    let roles = auth_roles::delete_of_mount(connection, deleted.id).await?;
+                    // Logins lock it as well, and find it gone from then on.
+                    store::mounts::lock(connection, &deleted).await?;
+                    let mut rows = auth_roles::delete_of_mount(connection, deleted.id).await?;
+                    rows.extend(store::app_roles::delete_of_mount(connection, deleted.id).await?);
                     let found = tokens::made_at(connection, organization_id, &prefix, BATCH).await?;
                     let revoked = tokens::revoke_trees(connection, &found, now).await?;
-                    let roles = roles
-                        .into_iter()
-                        .map(|(id, revision)| (auth_roles::TABLE, id, revision + 1, tokens::REVOKED_MAC));
-                    let rows: Vec<(&'static str, Uuid, i64, [u8; 32])> =
-                        [gone].into_iter().chain(roles).chain(rows_of_revoked(&revoked)).collect();
+                    store::mounts::delete(connection, &deleted).await?;
+                    rows.push(gone);
+                    rows.extend(rows_of_revoked(&revoked));
                     add_revoked(&mut event, &revoked);
                     crate::record::add_rows(&mut event, rows);
                     Ok((revoked, event))

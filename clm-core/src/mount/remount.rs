@@ -1,10 +1,12 @@
 //! Moving a mount: keys, roles and accessor stay with it.
 
 use super::enable::{checked_path, is_protected, mount_path};
+use super::logins::BATCH;
 use super::{Mount, MountClass, key};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::store::{self, MountRow, StoreError};
+use crate::record::{add_rows, rows_of_revoked};
+use crate::store::{self, MountRow, StoreError, tokens};
 use audit_chain::{Caller, Value};
 use uuid::Uuid;
 
@@ -51,7 +53,14 @@ impl Core {
                 Box::pin(async move {
                     store::mounts::rename(connection, &row).await?;
                     store::mount_moves::insert(connection, id, organization_id, &moved, now).await?;
-                    Ok(((), event))
+                    let mut ended = Vec::new();
+                    if row.mount.class == MountClass::Auth {
+                        let found = tokens::made_at(connection, organization_id, &moved.from, BATCH).await?;
+                        ended = tokens::revoke_trees(connection, &found, now).await?;
+                        let written = (store::mounts::TABLE, row.mount.id, row.mount.revision, row.row_mac);
+                        add_rows(&mut event, [written].into_iter().chain(rows_of_revoked(&ended)).collect::<Vec<_>>());
+                    }
+                    Ok((ended, event))
                 })
             })
             .await;
@@ -59,7 +68,7 @@ impl Core {
             Err(Error::Database(StoreError::Taken { constraint: used })) => {
                 return Err(Error::invalid(format!("path in use at \"{used}\"")));
             }
-            other => other?,
+            other => other?.iter().for_each(|row| self.cache().forget_token(row.id)),
         }
         self.reload_mounts().await?;
         Ok(id)

@@ -136,15 +136,15 @@ pub(crate) async fn put(connection: &mut PgConnection, row: &RoleRow) -> Result<
     expect_one(&done, "role")
 }
 
-/// Deletes all of a mount; ids and revisions of those that were there.
+/// Deletes all of a mount; what records say of those that were there.
 pub(crate) async fn delete_of_mount(
     connection: &mut PgConnection,
     mount_id: Uuid,
-) -> Result<Vec<(Uuid, i64)>, StoreError> {
+) -> Result<Vec<super::GoneRow>, StoreError> {
     let rows = sqlx::query!("DELETE FROM auth_roles WHERE mount_id = $1 RETURNING id, revision", mount_id)
         .fetch_all(connection)
         .await?;
-    Ok(rows.into_iter().map(|row| (row.id, row.revision)).collect())
+    Ok(rows.into_iter().map(|row| super::gone(TABLE, (row.id, row.revision))).collect())
 }
 
 /// Deletes that very revision.

@@ -4,6 +4,8 @@
 //! Reading sets the tenant per transaction; changing happens on the audit writer's connection, which has set it already.
 
 pub(crate) mod access_policies;
+pub(crate) mod app_role_secret_ids;
+pub(crate) mod app_roles;
 pub(crate) mod auth_roles;
 mod bind;
 mod durability;
@@ -58,6 +60,13 @@ async fn speak_for(transaction: &mut Transaction<'static, Postgres>, organizatio
 /// An update or delete that must touch exactly one row.
 fn expect_one(done: &sqlx::postgres::PgQueryResult, what: &'static str) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict { what }) }
+}
+
+/// A row that is no more, as records name it: the revision after its last, so that a row put back is an older self.
+pub(crate) type GoneRow = (&'static str, Uuid, i64, [u8; 32]);
+
+fn gone(table: &'static str, (id, revision): (Uuid, i64)) -> GoneRow {
+    (table, id, revision + 1, tokens::REVOKED_MAC)
 }
 
 /// A MAC or HMAC column.

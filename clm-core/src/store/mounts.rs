@@ -163,6 +163,20 @@ pub(crate) async fn rename(connection: &mut PgConnection, row: &MountRow) -> Res
     expect_one(&done, "mount")
 }
 
+/// Nobody logs in through it, mounts or moves it until this transaction is over; it must be of that revision.
+pub(crate) async fn lock(connection: &mut PgConnection, mount: &Mount) -> Result<(), StoreError> {
+    let there = sqlx::query!("SELECT FROM mounts WHERE id = $1 AND revision = $2 FOR UPDATE", mount.id, mount.revision)
+        .fetch_optional(connection)
+        .await?;
+    there.map_or(Err(StoreError::Conflict { what: "login method" }), |_| Ok(()))
+}
+
+/// The mount must still be there when a login that came through it is written.
+pub(crate) async fn expect_there(connection: &mut PgConnection, id: Uuid) -> Result<(), StoreError> {
+    let there = sqlx::query!("SELECT FROM mounts WHERE id = $1 FOR SHARE", id).fetch_optional(connection).await?;
+    there.map_or(Err(StoreError::Conflict { what: "login method" }), |_| Ok(()))
+}
+
 /// Writes description, options and configuration; the row must be of the revision before.
 pub(crate) async fn update(connection: &mut PgConnection, row: &MountRow) -> Result<(), StoreError> {
     let mount = &row.mount;

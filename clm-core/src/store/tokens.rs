@@ -193,6 +193,26 @@ impl Store {
         Ok(accessors)
     }
 
+    /// How many living tokens were made at paths beginning with `prefix`, `limit` at most.
+    pub(crate) async fn count_made_at(
+        &self,
+        organization_id: Uuid,
+        prefix: &str,
+        limit: i64,
+    ) -> Result<i64, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let count = sqlx::query_scalar!(
+        "SELECT count(*) FROM (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) LIMIT $3) counted",
+        organization_id,
+        prefix,
+        limit
+    )
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(count)
+    }
+
     /// Spends one use, durably; how many are left, or `None` when there was none.
     pub(crate) async fn spend_use(&self, organization_id: Uuid, id: Uuid) -> Result<Option<u32>, StoreError> {
         let mut transaction = self.counting(organization_id).await?;

@@ -24,6 +24,9 @@ pub use new::{IssuedToken, NewToken, Warning};
 pub use role::{TokenRole, TokenRoleChange};
 
 pub(crate) use cache::AuthorityCache;
+pub(crate) use child_policies::{sanitized, with_default};
+pub(crate) use draft::Draft;
+pub(crate) use lifetime::{System, Wanted};
 pub(crate) use text::{Secret28, random_base62};
 
 use chrono::{DateTime, Utc};

@@ -90,7 +90,10 @@ impl Core {
             explicit_max_ttl: token.explicit_max_ttl,
             age: u64::try_from((now - token.creation_time).num_seconds()).unwrap_or(0),
         };
-        let (ttl, warning) = lifetime::time_to_live(wanted, self.system_ttl().bounded(token.max_ttl))
+        // Where it was made: a login method may have times of its own.
+        let made_at = self.resolve(token.organization_id, &token.path);
+        let system = made_at.map_or_else(|| self.system_ttl(), |(mount, _)| self.mount_ttl(&mount));
+        let (ttl, warning) = lifetime::time_to_live(wanted, system.bounded(token.max_ttl))
             .ok_or_else(|| Error::invalid("past the max TTL, cannot renew"))?;
         let mut renewed = Token {
             lease_ttl: ttl,

@@ -5,13 +5,13 @@ use std::process::Command;
 use tests::{Authority, Server, Site, python};
 
 /// Runs a script as a user of hvac would: address, authority and token come from the environment.
-fn run(site: &Site, server: &Server, seal: &str) {
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients/hvac_main_job.py");
+fn run(site: &Site, server: &Server, script: &str, arguments: &[&str]) {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("clients").join(script);
     let mut command = Command::new(python().unwrap());
     command
         .args(["-W", "error"])
         .arg(script)
-        .arg(seal)
+        .args(arguments)
         .env("VAULT_ADDR", server.address())
         .env("VAULT_TOKEN", &server.token);
     // A deprecated call would tell that the next hvac sends something else.
@@ -29,7 +29,7 @@ async fn hvac_initialises_unseals_signs_and_verifies_over_http() {
     let site = Site::ready("[seal]\ntype = 'shamir'\n").await.unwrap();
     let server = site.serve().await.unwrap();
     server.until_health(501).await.unwrap();
-    run(&site, &server, "shamir");
+    run(&site, &server, "hvac_main_job.py", &["shamir"]);
 }
 
 #[tokio::test]
@@ -38,5 +38,13 @@ async fn hvac_initialises_signs_and_verifies_over_tls() {
     site.protect(&Authority::create("tests").unwrap(), "").unwrap();
     let server = site.serve().await.unwrap();
     server.until_health(501).await.unwrap();
-    run(&site, &server, "pkcs11");
+    run(&site, &server, "hvac_main_job.py", &["pkcs11"]);
+}
+
+#[tokio::test]
+async fn hvac_says_who_may_do_what() {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    run(&site, &server, "hvac_access.py", &[]);
 }

@@ -37,8 +37,13 @@ fn requests() -> Vec<Request> {
         .map(|row| {
             let route = all.iter().find(|route| route.operation_id == row.id).unwrap();
             let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
-            let words =
-                [("{type}", "public-key"), ("{version}", "latest"), ("{source}", "platform"), ("{urlbytes}", "8")];
+            let words = [
+                ("{type}", "public-key"),
+                ("{version}", "latest"),
+                ("{property}", "token-ttl"),
+                ("{source}", "platform"),
+                ("{urlbytes}", "8"),
+            ];
             for (capture, word) in words {
                 path = path.replace(capture, word);
             }
@@ -46,6 +51,9 @@ fn requests() -> Vec<Request> {
                 path = path.replace(capture, row.name);
             }
             assert!(!path.contains('{'), "{path}");
+            if row.body.starts_with('?') {
+                path.push_str(row.body);
+            }
             Request { row, method: reqwest::Method::from_bytes(route.method.as_bytes()).unwrap(), path }
         })
         .collect()
@@ -55,6 +63,7 @@ async fn started() -> (Site, Server) {
     let site = Site::ready("").await.unwrap();
     let mut server = site.serve().await.unwrap();
     server.initialize().await.unwrap();
+    assert_eq!(server.put("sys/auth/approle", serde_json::json!({"type": "approle"})).await.unwrap().status, 204);
     (site, server)
 }
 

@@ -19,15 +19,32 @@ async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConne
 struct Known {
     root: String,
     moved: String,
+    /// Of AppRole, with its accessor.
+    secret: (String, String),
     share: String,
     signature: String,
 }
 
 impl Known {
-    fn body(&self, row: &Row, (token, accessor): &(String, String)) -> Vec<u8> {
-        let words =
-            [("$TOKEN", token), ("$ACCESSOR", accessor), ("$SHARE", &self.share), ("$SIGNATURE", &self.signature)];
-        words.iter().fold(row.body.to_owned(), |body, (word, value)| body.replace(word, value)).into_bytes()
+    fn fill(&self, text: &str, (token, accessor): &(String, String)) -> String {
+        let words = [
+            ("$TOKEN", token),
+            ("$ACCESSOR", accessor),
+            ("$MOVE", &self.moved),
+            ("$SECRET_ACCESSOR", &self.secret.1),
+            ("$SECRET", &self.secret.0),
+            ("$SHARE", &self.share),
+            ("$SIGNATURE", &self.signature),
+        ];
+        words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+    }
+
+    /// What requests of this row need of their own.
+    async fn prepare(&mut self, row: &Row, server: &Server) {
+        if row.body.contains("$SECRET") {
+            let made = server.put("auth/approle/role/r/secret-id", json!({})).await.unwrap();
+            self.secret = (made.text("secret_id").to_owned(), made.text("secret_id_accessor").to_owned());
+        }
     }
 
     async fn learn(&mut self, row: &Row, answer: &Answer, server: &mut Server) {
@@ -63,11 +80,13 @@ async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
         if !known.root.is_empty() {
             (server.token, server.user_agent) = (known.root.clone(), "preparation".to_owned());
             other = token(&server, &["everything"]).await;
+            known.prepare(row, &server).await;
             server.token = token(&server, &["everything"]).await.0;
         }
         server.user_agent = format!("coverage {}", row.id);
-        let path = request.path.replace("$MOVE", &known.moved);
-        let answer = server.ask(request.method, &path, Some(known.body(row, &other))).await.unwrap();
+        let path = known.fill(&request.path, &other);
+        let body = known.fill(row.body, &other).into_bytes();
+        let answer = server.ask(request.method, &path, Some(body)).await.unwrap();
         assert!(answer.status.is_success(), "{}: {answer:?}", row.id);
         let mut found = records(&server.user_agent, &mut core, &mut secure).await;
         if row.id == "init" {

@@ -8,6 +8,8 @@ mod roles;
 mod shown;
 mod tidy;
 
+pub(super) use shown::auth;
+
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use Kind::{Boolean, Duration, Integer, List, Text, Texts};
 use Verb::{Delete, Read, Write};

@@ -3,7 +3,7 @@
 use clm_core::Token;
 use serde_json::{Value, json};
 
-pub(super) fn auth(token: &Token, client_token: &str, lease_duration: u64) -> Value {
+pub(in crate::http) fn auth(token: &Token, client_token: &str, lease_duration: u64) -> Value {
     json!({
         "client_token": client_token,
         "accessor": &*token.accessor,

@@ -1,5 +1,6 @@
 //! `sys/`: the life of the service, mounts, policies, capabilities.
 
+mod auth;
 mod capabilities;
 mod health;
 mod hsm;
@@ -68,6 +69,17 @@ const TUNE: &[Parameter] = &[
     field("options", Texts, "The engine's own"),
     field("passthrough_request_headers", List, "Kept and shown"),
     field("token_type", Text, "Of login methods: service, batch, default-service or default-batch"),
+];
+
+const LOGIN: &[Parameter] = &[
+    field("config", Texts, "default_lease_ttl, max_lease_ttl, listing_visibility, token_type, …"),
+    field("description", Text, "A word for people"),
+    field("external_entropy_access", Boolean, "Read, without meaning here"),
+    field("local", Boolean, "Kept and shown"),
+    field("options", Texts, "The method's own"),
+    field("plugin_name", Text, "Read, without meaning here"),
+    field("seal_wrap", Boolean, "Kept and shown"),
+    field("type", Text, "The method").required(),
 ];
 
 const POLICY: &[Parameter] = &[
@@ -150,8 +162,31 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         pattern: "auth",
-        endpoints: &[Endpoint::new(Read, "auth-list", "All ways to log in", |call| Box::pin(mounts::list_auth(call)))
+        endpoints: &[Endpoint::new(Read, "auth-list", "All ways to log in", |call| Box::pin(auth::list(call)))
             .shaped(Shape::Injected)],
+    },
+    Route {
+        pattern: "auth/{+path}/tune",
+        endpoints: &[
+            Endpoint::new(Read, "auth-read-tuning", "Settings of a way to log in as they work out", |call| {
+                Box::pin(auth::read_tuning(call))
+            })
+            .shaped(Shape::Injected),
+            Endpoint::new(Write, "auth-tune", "Change settings of a way to log in", |call| Box::pin(auth::tune(call)))
+                .with(TUNE),
+        ],
+    },
+    Route {
+        pattern: "auth/{+path}",
+        endpoints: &[
+            Endpoint::new(Read, "auth-read", "One way to log in", |call| Box::pin(auth::read(call)))
+                .shaped(Shape::Injected),
+            Endpoint::new(Write, "auth-enable", "Enable a way to log in", |call| Box::pin(auth::enable(call)))
+                .with(LOGIN),
+            Endpoint::new(Delete, "auth-disable", "Disable a way to log in; its tokens end", |call| {
+                Box::pin(auth::disable(call))
+            }),
+        ],
     },
     Route {
         pattern: "remount",

@@ -20,10 +20,6 @@ pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::data(by_path(call.context.services.core.mounts(call.context.caller.organization_id))))
 }
 
-pub(super) async fn list_auth(call: Call) -> Result<Answer> {
-    Ok(Answer::data(by_path(call.context.services.core.auth_mounts(call.context.caller.organization_id))))
-}
-
 pub(super) fn by_path(mounts: Vec<Arc<Mount>>) -> Map<String, Value> {
     mounts.into_iter().map(|mount| (mount.path.clone(), mount.data())).collect()
 }

@@ -1,0 +1,157 @@
+//! Logging in.
+//!
+//! A RoleID that does not exist and a SecretID that does not fit take the same steps: one look for the role, one MAC, one HMAC, one look
+//! for the SecretID.
+
+use super::{AppRole, SecretId};
+use crate::cidr;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::login::{Login, Visitor};
+use crate::mount::Mount;
+use crate::record::add_rows;
+use crate::store::{app_role_secret_ids, app_roles, mounts, tokens};
+use crate::token::{IssuedToken, Warning};
+use audit_chain::Value;
+use secrecy::{ExposeSecret, SecretString};
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// What a program brings.
+#[derive(Clone, Debug)]
+pub struct AppRoleLogin {
+    /// What it says it is.
+    pub role_id: String,
+    /// What shows that; none: the role may not ask for it.
+    pub secret_id: Option<SecretString>,
+}
+
+const REFUSED: &str = "invalid role or secret ID";
+
+impl Core {
+    /// Gives a token for a RoleID and a SecretID; the use of the SecretID, the token and the record are one transaction. A refusal
+    /// is counted, and told without saying what was wrong.
+    pub async fn login_app_role(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        login: AppRoleLogin,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let given = self.try_login(visitor, mount, login).await;
+        if matches!(given, Err(Error::Invalid(_))) {
+            self.note_unauthenticated(visitor.source, &visitor.path);
+        }
+        given
+    }
+
+    async fn try_login(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        login: AppRoleLogin,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let role = self.role_by_id(mount, &login.role_id).await?;
+        let secret = match (&role, login.secret_id) {
+            (Some(role), _) if !role.bind_secret_id => {
+                self.check_address(cidr::permits(&role.secret_id_bound_cidrs, visitor.source), visitor)?;
+                None
+            }
+            (_, None) => return Err(Error::invalid("missing secret_id")),
+            (role, Some(text)) => {
+                let secret = self.fitting_secret(mount.organization_id, role.as_ref(), &text).await?;
+                let Some(secret) = secret else { return Err(Error::invalid(REFUSED)) };
+                Some(secret)
+            }
+        };
+        let Some(role) = role.filter(|role| role.enabled) else { return Err(Error::invalid(REFUSED)) };
+        if let Some(secret) = &secret {
+            self.check_secret(secret).await?;
+            self.check_address(secret.permits(&role, visitor.source), visitor)?;
+        }
+        self.give(visitor, mount, role, secret).await
+    }
+
+    async fn role_by_id(&self, mount: &Mount, role_id: &str) -> Result<Option<AppRole>> {
+        match self.store().app_role_by_role_id(mount.organization_id, mount.id, role_id).await? {
+            Some(role) => self.checked_role(Some(role)).await,
+            None => {
+                // As long as for a role that exists.
+                self.row_mac(role_id.as_bytes().to_vec()).await?;
+                Ok(None)
+            }
+        }
+    }
+
+    async fn fitting_secret(
+        &self,
+        organization_id: Uuid,
+        role: Option<&AppRole>,
+        text: &SecretString,
+    ) -> Result<Option<SecretId>> {
+        let role_id = role.map_or(Uuid::nil(), |role| role.id);
+        let hash = self.secret_hash(role_id, text.expose_secret()).await?;
+        let now = self.now();
+        let found = self.store().secret_id(organization_id, hash).await?;
+        Ok(found.filter(|secret| secret.app_role_id == role_id && !secret.has_ended(now)))
+    }
+
+    fn check_address(&self, permitted: bool, visitor: &Visitor) -> Result<()> {
+        if permitted {
+            return Ok(());
+        }
+        let source = visitor.source.map_or_else(String::new, |source| source.to_canonical().to_string());
+        Err(Error::invalid(format!("source address {source:?} unauthorized by CIDR restrictions on the secret ID")))
+    }
+
+    async fn give(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        role: AppRole,
+        secret: Option<SecretId>,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let mut meta = secret.as_ref().map(|secret| secret.metadata.clone()).unwrap_or_default();
+        meta.insert("role_name".into(), role.name.clone());
+        let narrower = secret.as_ref().map(|secret| &secret.token_bound_cidrs).filter(|networks| !networks.is_empty());
+        let login = Login {
+            mount,
+            settings: &role.token,
+            bound_cidrs: narrower.cloned(),
+            user_id: None,
+            display_name: "approle".into(),
+            meta,
+        };
+        let mut warnings = Vec::new();
+        let issued = self.prepare_login(visitor, login, &mut warnings).await?;
+        let mut event = self.token_event(&visitor.caller(), "login.approle", &issued.token);
+        event.data.insert("role_name".into(), Value::Text(role.name.clone().into()));
+        if let Some(secret) = &secret {
+            event.data.insert("secret_id_accessor".into(), Value::Text(secret.accessor.clone().into()));
+        }
+        let token = Arc::clone(&issued.token);
+        let mount_id = mount.id;
+        let written = self
+            .change(mount.organization_id, move |connection| {
+                Box::pin(async move {
+                    mounts::expect_there(connection, mount_id).await?;
+                    app_roles::expect_unchanged(connection, &role).await?;
+                    let mut rows = Vec::new();
+                    if let Some(secret) = &secret {
+                        rows.extend(app_role_secret_ids::spend_use(connection, secret).await?);
+                    }
+                    if !token.batch {
+                        tokens::insert(connection, &token).await?;
+                        rows.push((tokens::TABLE, token.id, token.revision, token.row_mac));
+                    }
+                    add_rows(&mut event, rows);
+                    Ok(((), event))
+                })
+            })
+            .await;
+        match written {
+            // Spent, destroyed, or the role was changed, while this login was under way.
+            Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
+            other => other.map(|()| (issued, warnings)),
+        }
+    }
+}

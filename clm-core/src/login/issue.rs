@@ -1,0 +1,148 @@
+//! The token that a login gives.
+
+use super::TokenSettings;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::mount::Mount;
+use crate::token::{Draft, IssuedToken, ROOT_POLICY, System, Wanted, Warning, sanitized, with_default};
+use audit_chain::Caller;
+use ipnet::IpNet;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use uuid::Uuid;
+
+/// Who comes without a token: what is known of the request.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    /// The request's id.
+    pub request_id: Uuid,
+    /// Organization whose login method is asked.
+    pub organization_id: Uuid,
+    /// Address of the client.
+    pub source: Option<IpAddr>,
+    /// The client's `User-Agent`.
+    pub user_agent: Option<Arc<str>>,
+    /// Path asked for, without `/v1/`.
+    pub path: Arc<str>,
+}
+
+/// A login that was found good.
+pub(crate) struct Login<'l> {
+    pub(crate) mount: &'l Mount,
+    pub(crate) settings: &'l TokenSettings,
+    /// In place of the settings' own, if there are any.
+    pub(crate) bound_cidrs: Option<Vec<IpNet>>,
+    pub(crate) user_id: Option<Uuid>,
+    pub(crate) display_name: String,
+    pub(crate) meta: BTreeMap<String, String>,
+}
+
+impl Visitor {
+    /// As records name who asked.
+    pub fn caller(&self) -> Caller {
+        Caller {
+            request_id: self.request_id,
+            organization_id: self.organization_id,
+            user_id: None,
+            accessor: "".into(),
+            display_name: "".into(),
+            ip_address: self.source,
+            user_agent: self.user_agent.clone(),
+            path: Arc::clone(&self.path),
+        }
+    }
+}
+
+impl Core {
+    /// Prepares the token of a login; what the method spends for it is written with it.
+    pub(crate) async fn prepare_login(
+        &self,
+        visitor: &Visitor,
+        login: Login<'_>,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<IssuedToken> {
+        let Login { mount, settings, bound_cidrs, user_id, display_name, meta } = login;
+        let mut policies = sanitized(&settings.policies);
+        if policies.iter().any(|policy| policy == ROOT_POLICY) {
+            return Err(Error::invalid("auth methods cannot create root tokens"));
+        }
+        if !settings.no_default_policy {
+            policies = with_default(policies);
+        }
+        let mut bound_cidrs = bound_cidrs.unwrap_or_else(|| settings.bound_cidrs.clone());
+        if settings.strictly_bind_ip {
+            let source = visitor.source.ok_or_else(|| Error::invalid("the client's address is not known"))?;
+            bound_cidrs = vec![IpNet::from(source.to_canonical())];
+        }
+        let draft = Draft {
+            organization_id: mount.organization_id,
+            user_id,
+            parent_id: None,
+            batch: makes_batch(&settings.token_type, &mount.config.token_type),
+            id: None,
+            policies,
+            display_name,
+            meta: (!meta.is_empty()).then_some(meta),
+            path: visitor.path.to_string(),
+            role: None,
+            wanted: Wanted {
+                ttl: settings.ttl,
+                period: settings.period,
+                explicit_max_ttl: settings.explicit_max_ttl,
+                age: 0,
+            },
+            max_ttl: settings.max_ttl,
+            num_uses: settings.num_uses,
+            renewable: true,
+            bound_cidrs,
+            system: self.mount_ttl(mount),
+        };
+        let draft = if draft.batch {
+            // What a batch token cannot have; its role was checked, its mount's setting may say otherwise later.
+            Draft { num_uses: 0, wanted: Wanted { period: 0, explicit_max_ttl: 0, ..draft.wanted }, ..draft }
+        } else {
+            draft
+        };
+        self.prepare_token(draft, warnings).await
+    }
+
+    /// A mount's times, where it has its own, else the system's.
+    pub(crate) fn mount_ttl(&self, mount: &Mount) -> System {
+        let system = self.system_ttl();
+        let own = |own: u64, system: u64| if own == 0 { system } else { own };
+        let max_ttl = own(mount.config.max_lease_ttl, system.max_ttl);
+        System { default_ttl: own(mount.config.default_lease_ttl, system.default_ttl).min(max_ttl), max_ttl }
+    }
+}
+
+/// The mount's `service` and `batch` rule; else the role's word; else the mount's default.
+fn makes_batch(role: &str, mount: &str) -> bool {
+    match (mount, role) {
+        ("batch", _) => true,
+        ("service", _) => false,
+        (_, "batch" | "default-batch") => true,
+        (_, "service" | "default-service") => false,
+        (mount, _) => mount == "default-batch",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::makes_batch;
+
+    #[test]
+    fn mount_and_role_agree_on_what_a_login_gives() {
+        for (role, mount, batch) in [
+            ("", "", false),
+            ("default", "default-batch", true),
+            ("batch", "", true),
+            ("batch", "service", false),
+            ("service", "batch", true),
+            ("service", "default-batch", false),
+            ("default", "default-service", false),
+        ] {
+            assert_eq!(makes_batch(role, mount), batch, "role {role:?} at mount {mount:?}");
+        }
+    }
+}

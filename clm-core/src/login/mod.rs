@@ -1,0 +1,11 @@
+//! What all login methods share: what their roles say of tokens, and the token that a login gives.
+
+mod issue;
+mod settings;
+
+// The public interface is:
+pub use issue::Visitor;
+pub use settings::{TokenSettings, TokenSettingsChange};
+
+pub(crate) use issue::Login;
+pub(crate) use settings::count;
