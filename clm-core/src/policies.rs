@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
 use crate::store::{PolicyRow, access_policies};
-use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, Warning};
+use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, WRAPPING_POLICY, Warning};
 use audit_chain::{Caller, Event, Value};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
@@ -20,8 +20,8 @@ impl Core {
         if text.trim().is_empty() {
             return Err(Error::invalid("'policy' parameter not supplied or empty"));
         }
-        if stored_name == ROOT_POLICY {
-            return Err(Error::invalid("cannot update \"root\" policy"));
+        if stored_name == ROOT_POLICY || stored_name == WRAPPING_POLICY {
+            return Err(Error::invalid(format!("cannot update {stored_name:?} policy")));
         }
         Policy::parse(&stored_name, text).map_err(|error| Error::invalid(error.to_string()))?;
         for _ in 0..ATTEMPTS {

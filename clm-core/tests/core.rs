@@ -3,8 +3,8 @@
 
 use clm_core::access::{AccessRequest, Operation};
 use clm_core::{
-    Caller, Core, MacDomain, MacError, NewMount, NewToken, ROOT_ORGANIZATION, RowMac, SealConfiguration, Settings,
-    clock,
+    AppRoleChange, AppRoleLogin, Caller, Core, MacDomain, MacError, NewMount, NewSecretId, NewToken, ROOT_ORGANIZATION,
+    RowMac, SealConfiguration, SecretRef, Settings, TokenRoleChange, Visitor, clock,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
@@ -163,6 +163,40 @@ async fn transit_is_mounted_found_and_unmounted() {
     assert!(fixture.core.resolve(ROOT_ORGANIZATION, "transit/sign/k").is_none());
 }
 
+/// Every change of AppRole: what is kept, what is spent, what is destroyed.
+async fn programs(core: &Core, caller: &Caller) {
+    let new = NewMount { mount_type: Some("approle".into()), ..NewMount::default() };
+    let method = core.enable_login(caller, "programs", new.clone()).await.unwrap();
+    let role = || AppRoleChange { role_id: Some("r".into()), ..AppRoleChange::default() };
+    for name in ["kept", "gone"] {
+        let role = AppRoleChange { role_id: Some(name.into()), ..role() };
+        core.put_app_role(caller, &method, name, role).await.unwrap();
+        core.put_app_role(caller, &method, name, AppRoleChange::default()).await.unwrap();
+    }
+    let visitor = Visitor {
+        request_id: Uuid::now_v7(),
+        organization_id: ROOT_ORGANIZATION,
+        source: None,
+        user_agent: None,
+        path: "auth/programs/login".into(),
+    };
+    for num_uses in [0, 2, 1] {
+        let wanted = NewSecretId { num_uses: Some(num_uses), ..NewSecretId::default() };
+        let secret = core.create_secret_id(caller, &method, "kept", wanted).await.unwrap();
+        let login = AppRoleLogin { role_id: "kept".into(), secret_id: Some(secret.text) };
+        core.login_app_role(&visitor, &method, login).await.unwrap();
+    }
+    let secret = core.create_secret_id(caller, &method, "kept", NewSecretId::default()).await.unwrap();
+    core.destroy_secret_id(caller, &method, "kept", SecretRef::Accessor(&secret.accessor)).await.unwrap();
+    core.create_secret_id(caller, &method, "gone", NewSecretId::default()).await.unwrap();
+    core.delete_app_role(caller, &method, "gone").await.unwrap();
+    let other = core.enable_login(caller, "other", new).await.unwrap();
+    core.put_app_role(caller, &other, "r", role()).await.unwrap();
+    core.create_secret_id(caller, &other, "r", NewSecretId::default()).await.unwrap();
+    core.remount(caller, "auth/other", "auth/moved").await.unwrap();
+    core.disable_login(caller, "moved").await.unwrap();
+}
+
 #[tokio::test]
 async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
     let fixture = Fixture::new().await;
@@ -176,6 +210,10 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
     core.mount(caller, "transit", new.clone()).await.unwrap();
     core.mount(caller, "gone", new).await.unwrap();
     core.unmount(caller, "gone").await.unwrap();
+    core.put_token_role(caller, "kept", TokenRoleChange::default()).await.unwrap();
+    core.put_token_role(caller, "gone", TokenRoleChange::default()).await.unwrap();
+    core.delete_token_role(caller, "gone").await.unwrap();
+    programs(core, caller).await;
     core.sweep().await.unwrap();
     let mut auditor = audit_log::snapshot(&fixture.database.url("clm_auditor")).await.unwrap();
     let mut rows = audit_chain::Rows::default();

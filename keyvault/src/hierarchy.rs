@@ -22,6 +22,7 @@ use uuid::Uuid;
 pub(crate) struct Deployment {
     token: TokenRow,
     organization_keys: Mutex<HashMap<Uuid, Arc<WrappedKey>>>,
+    pub(crate) cubbyhole_keys: Mutex<HashMap<Uuid, Arc<WrappedKey>>>,
 }
 
 impl Deployment {
@@ -128,7 +129,8 @@ impl Vault {
                 capabilities.label, capabilities.serial
             ))
         })?;
-        let deployment = Arc::new(Deployment { token, organization_keys: Mutex::default() });
+        let deployment =
+            Arc::new(Deployment { token, organization_keys: Mutex::default(), cubbyhole_keys: Mutex::default() });
         *self.inner.deployment.write().await = Some(Arc::clone(&deployment));
         Ok(deployment)
     }

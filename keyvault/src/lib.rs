@@ -11,6 +11,8 @@
 mod cache;
 pub mod ceremony;
 pub mod clock;
+mod cubbyhole;
+mod cubbyhole_key;
 mod error;
 mod hierarchy;
 mod integrity;
@@ -22,6 +24,7 @@ mod vault;
 mod verify;
 
 // The public interface is:
+pub use cubbyhole::EntryName;
 pub use error::{Error, Result};
 pub use hsm_bridge::{
     Bridge, Capabilities, Error as HsmError, PinSource, Settings as HsmSettings, Status as HsmStatus, TokenDescription,

@@ -18,6 +18,8 @@ pub struct Server {
     address: String,
     /// Token of the next requests; empty: none.
     pub token: String,
+    /// `X-Vault-Wrap-TTL` of the next requests; empty: none.
+    pub wrap_ttl: String,
     /// `User-Agent` of the next requests, by which tests find their records; empty: none.
     pub user_agent: String,
 }
@@ -53,8 +55,8 @@ impl Server {
         } else {
             "http"
         };
-        let (address, token, user_agent) = Default::default();
-        let mut server = Self { child, client: builder.build()?, address, token, user_agent };
+        let (address, token, wrap_ttl, user_agent) = Default::default();
+        let mut server = Self { child, client: builder.build()?, address, token, wrap_ttl, user_agent };
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let address = std::fs::read_to_string(&address_file).unwrap_or_default();
@@ -84,6 +86,7 @@ impl Server {
             client: Client::new(),
             address: String::new(),
             token: String::new(),
+            wrap_ttl: String::new(),
             user_agent: String::new(),
         };
         let output = server.child.stdout.take().context("piped")?;
@@ -146,6 +149,9 @@ impl Server {
         let mut request = self.client.request(method, format!("{}/v1/{path}", self.address));
         if !self.token.is_empty() {
             request = request.header("X-Vault-Token", &self.token);
+        }
+        if !self.wrap_ttl.is_empty() {
+            request = request.header("X-Vault-Wrap-TTL", &self.wrap_ttl);
         }
         if !self.user_agent.is_empty() {
             request = request.header("User-Agent", &self.user_agent);

@@ -12,6 +12,7 @@ mod pin;
 pub(crate) mod seal;
 mod services;
 mod shamir;
+pub(crate) mod wrapping;
 
 pub use error::{Error, Result};
 pub(crate) use open::keep_open;
@@ -34,8 +35,13 @@ pub(crate) struct Context {
 
 impl Context {
     /// May it do `operation` on the caller's path? A refusal is recorded before it is answered.
-    pub(crate) async fn permit(&mut self, operation: Operation, fields: &Map<String, Value>) -> Result<()> {
-        let request = AccessRequest { path: &self.caller.path, operation, parameters: Some(fields), wrap_ttl: None };
+    pub(crate) async fn permit(
+        &mut self,
+        operation: Operation,
+        fields: &Map<String, Value>,
+        wrap_ttl: Option<u64>,
+    ) -> Result<()> {
+        let request = AccessRequest { path: &self.caller.path, operation, parameters: Some(fields), wrap_ttl };
         let decision = self.authority.decide(&request);
         self.sudo = decision.sudo;
         if decision.allowed {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
+const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The service cannot work with these settings or databases.
@@ -31,7 +32,21 @@ pub(crate) async fn keep_open(settings: &Settings, seal: &Seal) -> Result<(), Fa
     core.sign_checkpoints(vault.checkpoint_signer()).map_err(|error| Fatal(error.to_string()))?;
     let services = Services { vault, core, clock };
     seal.opened(services.clone());
+    tokio::spawn(keep_swept(services.clone()));
     patiently(seal, async || follow(seal, &services).await).await
+}
+
+/// What is left over in one database by what happened in the other.
+async fn keep_swept(services: Services) {
+    let mut tick = tokio::time::interval(SWEEP_EVERY);
+    // The first tick is at once; nothing is pressing then.
+    tick.tick().await;
+    loop {
+        tick.tick().await;
+        if let Err(error) = super::wrapping::sweep(&services).await {
+            tracing::warn!(%error, "ended entries could not be swept; tried again in ten seconds");
+        }
+    }
 }
 
 /// Tries until it works; what is missing meanwhile is the answer to requests.

@@ -18,6 +18,7 @@ const JSON: HeaderValue = HeaderValue::from_static("application/json");
 pub(crate) struct Answer {
     body: Body,
     status: StatusCode,
+    accessor: Option<String>,
     warnings: Vec<String>,
 }
 
@@ -44,7 +45,7 @@ pub(crate) enum Refusal {
 
 impl Answer {
     fn new(body: Body) -> Self {
-        Self { body, status: StatusCode::OK, warnings: Vec::new() }
+        Self { body, status: StatusCode::OK, accessor: None, warnings: Vec::new() }
     }
 
     /// Nothing to say: 204, or 404 for reads and lists.
@@ -82,6 +83,11 @@ impl Answer {
         Self::new(Body::Refused(refusal))
     }
 
+    /// With the accessor of what it tells, for `wrapped_accessor`.
+    pub(crate) fn about(self, accessor: String) -> Self {
+        Self { accessor: Some(accessor), ..self }
+    }
+
     /// `data` under another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
@@ -96,6 +102,25 @@ impl Answer {
     pub(crate) fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
         self.warnings.extend(warnings);
         self
+    }
+
+    /// What goes into a wrapping token, and the accessor of what it tells; an answer that is never wrapped comes back.
+    pub(super) fn into_wrapped(
+        mut self,
+        endpoint: &Endpoint,
+        request_id: Uuid,
+        ignored: &[String],
+    ) -> Result<(Value, Option<String>), Box<Self>> {
+        if endpoint.shape == Shape::Bare || self.status != StatusCode::OK {
+            return Err(Box::new(self));
+        }
+        let (data, auth) = match self.body {
+            Body::Data(data) => (data, Value::Null),
+            Body::Auth(auth) => (Value::Null, auth),
+            other => return Err(Box::new(Self { body: other, ..self })),
+        };
+        self.warnings.extend_from_slice(ignored);
+        Ok((envelope(request_id, data, auth, self.warnings, endpoint.shape), self.accessor))
     }
 
     /// What goes to the client. `ignored`: warnings that are worth no answer of their own.
@@ -187,7 +212,7 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
     respond(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
 }
 
-fn json_response(status: StatusCode, body: &Value) -> HttpResponse {
+pub(super) fn json_response(status: StatusCode, body: &Value) -> HttpResponse {
     let mut bytes = Vec::with_capacity(512);
     serde_json::to_writer(&mut bytes, body).expect("a Value always has a JSON form, and a Vec takes any bytes");
     bytes.push(b'\n');

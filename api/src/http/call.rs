@@ -18,6 +18,8 @@ pub(crate) struct Call {
     pub(super) parameters: Parameters,
     /// The token's text, for answers that show it to its bearer.
     pub(super) token: Arc<str>,
+    /// For how long the answer is to be wrapped, seconds.
+    pub(super) wrap_ttl: Option<u64>,
 }
 
 /// A request that nobody has to be allowed.

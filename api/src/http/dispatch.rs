@@ -1,15 +1,17 @@
 //! The order of checks: sealed → token → policies → route and operation → handler.
 
-use super::answer::{HttpResponse, empty, errors, refuse, wrapped};
+use super::answer::{Answer, HttpResponse, empty, errors, json_response, refuse, wrapped};
 use super::body::{self, BadBody};
 use super::call::{Call, OpenCall, authenticated};
 use super::parameters::Parameters;
 use super::request::Head;
-use super::table::{Captures, Endpoint, Handler, Route, Router, Verb};
-use super::{ENGINES, openapi};
+use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
+use super::{ENGINES, openapi, sys};
 use crate::app::seal::Phase;
+use crate::app::wrapping;
 use crate::app::{Context, Error, Services};
 use crate::state::State;
+use audit_chain::Caller;
 use bytes::Bytes;
 use clm_core::{Mount, ROOT_ORGANIZATION};
 use hyper::StatusCode;
@@ -32,6 +34,21 @@ pub(super) struct Dispatch {
     pub(super) request_id: Uuid,
     pub(super) source: Option<IpAddr>,
     pub(super) operation: &'static str,
+}
+
+/// What is wanted of an endpoint.
+struct Wanted {
+    captures: Captures,
+    parameters: Parameters,
+    token: Arc<str>,
+    wrap_ttl: Option<u64>,
+}
+
+/// For whom an answer may be wrapped, and for how long.
+struct Wrap<'w> {
+    services: &'w Services,
+    caller: &'w Caller,
+    ttl: Option<u64>,
 }
 
 /// Refusals are boxed: they are rare and large.
@@ -125,6 +142,7 @@ impl Dispatch {
         if head.namespace.is_some() && route.pattern == "health" {
             return Err(Box::new(errors(StatusCode::BAD_REQUEST, &["operation unavailable in namespaces"])));
         }
+        let wrap_ttl = if endpoint.shape == Shape::Bare { None } else { head.wrap_ttl()? };
         let mut parameters = self.parameters(&head, body).await?;
         // Of those below sys/ clients expect no word about fields.
         let warnings = if mount.is_some() { warnings(endpoint, &captures, &mut parameters) } else { Vec::new() };
@@ -138,9 +156,15 @@ impl Dispatch {
             source: self.source,
             user_agent: head.user_agent,
         };
-        match handler(call).await {
-            Ok(answer) => Ok(answer.render(endpoint, self.request_id, warnings)),
-            Err(error) => Err(self.refusal(&error)),
+        let caller = call.visitor().caller();
+        let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
+        match (wrap_ttl, self.state.seal.services()) {
+            (Some(_), Ok(services)) => {
+                let services = services.clone();
+                self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl })
+                    .await
+            }
+            _ => Ok(answer.render(endpoint, self.request_id, warnings)),
         }
     }
 
@@ -159,10 +183,11 @@ impl Dispatch {
         }
         let endpoint =
             route.as_ref().and_then(|(route, _)| route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb));
-        head.refuse_wrapping()?;
+        let wrap_ttl = head.wrap_ttl()?;
         let parameters = self.parameters(&head, body).await?;
         if !endpoint.is_some_and(|endpoint| matches!(endpoint.handler, Handler::AnyToken(_))) {
-            context.permit(head.verb.operation(), parameters.fields()).await.map_err(|error| self.refusal(&error))?;
+            let permitted = context.permit(head.verb.operation(), parameters.fields(), wrap_ttl).await;
+            permitted.map_err(|error| self.refusal(&error))?;
         }
         let Some((mount, _)) = resolved else {
             let text = format!("no handler for route \"{}\". route entry not found.", head.path);
@@ -170,7 +195,8 @@ impl Dispatch {
         };
         match (route, endpoint) {
             (Some((_, captures)), Some(endpoint)) => {
-                self.call(endpoint, context, mount, captures, parameters, token).await
+                let wanted = Wanted { captures, parameters, token, wrap_ttl };
+                self.call(endpoint, context, mount, wanted).await
             }
             (Some(_), None) if head.verb != Verb::List => {
                 Err(Box::new(wrapped(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")))
@@ -184,20 +210,38 @@ impl Dispatch {
         endpoint: &'static Endpoint,
         context: Context,
         mount: Arc<Mount>,
-        captures: Captures,
-        mut parameters: Parameters,
-        token: Arc<str>,
+        Wanted { captures, mut parameters, token, wrap_ttl }: Wanted,
     ) -> Outcome<HttpResponse> {
         self.operation = endpoint.id;
         let (Handler::Permitted(handler) | Handler::AnyToken(handler)) = endpoint.handler else {
             return Err(self.refusal(&Error::Internal("an open endpoint outside sys/".into())));
         };
         let warnings = warnings(endpoint, &captures, &mut parameters);
-        let call = Call { state: Arc::clone(&self.state), context, mount, captures, parameters, token };
-        match handler(call).await {
-            Ok(answer) => Ok(answer.render(endpoint, self.request_id, warnings)),
-            Err(error) => Err(self.refusal(&error)),
-        }
+        let (services, caller) = (context.services.clone(), context.caller.clone());
+        let call = Call { state: Arc::clone(&self.state), context, mount, captures, parameters, token, wrap_ttl };
+        let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
+        self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl }).await
+    }
+
+    /// The answer as it goes to the client: as it is, or in a wrapping token.
+    async fn finish(
+        &self,
+        endpoint: &'static Endpoint,
+        answer: Answer,
+        warnings: Vec<String>,
+        wrap: Wrap<'_>,
+    ) -> Outcome<HttpResponse> {
+        let Some(ttl) = wrap.ttl else { return Ok(answer.render(endpoint, self.request_id, warnings)) };
+        let (content, accessor) = match answer.into_wrapped(endpoint, self.request_id, &warnings) {
+            Ok(content) => content,
+            Err(answer) => return Ok(answer.render(endpoint, self.request_id, warnings)),
+        };
+        // As it was routed.
+        let slash = if endpoint.verb == Verb::List { "/" } else { "" };
+        let path = format!("{}{slash}", wrap.caller.path);
+        let issued = wrapping::wrap(wrap.services, wrap.caller, &content, &path, ttl).await;
+        let issued = issued.map_err(|error| self.refusal(&error))?;
+        Ok(json_response(StatusCode::OK, &sys::wrapping_envelope(&issued, accessor)))
     }
 
     /// Fields of the query for reads, lists and deletions, whose body is not looked at; else of the body.
@@ -244,6 +288,9 @@ impl Dispatch {
 /// What is worth saying about fields; those that the path says already are taken out.
 fn warnings(endpoint: &Endpoint, captures: &Captures, parameters: &mut Parameters) -> Vec<String> {
     let mut warnings = Vec::new();
+    if endpoint.takes_any_field() {
+        return warnings;
+    }
     let replaced: Vec<&str> =
         captures.iter().map(|(name, _)| *name).filter(|name| parameters.remove(name).is_some()).collect();
     let unknown = parameters.unknown_to(endpoint);
@@ -260,7 +307,6 @@ fn warnings(endpoint: &Endpoint, captures: &Captures, parameters: &mut Parameter
 }
 
 fn help(route: Option<&'static Route>, path: &str) -> HttpResponse {
-    use super::answer::Answer;
     use std::fmt::Write;
     let Some(route) = route else {
         return wrapped(StatusCode::NOT_FOUND, "unsupported path");

@@ -9,6 +9,7 @@ mod approle;
 mod auth_token;
 mod body;
 mod call;
+mod cubbyhole;
 mod dispatch;
 pub(crate) mod listener;
 pub(crate) mod metrics_listener;
@@ -34,6 +35,7 @@ pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
+    Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },
     Engine { mount_type: "transit", usual_path: "transit/", routes: transit::ROUTES },
 ];

@@ -72,7 +72,10 @@ fn operation(engine: &Engine, route: &'static Route, endpoint: &'static Endpoint
     if endpoint.is_open() {
         operation.insert("security".into(), json!([]));
     }
-    if endpoint.verb == Verb::Write && !endpoint.parameters.is_empty() {
+    if endpoint.takes_any_field() {
+        let schema = json!({ "type": "object", "additionalProperties": true });
+        operation.insert("requestBody".into(), json!({ "content": { "application/json": { "schema": schema } } }));
+    } else if endpoint.verb == Verb::Write && !endpoint.parameters.is_empty() {
         let schema = body_schema(endpoint);
         operation.insert("requestBody".into(), json!({ "content": { "application/json": { "schema": schema } } }));
     } else {

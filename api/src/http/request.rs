@@ -87,19 +87,14 @@ impl Head {
         })
     }
 
-    /// Wrapping is refused rather than left out: the caller would hand on what it takes for a wrapping token.
-    pub(super) fn refuse_wrapping(&self) -> Result<(), Box<HttpResponse>> {
-        match self.wrap_ttl.as_deref().map(|text| parse_seconds(text.trim())) {
-            None | Some(Some(0)) => Ok(()),
-            Some(Some(seconds)) if seconds > 0 => Err(Box::new(errors(
-                StatusCode::BAD_REQUEST,
-                &[
-                    "response wrapping (X-Vault-Wrap-TTL) is not supported by this server yet; nothing was done: ask without it",
-                ],
-            ))),
+    /// For how long the answer is to be wrapped, seconds; `None`: not at all.
+    pub(super) fn wrap_ttl(&self) -> Result<Option<u64>, Box<HttpResponse>> {
+        match self.wrap_ttl.as_deref().map(|text| parse_seconds(text.trim()).and_then(|ttl| u64::try_from(ttl).ok())) {
+            None | Some(Some(0)) => Ok(None),
+            Some(Some(seconds)) if i32::try_from(seconds).is_ok() => Ok(Some(seconds)),
             Some(_) => Err(Box::new(errors(
                 StatusCode::BAD_REQUEST,
-                &["error parsing X-Vault-Wrap-TTL header: no positive duration"],
+                &["error parsing X-Vault-Wrap-TTL header: no duration between 0 and 68 years"],
             ))),
         }
     }
@@ -230,12 +225,18 @@ mod tests {
     }
 
     #[test]
-    fn wrapping_is_refused_rather_than_left_out() {
-        let refused = |value: &str| {
-            let head = head("GET", "/v1/a", &[("X-Vault-Wrap-TTL", value)]).unwrap_or_else(|status| panic!("{status}"));
-            head.refuse_wrapping().is_err()
+    fn a_time_for_wrapping_is_read_as_clients_write_it() {
+        let asked = |value: &str| {
+            let head = head("GET", "/v1/a", &[("X-Vault-Wrap-Ttl", value)]).unwrap_or_else(|status| panic!("{status}"));
+            head.wrap_ttl().map_err(|response| response.status().as_u16())
         };
-        assert!(!refused("0") && !refused("0s"));
-        assert!(refused("60") && refused("5m") && refused("-1") && refused("abc"));
+        for (value, ttl) in
+            [("0", None), ("0s", None), ("60", Some(60)), ("60s", Some(60)), ("1m0s", Some(60)), ("1h30m", Some(5400))]
+        {
+            assert_eq!(asked(value), Ok(ttl), "{value}");
+        }
+        for value in ["-1", "abc", "99999999999"] {
+            assert_eq!(asked(value), Err(400), "{value}");
+        }
     }
 }

@@ -146,11 +146,19 @@ impl Endpoint {
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.parameters.iter().any(|parameter| parameter.name == name)
+        self.takes_any_field() || self.parameters.iter().any(|parameter| parameter.name == name)
+    }
+
+    /// Whether the body is the caller's own, whatever its fields.
+    pub(super) fn takes_any_field(&self) -> bool {
+        matches!(self.parameters, [only] if only.name == Parameter::ANY.name)
     }
 }
 
 impl Parameter {
+    /// Stands for all fields that there may be.
+    pub(super) const ANY: Self = Self::new("*", Kind::Text, "Any field");
+
     pub(super) const fn new(name: &'static str, kind: Kind, description: &'static str) -> Self {
         Self { name, kind, description, required: false }
     }

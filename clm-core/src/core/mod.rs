@@ -97,6 +97,11 @@ impl Core {
         ROOT_ORGANIZATION
     }
 
+    /// Organizations that are active.
+    pub async fn active_organizations(&self) -> Result<Vec<Uuid>> {
+        Ok(self.store().active_organizations().await?)
+    }
+
     /// The audit log of `clm_core_db`.
     pub fn audit(&self) -> &AuditLog {
         &self.0.audit

@@ -161,8 +161,8 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
         let count = sqlx::query_scalar!(
-            "SELECT count(*) FROM (SELECT FROM app_role_secret_ids s JOIN app_roles r ON r.id = s.app_role_id \
-             WHERE r.mount_id = $1 AND ($2 IS NULL OR r.id = $2) LIMIT $3) counted",
+            r#"SELECT count(*) AS "count!" FROM (SELECT FROM app_role_secret_ids s JOIN app_roles r ON r.id = s.app_role_id 
+             WHERE r.mount_id = $1 AND ($2::uuid IS NULL OR r.id = $2) LIMIT $3) counted"#,
             mount_id,
             app_role_id,
             limit
@@ -181,7 +181,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
         let has = sqlx::query_scalar!(
-            "SELECT EXISTS (SELECT FROM app_role_secret_ids WHERE organization_id = $1 AND expires_at <= $2)",
+            r#"SELECT EXISTS (SELECT FROM app_role_secret_ids WHERE organization_id = $1 AND expires_at <= $2) AS "has!""#,
             organization_id,
             now
         )
@@ -218,12 +218,12 @@ pub(crate) async fn insert(
         secret.organization_id,
         secret.app_role_id,
         secret.hash.as_slice(),
-        &secret.accessor,
+        secret.accessor,
         uses(secret.num_uses),
         secret.uses_left.map(uses),
         &secret.bound_cidrs,
         &secret.token_bound_cidrs,
-        Json(&secret.metadata),
+        Json(&secret.metadata) as _,
         secret.expires_at,
         secret.revision,
         secret.row_mac.as_slice(),
@@ -247,8 +247,9 @@ pub(crate) async fn spend_use(connection: &mut PgConnection, secret: &SecretId) 
         .await?;
         return there.map_or(Err(conflict()), |_| Ok(None));
     }
-    let left: Option<i32> = sqlx::query_scalar!(
-        "UPDATE app_role_secret_ids SET uses_left = uses_left - 1 WHERE id = $1 AND revision = $2 AND uses_left > 0 RETURNING uses_left",
+    let left = sqlx::query_scalar!(
+        r#"UPDATE app_role_secret_ids SET uses_left = uses_left - 1 WHERE id = $1 AND revision = $2 AND uses_left > 0
+         RETURNING uses_left AS "uses_left!""#,
         secret.id,
         secret.revision
     )
@@ -263,11 +264,10 @@ pub(crate) async fn spend_use(connection: &mut PgConnection, secret: &SecretId) 
 
 /// Deletes these; what records say of those that were there.
 pub(crate) async fn delete(connection: &mut PgConnection, ids: &[Uuid]) -> Result<Vec<GoneRow>, StoreError> {
-    let rows: Vec<(Uuid, i64)> =
-        sqlx::query_as!("DELETE FROM app_role_secret_ids WHERE id = ANY($1) RETURNING id, revision", ids)
-            .fetch_all(connection)
-            .await?;
-    Ok(rows.into_iter().map(|row| gone(TABLE, row)).collect())
+    let rows = sqlx::query!("DELETE FROM app_role_secret_ids WHERE id = ANY($1) RETURNING id, revision", ids)
+        .fetch_all(connection)
+        .await?;
+    Ok(rows.into_iter().map(|row| gone(TABLE, (row.id, row.revision))).collect())
 }
 
 /// Deletes some of a mount's roles, or of one of them alone.
@@ -277,8 +277,8 @@ pub(crate) async fn delete_some(
     app_role_id: Option<Uuid>,
     limit: i64,
 ) -> Result<Vec<GoneRow>, StoreError> {
-    let ids: Vec<Uuid> = sqlx::query_scalar!(
-        "SELECT s.id FROM app_role_secret_ids s JOIN app_roles r ON r.id = s.app_role_id WHERE r.mount_id = $1 AND ($2 IS NULL OR r.id = $2) \
+    let ids = sqlx::query_scalar!(
+        "SELECT s.id FROM app_role_secret_ids s JOIN app_roles r ON r.id = s.app_role_id WHERE r.mount_id = $1 AND ($2::uuid IS NULL OR r.id = $2) \
          ORDER BY s.id LIMIT $3",
         mount_id,
         app_role_id,
@@ -296,7 +296,7 @@ pub(crate) async fn delete_ended(
     now: DateTime<Utc>,
     limit: i64,
 ) -> Result<Vec<GoneRow>, StoreError> {
-    let ids: Vec<Uuid> = sqlx::query_scalar!(
+    let ids = sqlx::query_scalar!(
         "SELECT id FROM app_role_secret_ids WHERE organization_id = $1 AND expires_at <= $2 ORDER BY expires_at LIMIT $3",
         organization_id,
         now,

@@ -239,7 +239,7 @@ pub(crate) async fn put(connection: &mut PgConnection, role: &AppRole) -> Result
             "UPDATE app_roles SET role_id = $2, bind_secret_id = $3, bound_cidr_list = $4, secret_id_num_uses = $5, \
              secret_id_ttl_seconds = $6, local_secret_ids = $7, ttl_seconds = $8, max_ttl_seconds = $9, token_policies = $10, \
              token_bound_cidr_list = $11, token_settings = $12::text::jsonb, enabled = $13, revision = $14, row_mac = $15 \
-             WHERE id = $1 AND revision = $14 - 1",
+             WHERE id = $1 AND revision = $14::bigint - 1",
             role.id,
             role.role_id,
             role.bind_secret_id,

@@ -1,7 +1,7 @@
 //! Text → authority.
 
 use super::cache::{CachedAuthority, Moment, TokenKey};
-use super::{Authority, ROOT_POLICY, Token, batch};
+use super::{Authority, ROOT_POLICY, Token, WRAPPING_POLICY, batch};
 use crate::access::{Acl, Policy};
 use crate::cidr;
 use crate::core::Core;
@@ -136,6 +136,9 @@ impl Core {
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
             return Ok(Arc::new(Acl::root()));
         }
+        if policies == [WRAPPING_POLICY] {
+            return wrapping_acl();
+        }
         if self.is_fresh()
             && let Some(acl) = self.cache().acl(organization_id, policies)
         {
@@ -153,6 +156,13 @@ impl Core {
         self.cache().insert_acl(organization_id, policies, &acl, moment);
         Ok(acl)
     }
+}
+
+/// What a wrapping token may do beside being unwrapped.
+fn wrapping_acl() -> Result<Arc<Acl>> {
+    let document = "path \"cubbyhole/response\" { capabilities = [\"read\"] }";
+    let policy = Policy::parse(WRAPPING_POLICY, document).map_err(|error| Error::Internal(error.to_string().into()))?;
+    Ok(Arc::new(Acl::new(&[policy])))
 }
 
 fn alive(found: &FoundToken, now: DateTime<Utc>) -> bool {

@@ -2,7 +2,7 @@
 
 use super::lifetime::{self, System, Wanted};
 use super::new::{IssuedToken, Warning};
-use super::{ROOT_POLICY, Secret28, Token, batch, random_base62};
+use super::{ROOT_POLICY, Secret28, Token, WRAPPING_POLICY, batch, random_base62};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
@@ -141,8 +141,12 @@ impl Core {
     }
 
     async fn warn_of_unknown_policies(&self, token: &Token, warnings: &mut Vec<Warning>) -> Result<()> {
+        let is_built_in = |name: &String| name == ROOT_POLICY || name == WRAPPING_POLICY;
+        if token.policies.iter().all(is_built_in) {
+            return Ok(());
+        }
         let known = self.store().policies(token.organization_id, &token.policies).await?;
-        let is_known = |name: &String| name == ROOT_POLICY || known.iter().any(|row| row.name == *name);
+        let is_known = |name: &String| is_built_in(name) || known.iter().any(|row| row.name == *name);
         for name in token.policies.iter().filter(|name| !is_known(name)) {
             warnings.push(format!("Policy \"{name}\" does not exist"));
         }

@@ -16,6 +16,7 @@ mod renew;
 mod revoke;
 mod role;
 mod text;
+mod wrapping;
 
 // The public interface is:
 pub use authority::Authority;

@@ -1,6 +1,8 @@
 //! All SQL of clm_secure_db, one file a table. Statements are checked when they are compiled, as the service's own role, against `.sqlx/`:
 //! `make renew` writes that from the schema.
 
+pub(crate) mod cubbyhole_entries;
+pub(crate) mod cubbyhole_keys;
 pub(crate) mod encryption_keys;
 pub(crate) mod hsm_tokens;
 pub(crate) mod key_versions;

@@ -3,3 +3,4 @@
 
 mod hvac;
 mod vaultrs;
+mod vaultrs_access;

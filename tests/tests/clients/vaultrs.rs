@@ -22,7 +22,7 @@ type Row = (&'static str, Option<SignatureAlgorithm>, MarshalingAlgorithm, Optio
 
 const MESSAGE: &[u8] = b"pay 100 to Alice";
 
-fn client(site: &Site, server: &Server, token: &str) -> VaultClient {
+pub(super) fn client(site: &Site, server: &Server, token: &str) -> VaultClient {
     let authority = site.path("ca.pem");
     let authorities = if authority.exists() { vec![authority.to_str().unwrap().to_owned()] } else { Vec::new() };
     let settings = VaultClientSettingsBuilder::default()
@@ -41,7 +41,7 @@ fn b64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
 }
 
-fn status_of<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> u16 {
+pub(super) fn status_of<T: std::fmt::Debug>(answer: Result<T, ClientError>) -> u16 {
     match answer.unwrap_err() {
         ClientError::APIError { code, .. } => code,
         other => panic!("{other:?}"),

@@ -51,6 +51,9 @@ fn requests() -> Vec<Request> {
                 path = path.replace(capture, row.name);
             }
             assert!(!path.contains('{'), "{path}");
+            if route.method == "LIST" {
+                path = path.trim_end_matches('/').to_owned();
+            }
             if row.body.starts_with('?') {
                 path.push_str(row.body);
             }

@@ -6,24 +6,30 @@ pub(crate) struct Row {
     /// What its path names; `$MOVE` is the id that `remount` gave.
     pub(crate) name: &'static str,
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$SECRET` and
-    /// `$SECRET_ACCESSOR` are a fresh SecretID's.
+    /// `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token.
     pub(crate) body: &'static str,
     /// Type of the one record that it leaves; `None`: none.
     pub(crate) event: Option<&'static str>,
+    /// Types of the others, where both databases hold a part.
+    pub(crate) others: &'static [&'static str],
     /// Answers whoever asks: reviewed one by one.
     pub(crate) open: bool,
 }
 
 const fn recorded(id: &'static str, name: &'static str, body: &'static str, event: &'static str) -> Row {
-    Row { id, name, body, event: Some(event), open: false }
+    Row { id, name, body, event: Some(event), others: &[], open: false }
 }
 
 const fn silent(id: &'static str, name: &'static str, body: &'static str) -> Row {
-    Row { id, name, body, event: None, open: false }
+    Row { id, name, body, event: None, others: &[], open: false }
 }
 
 const fn open(id: &'static str, body: &'static str, event: Option<&'static str>) -> Row {
-    Row { id, name: "", body, event, open: true }
+    Row { id, name: "", body, event, others: &[], open: true }
+}
+
+const fn with(others: &'static [&'static str], row: Row) -> Row {
+    Row { others, ..row }
 }
 
 const POLICY: &str = r#"{"policy":"path \"x\" { capabilities = [\"read\"] }"}"#;
@@ -89,6 +95,19 @@ pub(crate) const TABLE: &[Row] = &[
     silent("capabilities", "", r#"{"paths":["x"],"token":"$TOKEN"}"#),
     silent("capabilities-accessor", "", r#"{"paths":["x"],"accessor":"$ACCESSOR"}"#),
     silent("capabilities-self", "", r#"{"paths":["x"]}"#),
+    recorded("cubbyhole-write", "mine/a", r#"{"a":1}"#, "cubbyhole.write"),
+    silent("cubbyhole-read", "mine/a", ""),
+    silent("cubbyhole-list", "mine", ""),
+    silent("cubbyhole-list-all", "", ""),
+    recorded("cubbyhole-delete", "mine/a", "", "cubbyhole.delete"),
+    with(&["cubbyhole.write"], recorded("wrapping-wrap", "", "{}", "wrapping.wrap")),
+    open("wrapping-look-up", r#"{"token":"$WRAPPED"}"#, None),
+    open("wrapping-look-up-own", "", None),
+    with(
+        &["cubbyhole.write", "cubbyhole.delete"],
+        open("wrapping-rewrap", r#"{"token":"$WRAPPED"}"#, Some("wrapping.rewrap")),
+    ),
+    with(&["cubbyhole.delete"], open("wrapping-unwrap", r#"{"token":"$WRAPPED"}"#, Some("wrapping.unwrap"))),
     silent("metrics", "", ""),
     silent("hsm-status", "", ""),
     silent("hsm-integrity", "", ""),

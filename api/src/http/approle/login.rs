@@ -15,5 +15,7 @@ pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let login = AppRoleLogin { role_id, secret_id };
     let (issued, warnings) = core.login_app_role(&call.visitor(), mount, login).await?;
     let token = &issued.token;
-    Ok(Answer::auth(auth(token, issued.client_token.expose_secret(), token.creation_ttl)).warn(warnings))
+    Ok(Answer::auth(auth(token, issued.client_token.expose_secret(), token.creation_ttl))
+        .about(token.accessor.to_string())
+        .warn(warnings))
 }

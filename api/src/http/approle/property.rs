@@ -42,15 +42,17 @@ fn aliases(field: &str) -> &'static [&'static str] {
     }
 }
 
-fn property(call: &Call) -> Result<(&'static str, Initial), Answer> {
+fn property(call: &Call) -> Result<(&'static str, Initial), Box<Answer>> {
     let known = PROPERTIES.iter().find(|(path, _, _)| *path == call.capture("property"));
-    known.map(|(_, field, initial)| (*field, *initial)).ok_or_else(|| Answer::refused(Refusal::UnsupportedPath))
+    known
+        .map(|(_, field, initial)| (*field, *initial))
+        .ok_or_else(|| Box::new(Answer::refused(Refusal::UnsupportedPath)))
 }
 
 pub(super) async fn read(call: Call) -> Result<Answer> {
     let (field, _) = match property(&call) {
         Ok(property) => property,
-        Err(answer) => return Ok(answer),
+        Err(answer) => return Ok(*answer),
     };
     let role = call.context.services.core.app_role(&call.mount, call.capture("name")).await?;
     Ok(role.map_or_else(Answer::nothing, |role| {
@@ -63,7 +65,7 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 pub(super) async fn write(call: Call) -> Result<Answer> {
     let (field, initial) = match property(&call) {
         Ok(property) => property,
-        Err(answer) => return Ok(answer),
+        Err(answer) => return Ok(*answer),
     };
     if initial == Initial::Fixed {
         return Ok(Answer::refused(Refusal::UnsupportedOperation));
@@ -76,7 +78,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
 pub(super) async fn delete(call: Call) -> Result<Answer> {
     let (field, initial) = match property(&call) {
         Ok(property) => property,
-        Err(answer) => return Ok(answer),
+        Err(answer) => return Ok(*answer),
     };
     let value = match initial {
         Initial::Fixed => return Ok(Answer::refused(Refusal::UnsupportedOperation)),

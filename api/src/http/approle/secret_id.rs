@@ -35,12 +35,14 @@ async fn make(call: &Call, text: Option<SecretString>) -> Result<Answer> {
     let core = &call.context.services.core;
     let made = core.create_secret_id(&call.context.caller, &call.mount, call.capture("name"), new).await;
     let issued = call.context.recorded("create", made).await?;
+    let accessor = issued.accessor.clone();
     Ok(Answer::data(json!({
         "secret_id": issued.text.expose_secret(),
         "secret_id_accessor": issued.accessor,
         "secret_id_num_uses": issued.num_uses,
         "secret_id_ttl": issued.ttl,
-    })))
+    }))
+    .about(accessor))
 }
 
 pub(super) async fn lookup(call: Call) -> Result<Answer> {

@@ -41,7 +41,9 @@ pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
     let core = &call.context.services.core;
     let made = core.create_token(&call.context.caller, &call.context.authority, new).await;
     let (issued, warnings) = call.context.recorded("create", made).await?;
-    Ok(Answer::auth(auth(&issued.token, issued.client_token.expose_secret(), issued.token.creation_ttl)).warn(warnings))
+    Ok(Answer::auth(auth(&issued.token, issued.client_token.expose_secret(), issued.token.creation_ttl))
+        .about(issued.token.accessor.to_string())
+        .warn(warnings))
 }
 
 /// Here, and only here, a text is one name, with its commas.

@@ -1,5 +1,9 @@
 //! Table `tokens`.
 
+mod revoke;
+
+pub(crate) use revoke::{REVOKED_MAC, RevokedRow, delete_revoked, revoke_trees};
+
 use super::bind::RowBytes;
 use super::{Store, StoreError, bytes32, expect_one};
 use crate::token::Token;
@@ -202,7 +206,7 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
         let count = sqlx::query_scalar!(
-        "SELECT count(*) FROM (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) LIMIT $3) counted",
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) LIMIT $3) counted"#,
         organization_id,
         prefix,
         limit
@@ -211,6 +215,27 @@ impl Store {
         .await?;
         transaction.commit().await?;
         Ok(count)
+    }
+
+    /// Which of these are alive.
+    pub(crate) async fn living_tokens(
+        &self,
+        organization_id: Uuid,
+        ids: &[Uuid],
+        now: DateTime<Utc>,
+    ) -> Result<Vec<Uuid>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let living = sqlx::query_scalar!(
+            "SELECT id FROM tokens WHERE organization_id = $1 AND id = ANY($2) AND revoked_at IS NULL \
+             AND (expire_time IS NULL OR expire_time > $3)",
+            organization_id,
+            ids,
+            now
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(living)
     }
 
     /// Spends one use, durably; how many are left, or `None` when there was none.
@@ -364,70 +389,6 @@ pub(crate) async fn children(store: &Store, organization_id: Uuid, parent: Uuid)
     .await?;
     transaction.commit().await?;
     rows.iter().map(|hmac| bytes32(hmac, "tokens.token_hmac")).collect()
-}
-
-/// A row whose authority was taken.
-#[derive(Clone, Debug)]
-pub(crate) struct RevokedRow {
-    pub(crate) id: Uuid,
-    pub(crate) revision: i64,
-    pub(crate) accessor: String,
-}
-
-/// The MAC of a row that gives no authority any more.
-pub(crate) const REVOKED_MAC: [u8; 32] = [0; 32];
-
-/// Takes their authority and that of all tokens below them, level by level: a child made meanwhile is found, because its maker
-/// has locked the parent. HMAC and MAC are destroyed, which needs no HSM: what was revoked is not brought back by clearing a column.
-pub(crate) async fn revoke_trees(
-    connection: &mut PgConnection,
-    roots: &[Uuid],
-    now: DateTime<Utc>,
-) -> Result<Vec<RevokedRow>, StoreError> {
-    let mut revoked = Vec::new();
-    let mut level = sqlx::query_as!(
-        RevokedRow,
-        "UPDATE tokens SET revoked_at = $2, token_hmac = sha256(id::text::bytea || token_hmac), row_mac = $3, revision = revision + 1 \
-         WHERE id = ANY($1) AND revoked_at IS NULL RETURNING id, revision, accessor",
-        roots,
-        now,
-        REVOKED_MAC.as_slice()
-    )
-    .fetch_all(&mut *connection)
-    .await?;
-    while !level.is_empty() {
-        let parents: Vec<Uuid> = level.iter().map(|row| row.id).collect();
-        revoked.append(&mut level);
-        level = sqlx::query_as!(
-            RevokedRow,
-            "UPDATE tokens SET revoked_at = $2, token_hmac = sha256(id::text::bytea || token_hmac), row_mac = $3, revision = revision + 1 \
-             WHERE parent_id = ANY($1) AND revoked_at IS NULL RETURNING id, revision, accessor",
-            &parents,
-            now,
-            REVOKED_MAC.as_slice()
-        )
-        .fetch_all(&mut *connection)
-        .await?;
-    }
-    Ok(revoked)
-}
-
-/// Deletes revoked rows that nothing points to; how many.
-pub(crate) async fn delete_revoked(
-    connection: &mut PgConnection,
-    organization_id: Uuid,
-    before: DateTime<Utc>,
-    limit: i64,
-) -> Result<Vec<Uuid>, StoreError> {
-    Ok(sqlx::query_scalar!(
-        "DELETE FROM tokens WHERE id IN (SELECT t.id FROM tokens t WHERE t.organization_id = $1 AND t.revoked_at <= $2 \
-         AND NOT EXISTS (SELECT FROM tokens c WHERE c.parent_id = t.id) AND NOT EXISTS (SELECT FROM leases l WHERE l.token_id = t.id) ORDER BY t.revoked_at LIMIT $3 FOR UPDATE SKIP LOCKED) RETURNING id",
-        organization_id,
-        before,
-        limit
-    )
-    .fetch_all(connection)
-    .await?)
 }
 
 fn seconds(duration: u64) -> i64 {
