@@ -364,7 +364,9 @@ async fn rows_that_carry_a_mac_are_found_and_read() {
     let site = Site::secure().await;
     let mut superuser = site.superuser().await;
     let tables = audit_log::bound_tables(&mut superuser).await.unwrap();
-    assert_eq!(tables, ["encryption_keys", "named_keys", "private_keys"]);
+    let has = |name: &str| tables.iter().any(|table| table == name);
+    assert!(["encryption_keys", "named_keys", "private_keys"].into_iter().all(has), "{tables:?}");
+    assert!(!has("hsm_tokens") && !has("key_wrappings"), "they have no revision to compare: {tables:?}");
     site.sql("CREATE TABLE \"odd\"\"name\" (id uuid, revision int, row_mac bytea)").await;
     site.sql("INSERT INTO \"odd\"\"name\" VALUES (gen_random_uuid(), 7, sha256('x')), (gen_random_uuid(), 8, '')")
         .await;
