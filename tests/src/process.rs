@@ -27,18 +27,6 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found.split_off(1)
 }
 
-/// How many living children of a process have that word on their command line.
-pub fn children(of: u32, word: &str) -> usize {
-    let all = std::fs::read_dir("/proc").into_iter().flatten();
-    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid| parent(*pid) == Some(of) && alive(*pid))
-        .filter(|pid| {
-            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-            line.split(|byte| *byte == 0).any(|argument| argument == word.as_bytes())
-        })
-        .count()
-}
-
 /// Who started it.
 pub fn parent(pid: u32) -> Option<u32> {
     stat(pid)?.get(1)?.parse().ok()

@@ -1,11 +1,9 @@
 //! A SoftHSM2 token of a test's own.
 
-use crate::process;
 use anyhow::{Context, Result};
 use hsm_bridge::{PinSource, Settings, setup};
 use secrecy::SecretString;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Gone when the test ends.
@@ -19,8 +17,6 @@ pub struct TestToken {
 impl TestToken {
     /// Initialises a token and its PINs.
     pub fn create() -> Result<Self> {
-        // Orphaned workers become this process's children.
-        rustix::process::set_child_subreaper(Some(rustix::process::getpid()))?;
         let directory = TempDir::new()?;
         let tokens = softhsm::TokenDirectory::at(directory.path())?;
         let pin_file = directory.path().join("pin");
@@ -40,21 +36,6 @@ impl TestToken {
     /// Where the token's files are.
     pub fn tokens(&self) -> PathBuf {
         self.directory.path().join("tokens")
-    }
-}
-
-impl Drop for TestToken {
-    /// A worker that logs in is let finish when its supervisor ends, and may outlive the test for a moment: it is waited for.
-    fn drop(&mut self) {
-        let until = |patience, subcommand| {
-            let deadline = Instant::now() + patience;
-            while process::children(std::process::id(), subcommand) > 0 && Instant::now() < deadline {
-                std::thread::yield_now();
-            }
-        };
-        // One that lives longer belongs to a bridge that is dropped after its token.
-        until(Duration::from_millis(200), "hsm-supervisor");
-        until(Duration::from_secs(3), "hsm-worker");
     }
 }
 
