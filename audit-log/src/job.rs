@@ -29,7 +29,19 @@ impl Job {
 }
 
 pub(crate) fn unavailable(error: &sqlx::Error) -> AuditError {
-    AuditError::Unavailable(error.to_string())
+    AuditError::Unavailable(reason(error))
+}
+
+/// What a caller may know of it. PostgreSQL's own words name files and what is in statements: they go to the log.
+pub(crate) fn reason(error: &sqlx::Error) -> String {
+    tracing::error!(%error, "the audit log's database is away or refuses");
+    let full = error.as_database_error().and_then(|error| error.code()).is_some_and(|code| code.starts_with("53"));
+    let reason = if full {
+        "its database is out of room (disk, memory or connections): make room"
+    } else {
+        "its database is away or refuses: see the service's log"
+    };
+    reason.into()
 }
 
 /// What a caller hears whose job was dropped.

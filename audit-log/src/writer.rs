@@ -1,7 +1,7 @@
 //! The writer of a chain: commits whatever came in while its last commit ran. No timer stands between a record and its commit.
 
 use crate::batch::{Batch, Verdict};
-use crate::job::{Job, unavailable};
+use crate::job::{Job, reason, unavailable};
 use crate::lease::Lease;
 use crate::{AuditError, Table};
 use audit_chain::Head;
@@ -94,7 +94,7 @@ impl Writer {
 
     /// What became of a commit that got no answer: where the chain stands tells.
     async fn resolve(&mut self, before: Head, after: Head, error: AuditError) -> Result<(), AuditError> {
-        let lease = self.own().await.map_err(|error| AuditError::Uncertain(error.to_string()))?;
+        let lease = self.own().await.map_err(|error| AuditError::Uncertain(reason(&error)))?;
         let now = lease.head;
         self.lease = Some(lease);
         if now == after {
