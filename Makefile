@@ -22,7 +22,7 @@ check: setup deny ## format, lints, documentation, licences and sources, and whe
 renew: setup ## writes again what is generated from the code and the schema; to be committed
 	scripts/queries.sh
 	cargo build --locked -p api
-	$${CARGO_TARGET_DIR:-target}/debug/clm openapi >docs/openapi.json
+	CLM_RENEW=1 scripts/with-postgres.sh cargo test --quiet --locked -p tests --test generated
 	CLM_RENEW=1 scripts/with-postgres.sh cargo test --quiet --locked -p tests --test schema documents
 
 deny:

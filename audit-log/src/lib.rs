@@ -7,6 +7,7 @@
 mod batch;
 mod checkpoint;
 mod error;
+pub mod examine;
 mod insert;
 mod job;
 mod lease;

@@ -1,8 +1,8 @@
 //! Partitions are there before their month begins, an alarm tells when records went where no month takes them, and closed months get the
 //! indexes that readers want.
 
-use crate::Table;
 use crate::job::Job;
+use crate::{Table, examine};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
 use std::time::Duration;
@@ -56,7 +56,7 @@ async fn index_closed(options: &PgConnectOptions, table: Table) -> Result<(), sq
 async fn ensure(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     let mut connection = options.connect().await?;
     sqlx::query("SELECT ensure_audit_partitions((now() AT TIME ZONE 'UTC')::date)").execute(&mut connection).await?;
-    let stray = sqlx::query_scalar("SELECT audit_default_partition_in_use()").fetch_one(&mut connection).await?;
+    let stray = examine::has_stray_records(&mut connection).await?;
     connection.close().await?;
     Ok(stray)
 }

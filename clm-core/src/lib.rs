@@ -32,7 +32,7 @@ pub use mac::{MacDomain, MacError, RowMac};
 pub use migrate::{migrate, schema_check};
 pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount};
 pub use settings::Settings;
-pub use store::StoreError;
+pub use store::{GRANTS, StoreError};
 pub use token::{
     Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
     WRAPPING_POLICY, Warning,

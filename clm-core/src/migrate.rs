@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::store::StoreError;
-use sqlx::PgPool;
 use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::{PgConnection, PgPool};
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_core_db");
 
@@ -19,9 +19,9 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 }
 
 /// Whether the program fits the schema: all its migrations are there, and none of a release after the next.
-pub async fn schema_check(pool: &PgPool) -> Result<()> {
+pub async fn schema_check(connection: &mut PgConnection) -> Result<()> {
     let applied: Result<Vec<i64>, _> =
-        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(pool).await;
+        sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await;
     let applied =
         applied.map_err(|error| match error.as_database_error().and_then(|error| error.code()).as_deref() {
             Some("42P01" | "42501") => schema("clm_core_db has no schema yet: run `clm migrate`".to_owned()),
@@ -34,7 +34,7 @@ pub async fn schema_check(pool: &PgPool) -> Result<()> {
         )));
     }
     let generation: i32 =
-        sqlx::query_scalar("SELECT schema_generation()").fetch_one(pool).await.map_err(StoreError::from)?;
+        sqlx::query_scalar("SELECT schema_generation()").fetch_one(connection).await.map_err(StoreError::from)?;
     if generation > GENERATION + 1 {
         return Err(schema(format!(
             "clm_core_db has a schema of generation {generation}, this program runs on {GENERATION} and {}: use a newer `clm`",

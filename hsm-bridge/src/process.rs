@@ -14,6 +14,13 @@ pub(crate) fn end_with_parent() -> std::io::Result<()> {
     Ok(set_parent_process_death_signal(Some(Signal::KILL))?)
 }
 
+/// Whether this process could keep its pages out of swap: tries, and lets them go again.
+pub(crate) fn try_lock_memory() -> std::io::Result<()> {
+    use rustix::mm::{MlockAllFlags, mlockall, munlockall};
+    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
+    Ok(munlockall()?)
+}
+
 /// Keeps pages with the PIN out of swap. Needs CAP_IPC_LOCK or a RLIMIT_MEMLOCK that is large enough: said when it fails, not fatal.
 pub(crate) fn lock_memory() {
     use rustix::mm::{MlockAllFlags, mlockall};

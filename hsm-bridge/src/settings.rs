@@ -98,6 +98,9 @@ pub struct TokenDescription {
     pub manufacturer: String,
     pub model: String,
     pub user_pin_initialized: bool,
+    /// CKF_USER_PIN_FINAL_TRY: one more wrong PIN locks it.
+    pub user_pin_final_try: bool,
+    pub user_pin_locked: bool,
 }
 
 /// What the token was found able to do, by its mechanism list and by trying.
@@ -121,6 +124,23 @@ pub struct Capabilities {
     pub ed25519: bool,
     /// AES-KWP by 0x210A (CKM_AES_KEY_WRAP_PAD) rather than 0x210B (CKM_AES_KEY_WRAP_KWP).
     pub kwp_is_key_wrap_pad: bool,
+}
+
+impl TokenSelector {
+    /// Whether this is the token that is meant.
+    pub fn matches(&self, token: &TokenDescription) -> bool {
+        let is = |wanted: &Option<String>, got: &str| wanted.as_deref().is_none_or(|wanted| wanted == got);
+        match self {
+            Self::Label(label) => *label == token.label,
+            Self::Serial(serial) => *serial == token.serial,
+            Self::Uri { label, serial, manufacturer, model } => {
+                is(label, &token.label)
+                    && is(serial, &token.serial)
+                    && is(manufacturer, &token.manufacturer)
+                    && is(model, &token.model)
+            }
+        }
+    }
 }
 
 impl std::str::FromStr for TokenSelector {

@@ -2,7 +2,7 @@
 
 use crate::launch::{end, launch};
 use crate::protocol::{Pin, Start, Started};
-use crate::{Error, Result, Settings, TokenDescription};
+use crate::{Error, Result, Settings, TokenDescription, process};
 use secrecy::{ExposeSecret, SecretString};
 use std::process::Stdio;
 use zeroize::Zeroizing;
@@ -24,6 +24,11 @@ pub fn list_tokens(settings: &Settings) -> Result<Vec<TokenDescription>> {
         Started::Tokens(tokens) => Ok(tokens),
         _ => Err(Error::Internal("a worker gave a wrong answer".into())),
     }
+}
+
+/// Whether a process started like this one can keep the PIN out of swap, as supervisor and workers will try to.
+pub fn try_memory_lock() -> std::io::Result<()> {
+    process::try_lock_memory()
 }
 
 fn once(settings: &Settings, start: &Start) -> Result<Started> {

@@ -28,11 +28,12 @@ pub use cubbyhole::EntryName;
 pub use error::{Error, Result};
 pub use hsm_bridge::{
     Bridge, Capabilities, Error as HsmError, PinSource, Settings as HsmSettings, Status as HsmStatus, TokenDescription,
-    WorkerStatus as HsmWorker, setup as hsm_setup,
+    TokenSelector, WorkerStatus as HsmWorker, setup as hsm_setup,
 };
 /// Bodies of the hidden subcommands `hsm-supervisor` and `hsm-worker`.
 pub use hsm_bridge::{supervisor, worker};
 pub use integrity::Finding;
 pub use row_mac::MacDomain;
-pub use store::migrate;
+pub use store::hsm_tokens::RegisteredToken;
+pub use store::{GRANTS, check_schema, migrate};
 pub use vault::{Settings, Vault};

@@ -4,10 +4,10 @@ use crate::cache::KeyCache;
 use crate::clock::Clock;
 use crate::hierarchy::{Deployment, VaultSigner};
 use crate::row_mac::MacDomain;
-use crate::store::{self, hsm_tokens, settings};
+use crate::store::{self, hsm_tokens};
 use crate::{Error, Result, record};
 use audit_chain::{Caller, Outcome, Severity, Value};
-use audit_log::AuditLog;
+use audit_log::{AuditLog, examine};
 use hsm_bridge::{Bridge, HashAlgorithm, KeyRef, KeyType, TokenKey};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
@@ -59,11 +59,9 @@ impl Vault {
             .acquire_timeout(Duration::from_secs(5))
             .connect_lazy_with(options.clone());
         let mut connection = pool.acquire().await?;
-        let off = settings::not_durable(&mut connection).await?;
-        if !off.is_empty() {
+        if let Some((name, setting)) = examine::not_durable(&mut connection).await?.first() {
             return Err(Error::Operator(format!(
-                "PostgreSQL would lose what it acknowledged: set {} = on in postgresql.conf and reload; the service does not start without",
-                off.join(" = on and ")
+                "PostgreSQL of clm_secure_db runs with {name} = {setting}: a crash could lose acknowledged records; set {name} = on and reload"
             )));
         }
         store::check_schema(&mut connection).await?;
@@ -157,7 +155,8 @@ impl Vault {
         }
     }
 
-    pub(crate) async fn registered_tokens(&self) -> Result<i64> {
+    /// How many tokens can unwrap this deployment's keys. While it is one, losing that token loses them all.
+    pub async fn registered_tokens(&self) -> Result<i64> {
         let mut connection = self.inner.pool.acquire().await?;
         Ok(hsm_tokens::count(&mut connection).await?)
     }

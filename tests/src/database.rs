@@ -15,9 +15,14 @@ pub struct TestDatabase {
 impl TestDatabase {
     /// Makes an empty database that belongs to clm_migrate.
     pub async fn create() -> Result<Self> {
-        let admin_url = std::env::var("CLM_TEST_DATABASE_URL").context(
+        Self::create_in(std::env::var("CLM_TEST_DATABASE_URL").context(
             "CLM_TEST_DATABASE_URL is not set: run the tests by `make test`, which starts a private PostgreSQL",
-        )?;
+        )?)
+        .await
+    }
+
+    /// The same in the cluster of that superuser.
+    pub async fn create_in(admin_url: String) -> Result<Self> {
         let name = format!("t_{}", Uuid::new_v4().simple());
         let mut admin = options(&admin_url)?.connect().await?;
         sqlx::query(AssertSqlSafe(format!("CREATE DATABASE {name} OWNER clm_migrate"))).execute(&mut admin).await?;

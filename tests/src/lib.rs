@@ -4,6 +4,7 @@
 //! databases in it with [`TestDatabase::create`].
 
 mod certificates;
+mod cluster;
 mod database;
 pub mod openssl;
 pub mod process;
@@ -13,6 +14,7 @@ mod token;
 
 // The public interface is:
 pub use certificates::{Authority, Issued};
+pub use cluster::Cluster;
 pub use database::TestDatabase;
 pub use server::{Answer, Server};
 pub use site::Site;

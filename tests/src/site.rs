@@ -2,9 +2,11 @@
 //! `clm` on them.
 
 use crate::server::Server;
-use crate::{Authority, Issued, TestDatabase, built};
+use crate::{Authority, Cluster, Issued, TestDatabase, built};
 use anyhow::{Context, Result, ensure};
 use hsm_bridge::{PinSource, Settings as HsmSettings};
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use tempfile::TempDir;
@@ -27,22 +29,32 @@ pub struct Site {
 impl Site {
     /// Settings, PIN files and two empty databases; no token yet, no schema.
     pub async fn new() -> Result<Self> {
-        let site = Self {
-            directory: TempDir::new()?,
-            secure: TestDatabase::create().await?,
-            core: TestDatabase::create().await?,
-            variables: Vec::new(),
-        };
+        Self::with(TestDatabase::create().await?, TestDatabase::create().await?)
+    }
+
+    fn with(secure: TestDatabase, core: TestDatabase) -> Result<Self> {
+        let site = Self { directory: TempDir::new()?, secure, core, variables: Vec::new() };
         softhsm::TokenDirectory::at(site.directory.path())?;
-        std::fs::write(site.path("so-pin"), format!("{}\n", SECRETS[0]))?;
-        std::fs::write(site.path("pin"), format!("{}\n", SECRETS[1]))?;
+        site.keep_secret("so-pin", &format!("{}\n", SECRETS[0]))?;
+        site.keep_secret("pin", &format!("{}\n", SECRETS[1]))?;
         std::fs::write(site.path("clm.toml"), site.settings("")?)?;
         Ok(site)
     }
 
     /// The same after `hsm init`, `ceremony root` and `migrate`; `more` goes in front of the settings (top-level keys and sections).
     pub async fn ready(more: &str) -> Result<Self> {
-        let site = Self::new().await?;
+        Self::new().await?.prepared(more)
+    }
+
+    /// The same on a cluster of the test's own.
+    pub async fn ready_in(cluster: &Cluster) -> Result<Self> {
+        let [secure, core] =
+            [TestDatabase::create_in(cluster.url()).await?, TestDatabase::create_in(cluster.url()).await?];
+        Self::with(secure, core)?.prepared("")
+    }
+
+    fn prepared(self, more: &str) -> Result<Self> {
+        let site = self;
         std::fs::write(site.path("clm.toml"), site.settings(more)?)?;
         let so_pin = site.path("so-pin");
         site.succeeds(&["hsm", "init", "--so-pin-file", so_pin.to_str().context("UTF-8")?])?;
@@ -76,7 +88,13 @@ impl Site {
     /// Puts another certificate where the server's is.
     pub fn certify(&self, issued: &Issued) -> Result<()> {
         std::fs::write(self.path("tls.pem"), &issued.certificate)?;
-        Ok(std::fs::write(self.path("tls.key"), &issued.key)?)
+        self.keep_secret("tls.key", &issued.key)
+    }
+
+    /// Writes a file that only its owner may read.
+    pub fn keep_secret(&self, name: &str, text: &str) -> Result<()> {
+        std::fs::write(self.path(name), text)?;
+        Ok(std::fs::set_permissions(self.path(name), Permissions::from_mode(0o600))?)
     }
 
     fn settings(&self, more: &str) -> Result<String> {

@@ -33,7 +33,9 @@ pub(crate) async fn keep_open(settings: &Settings, seal: &Seal) -> Result<(), Fa
     let services = Services { vault, core, clock };
     seal.opened(services.clone());
     tokio::spawn(keep_swept(services.clone()));
-    patiently(seal, async || follow(seal, &services).await).await
+    patiently(seal, async || follow(seal, &services).await).await?;
+    warn_of_a_lone_token(&services).await;
+    Ok(())
 }
 
 /// What is left over in one database by what happened in the other.
@@ -125,6 +127,17 @@ async fn follow(seal: &Seal, services: &Services) -> Result<(), Failure> {
     seal.enter(Phase::Unsealed);
     tracing::info!("unsealed");
     Ok(())
+}
+
+/// Losing the one token that can unwrap the keys loses them all.
+async fn warn_of_a_lone_token(services: &Services) {
+    match services.vault.registered_tokens().await {
+        Ok(..2) => tracing::warn!(
+            "only one token can unwrap this deployment's keys: have a backup of it by its vendor's tool (docs/OPERATIONS.md, \"The token\")"
+        ),
+        Ok(_) => {}
+        Err(error) => tracing::warn!(%error, "how many tokens can unwrap this deployment's keys is not known"),
+    }
 }
 
 fn missing(section: &str) -> Failure {

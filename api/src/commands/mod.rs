@@ -3,6 +3,7 @@
 mod audit;
 mod ceremony;
 mod dev;
+mod doctor;
 mod hsm;
 mod integrity;
 mod key;
@@ -44,6 +45,8 @@ enum Command {
     },
     /// Serve on parts of its own (a SoftHSM2 token, a private PostgreSQL), ready to sign.
     Dev(dev::Arguments),
+    /// Look whether the service can work here, and say how to mend what is wrong. Exit code 1: something failed.
+    Doctor(doctor::Arguments),
     /// Prepare and look at tokens.
     Hsm {
         #[command(subcommand)]
@@ -72,6 +75,10 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let settings = Settings::load(arguments.config.as_deref());
     telemetry::start(settings.as_ref().ok().and_then(|settings| settings.log.level.as_deref()));
+    if let Command::Doctor(doctor) = &arguments.command {
+        // Settings that cannot be read are a finding, too.
+        return doctor::run(doctor, settings, arguments.config.as_deref());
+    }
     match settings.and_then(|settings| run(&arguments, settings)) {
         Ok(code) => code,
         Err(error) => {
@@ -95,6 +102,7 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
         Command::Server => return server::run(settings),
         Command::Audit { .. }
         | Command::Ceremony { .. }
+        | Command::Doctor(_)
         | Command::Integrity { .. }
         | Command::Key { .. }
         | Command::Migrate => {}
@@ -107,7 +115,9 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
             Command::Integrity { command } => integrity::run(command).await,
             Command::Key { command } => key::run(command).await,
             Command::Migrate => migrate::run(settings).await,
-            Command::Dev(_) | Command::Hsm { .. } | Command::Openapi | Command::Server => Ok(ExitCode::SUCCESS),
+            Command::Dev(_) | Command::Doctor(_) | Command::Hsm { .. } | Command::Openapi | Command::Server => {
+                Ok(ExitCode::SUCCESS)
+            }
         }
     })
 }

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 #[serde(deny_unknown_fields, default)]
 pub struct Database {
     /// `postgresql://ROLE@HOST/DATABASE`.
-    url: Option<SecretString>,
+    pub url: Option<SecretString>,
     /// A file whose first line is that, for URLs that hold a password.
-    url_file: Option<PathBuf>,
+    pub url_file: Option<PathBuf>,
     /// A direct connection for LISTEN, where the other goes through a pooler.
     pub listen_url: Option<SecretString>,
 }
@@ -31,4 +31,10 @@ impl Database {
             _ => anyhow::bail!("set either {section}.url or {section}.url_file"),
         }
     }
+}
+
+/// Whether a database's URL must be kept secret.
+pub fn holds_password(url: &str) -> bool {
+    let user = url.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
+    user.contains(':') || url.contains("password=")
 }

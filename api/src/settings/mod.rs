@@ -5,7 +5,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use database::Database;
+pub use database::{Database, holds_password};
 pub use server::{Server, Tls, TlsVersion};
 
 use anyhow::{Context, Result};

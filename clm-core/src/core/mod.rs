@@ -15,7 +15,7 @@ use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 use crate::token::AuthorityCache;
 use audit_chain::Event;
-use audit_log::{AuditLog, ChangeError};
+use audit_log::{AuditLog, ChangeError, examine};
 use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::future::BoxFuture;
 use listen::Freshness;
@@ -71,13 +71,19 @@ impl Core {
             .connect_with(options.clone())
             .await
             .map_err(StoreError::from)?;
-        let store = Store::new(pool.clone());
-        store.check_durability().await?;
-        crate::migrate::schema_check(&pool).await?;
+        let mut connection = pool.acquire().await.map_err(StoreError::from)?;
+        if let Some((name, setting)) = examine::not_durable(&mut connection).await.map_err(StoreError::from)?.first() {
+            return Err(StoreError::Schema(format!(
+                "PostgreSQL of clm_core_db runs with {name} = {setting}: a crash could lose acknowledged records; set {name} = on and reload"
+            ))
+            .into());
+        }
+        crate::migrate::schema_check(&mut connection).await?;
+        drop(connection);
         let core = Self(Arc::new(Inner {
             cache: AuthorityCache::new(settings.cached_tokens),
             audit: AuditLog::start(options, audit_log::CORE),
-            store,
+            store: Store::new(pool),
             freshness: Freshness::default(),
             mounts: KnownMounts::default(),
             refusals: Refusals::default(),

@@ -8,7 +8,6 @@ pub(crate) mod app_role_secret_ids;
 pub(crate) mod app_roles;
 pub(crate) mod auth_roles;
 mod bind;
-mod durability;
 mod error;
 pub(crate) mod mount_moves;
 pub(crate) mod mounts;
@@ -23,6 +22,9 @@ pub(crate) use tokens::FoundToken;
 
 use sqlx::{PgPool, Postgres, Transaction};
 use uuid::Uuid;
+
+/// What roles may do here, as the migrations grant it: `ROLE PRIVILEGE OBJECT` lines, made by `make renew`.
+pub const GRANTS: &str = include_str!("grants.txt");
 
 /// Reads; cheap clone.
 #[derive(Clone, Debug)]

@@ -83,7 +83,7 @@ fn find(pkcs11: &Pkcs11, selector: &TokenSelector, settings: &Settings) -> Resul
             if !info.token_initialized() {
                 continue;
             }
-            if matches(selector, &info) {
+            if selector.matches(&describe(&info)) {
                 return Ok((slot, info));
             }
             seen.push(format!("`{}` (serial {})", clean(info.label()), clean(info.serial_number())));
@@ -100,17 +100,15 @@ fn find(pkcs11: &Pkcs11, selector: &TokenSelector, settings: &Settings) -> Resul
     }
 }
 
-fn matches(selector: &TokenSelector, info: &TokenInfo) -> bool {
-    let is = |wanted: &Option<String>, got: &str| wanted.as_ref().is_none_or(|wanted| wanted == &clean(got));
-    match selector {
-        TokenSelector::Label(label) => label == &clean(info.label()),
-        TokenSelector::Serial(serial) => serial == &clean(info.serial_number()),
-        TokenSelector::Uri { label, serial, manufacturer, model } => {
-            is(label, info.label())
-                && is(serial, info.serial_number())
-                && is(manufacturer, info.manufacturer_id())
-                && is(model, info.model())
-        }
+fn describe(info: &TokenInfo) -> TokenDescription {
+    TokenDescription {
+        label: clean(info.label()),
+        serial: clean(info.serial_number()),
+        manufacturer: clean(info.manufacturer_id()),
+        model: clean(info.model()),
+        user_pin_initialized: info.user_pin_initialized(),
+        user_pin_final_try: info.user_pin_final_try(),
+        user_pin_locked: info.user_pin_locked(),
     }
 }
 
@@ -187,15 +185,6 @@ pub(super) fn initialize(settings: &Settings, label: &str, so_pin: &Pin, pin: &P
 pub(super) fn list(settings: &Settings) -> Result<Vec<TokenDescription>> {
     let pkcs11 = load(settings)?;
     let slots = pkcs11.get_slots_with_token().map_err(|error| away("C_GetSlotList", &error))?;
-    let tokens =
-        slots.into_iter().filter_map(|slot| pkcs11.get_token_info(slot).ok()).filter(TokenInfo::token_initialized);
-    Ok(tokens
-        .map(|info| TokenDescription {
-            label: clean(info.label()),
-            serial: clean(info.serial_number()),
-            manufacturer: clean(info.manufacturer_id()),
-            model: clean(info.model()),
-            user_pin_initialized: info.user_pin_initialized(),
-        })
-        .collect())
+    let tokens = slots.into_iter().filter_map(|slot| pkcs11.get_token_info(slot).ok());
+    Ok(tokens.filter(TokenInfo::token_initialized).map(|info| describe(&info)).collect())
 }

@@ -31,6 +31,26 @@ pub(crate) async fn by_serial(
     .await
 }
 
+/// A token of this deployment, by what tells it from others.
+#[derive(Clone, Debug)]
+pub struct RegisteredToken {
+    /// CK_TOKEN_INFO label when it was registered.
+    pub label: String,
+    /// CK_TOKEN_INFO serial number.
+    pub serial_number: String,
+    /// CKA_ID of its root key.
+    pub root_key_id: Uuid,
+}
+
+impl RegisteredToken {
+    /// All of them.
+    pub async fn all(connection: &mut PgConnection) -> Result<Vec<Self>, sqlx::Error> {
+        sqlx::query_as!(Self, "SELECT label, serial_number, root_key_id FROM hsm_tokens ORDER BY created_at")
+            .fetch_all(connection)
+            .await
+    }
+}
+
 pub(crate) async fn count(connection: &mut PgConnection) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM hsm_tokens"#).fetch_one(connection).await
 }

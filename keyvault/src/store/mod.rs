@@ -8,7 +8,6 @@ pub(crate) mod hsm_tokens;
 pub(crate) mod key_versions;
 pub(crate) mod named_keys;
 mod private_keys;
-pub(crate) mod settings;
 
 use crate::{Error, Result};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -20,6 +19,9 @@ static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_secure_db");
 /// The generation of this program's schema; `schema_generation()` of its migrations gives the same. It runs on this one and the next.
 const GENERATION: i32 = 1;
 
+/// What roles may do here, as the migrations grant it: `ROLE PRIVILEGE OBJECT` lines, made by `make renew`.
+pub const GRANTS: &str = include_str!("grants.txt");
+
 /// Brings clm_secure_db to this version's schema; as the role clm_migrate.
 pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
     MIGRATOR.run(pool).await?;
@@ -29,7 +31,7 @@ pub async fn migrate(pool: &PgPool) -> Result<(), MigrateError> {
 }
 
 /// Whether the program fits the schema: all its migrations are there, and none of a release after the next.
-pub(crate) async fn check_schema(connection: &mut PgConnection) -> Result<()> {
+pub async fn check_schema(connection: &mut PgConnection) -> Result<()> {
     let applied: Result<Vec<i64>, _> =
         sqlx::query_scalar("SELECT version FROM _sqlx_migrations WHERE success").fetch_all(&mut *connection).await;
     let applied =

@@ -8,7 +8,7 @@ mod live;
 mod month;
 mod signature;
 
-use crate::settings::Settings;
+use crate::settings::{Settings, holds_password};
 use anyhow::{Context, Result, bail};
 use audit_log::Table;
 use secrecy::{ExposeSecret, SecretString};
@@ -109,8 +109,7 @@ impl Database {
             Self::Core => &urls.core_url,
         };
         if let Some(url) = flag {
-            let user = url.split_once("://").and_then(|(_, rest)| rest.split_once('@')).map_or("", |(user, _)| user);
-            if user.contains(':') || url.contains("password=") {
+            if holds_password(url) {
                 bail!(
                     "a password on the command line can be read by every user of this machine; set PGPASSWORD or use ~/.pgpass"
                 );
