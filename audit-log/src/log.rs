@@ -44,12 +44,15 @@ impl AuditLog {
         QUEUE - self.jobs.capacity()
     }
 
-    /// Durable when this returns.
-    pub async fn append(&self, event: Event) -> Result<(), AuditError> {
-        let event = self.table.accept(event)?;
+    /// Queued at once, durable when the future is ready.
+    pub fn append(&self, event: Event) -> impl Future<Output = Result<(), AuditError>> + Send + use<> {
         let (done, outcome) = oneshot::channel();
-        self.enqueue(Job::Append { event: Box::new(event), done })?;
-        outcome.await.unwrap_or_else(|_| Err(ended()))
+        let queued =
+            self.table.accept(event).and_then(|event| self.enqueue(Job::Append { event: Box::new(event), done }));
+        async move {
+            queued?;
+            outcome.await.unwrap_or_else(|_| Err(ended()))
+        }
     }
 
     /// A state change and its record, in one transaction. `change` runs SQL, and nothing else, with `clm.organization_id` set to that

@@ -87,7 +87,7 @@ impl Context {
 
     /// Refuses what keyvault was not asked for, and records that.
     pub(crate) async fn refuse_key(&self, event_type: &'static str, name: &KeyName, reason: &str) -> Error {
-        match self.record_refusal(event_type, name, reason).await {
+        match Box::pin(self.record_refusal(event_type, name, reason)).await {
             Ok(()) => Error::invalid(reason),
             Err(error) => error,
         }

@@ -47,7 +47,7 @@ impl Context {
         if decision.allowed {
             return Ok(());
         }
-        self.services.core.record_denied(&self.caller, operation, &decision).await?;
+        Box::pin(self.services.core.record_denied(&self.caller, operation, &decision)).await?;
         Err(Error::Denied)
     }
 

@@ -75,7 +75,7 @@ impl Dispatch {
             && route.endpoints.iter().any(Endpoint::is_open)
             && !head.help
         {
-            return self.answer_open((route, None, Vec::new()), head, body).await;
+            return Box::pin(self.answer_open((route, None, Vec::new()), head, body)).await;
         }
         let services = match self.state.seal.services() {
             Ok(services) => services.clone(),

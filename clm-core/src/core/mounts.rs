@@ -73,7 +73,8 @@ impl Core {
             return Ok(());
         }
         let changes = mounts.changes.load(Ordering::Acquire);
-        let table = self.load_mounts().await?;
+        // Boxed: it is rare, and its size would be every request's.
+        let table = Box::pin(self.load_mounts()).await?;
         mounts.table.store(Arc::new(table));
         mounts.known.store(changes, Ordering::Release);
         Ok(())

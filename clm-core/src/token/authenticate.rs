@@ -34,7 +34,8 @@ impl Core {
                 return self.spend(&cached).await;
             }
         }
-        let read = self.read_authority(token, key).await?;
+        // Boxed: it is rare, and its size would be every request's.
+        let read = Box::pin(self.read_authority(token, key)).await?;
         check_source(&read.authority.token, source)?;
         self.spend(&read).await
     }
@@ -62,7 +63,8 @@ impl Core {
         if token.num_uses == 0 {
             return Ok(cached.authority.clone());
         }
-        let left = self.store().spend_use(token.organization_id, token.id).await.map_err(Error::from)?;
+        let spend = Box::pin(self.store().spend_use(token.organization_id, token.id));
+        let left = spend.await.map_err(Error::from)?;
         let Some(left) = left else { return Err(AuthError::Refused(TokenRefusal::UsedUp)) };
         let token = Arc::new(Token { uses_left: Some(left), ..(**token).clone() });
         Ok(Authority { token, acl: Arc::clone(&cached.authority.acl) })

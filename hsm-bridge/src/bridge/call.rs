@@ -81,10 +81,22 @@ impl Bridge {
 
     /// A living worker; waits for one while they are being started.
     async fn connection(&self, route: Route, except: Option<u32>) -> Result<Arc<Connection>> {
+        let pick = || self.fleet.pick(route.lane, route.affinity, TOLERANCE.max(route.cost), except);
+        match pick() {
+            Some(connection) => Ok(connection),
+            None => Box::pin(self.next_connection(pick, except)).await,
+        }
+    }
+
+    async fn next_connection(
+        &self,
+        pick: impl Fn() -> Option<Arc<Connection>>,
+        except: Option<u32>,
+    ) -> Result<Arc<Connection>> {
         let mut changes = self.fleet.subscribe();
         loop {
             changes.borrow_and_update();
-            if let Some(connection) = self.fleet.pick(route.lane, route.affinity, TOLERANCE.max(route.cost), except) {
+            if let Some(connection) = pick() {
                 return Ok(connection);
             }
             match self.why_not() {

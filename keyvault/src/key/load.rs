@@ -18,7 +18,9 @@ impl Vault {
             return Ok(Some(key));
         }
         let read_at = self.inner.cache.epoch();
-        let Some((key, _)) = self.read_key(organization_id, mount_id, name).await? else { return Ok(None) };
+        // Boxed: it is rare, and its size would be every caller's.
+        let read = Box::pin(self.read_key(organization_id, mount_id, name));
+        let Some((key, _)) = read.await? else { return Ok(None) };
         let key = Arc::new(key);
         self.inner.cache.put(cached, Arc::clone(&key), read_at);
         Ok(Some(key))
