@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test bench renew deny advisories
+.PHONY: setup demo dev check test bench evidence renew deny advisories
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -37,6 +37,11 @@ test: setup ## every test, on real parts
 	scripts/setup-clients.sh
 	cargo build --workspace --all-targets --locked
 	scripts/with-postgres.sh cargo nextest run --workspace --locked
+
+evidence: setup ## every route with the PKCS#11 calls behind it, into docs/EVIDENCE.md; fails where a secret is not the token's
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-nextest
+	cargo build --locked -p api -p softhsm-fault
+	CLM_EVIDENCE=$(CURDIR)/docs/EVIDENCE.md scripts/with-postgres.sh cargo nextest run --locked -p tests --test routes --no-capture -E 'test(evidence)'
 
 SECONDS_A_ROW ?= 10
 bench: setup ## the service under load beside what its token can do by itself; SECONDS_A_ROW=2 is a quick look that writes nothing down

@@ -5,7 +5,6 @@ use anyhow::{Context, Result, bail, ensure};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, RootCertStore};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -24,8 +23,8 @@ const ENDING: u8 = 2;
 /// What is asked, by how many.
 pub(crate) struct Plan {
     pub(crate) address: String,
-    /// Certificate to believe, PEM: HTTPS.
-    pub(crate) certificate: Option<Vec<u8>>,
+    /// Whose certificates to believe, PEM: HTTPS.
+    pub(crate) authority: Option<Vec<u8>>,
     pub(crate) connections: usize,
     /// Key name.
     pub(crate) key: &'static str,
@@ -52,7 +51,7 @@ pub(crate) struct Answered {
 /// Runs it: a fifth of the window to warm up, then the window; `at` is called at its two ends. Every request that was sent is answered when
 /// this returns.
 pub(crate) async fn run<T>(plan: Plan, window: Duration, at: impl Fn() -> Result<T>) -> Result<(Answered, T, T)> {
-    let connector = plan.certificate.as_deref().map(connector).transpose()?;
+    let connector = plan.authority.as_deref().map(connector).transpose()?;
     let (request, places) = request(&plan);
     let phase = Arc::new(AtomicU8::new(WARMING));
     let mut connections = JoinSet::new();
@@ -99,9 +98,9 @@ impl Answered {
     }
 }
 
-fn connector(certificate: &[u8]) -> Result<TlsConnector> {
+fn connector(authority: &[u8]) -> Result<TlsConnector> {
     let mut roots = RootCertStore::empty();
-    roots.add(CertificateDer::from_pem_slice(certificate)?)?;
+    roots.add(CertificateDer::from_pem_slice(authority)?)?;
     let configuration = ClientConfig::builder().with_root_certificates(roots).with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(configuration)))
 }
@@ -203,11 +202,6 @@ fn count(body: &[u8]) -> usize {
         rest = &rest[at + SIGNATURE.len()..];
     }
     count
-}
-
-/// The certificate that the server shows.
-pub(crate) fn certificate(file: &Path) -> Result<Option<Vec<u8>>> {
-    if file.exists() { Ok(Some(std::fs::read(file)?)) } else { Ok(None) }
 }
 
 #[cfg(test)]

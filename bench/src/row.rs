@@ -94,7 +94,7 @@ impl Row {
         service.speak_tls(self.tls).await?;
         let plan = Plan {
             address: service.address()?,
-            certificate: load::certificate(&service.site.path("tls.pem"))?,
+            authority: service.authority()?,
             connections: self.connections,
             key: key_name(key),
             token: service.token.clone(),

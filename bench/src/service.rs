@@ -5,10 +5,13 @@ use crate::postgres;
 use anyhow::{Context, Result, ensure};
 use serde_json::json;
 use sqlx::PgConnection;
-use tests::{Server, Site};
+use tests::{Authority, Server, Site};
 
 /// Keys by their types.
 const KEYS: [&str; 3] = ["ecdsa-p256", "ed25519", "rsa-2048"];
+
+/// File of a site that has a certificate.
+const AUTHORITY: &str = "ca.pem";
 
 /// Gone, with all that runs on it, at the end.
 pub(crate) struct Service {
@@ -48,25 +51,23 @@ impl Service {
         if tls == self.tls {
             return Ok(());
         }
-        let (certificate, key) = (self.site.path("tls.pem"), self.site.path("tls.key"));
-        let mut settings = self.settings.clone();
         if tls {
-            let made = rcgen::generate_simple_self_signed(["localhost".to_owned()])?;
-            std::fs::write(&certificate, made.cert.pem())?;
-            std::fs::write(&key, made.signing_key.serialize_pem())?;
-            let section =
-                format!("\n[server.tls]\ncertificate = '{}'\nkey = '{}'\n", certificate.display(), key.display());
-            settings.push_str(&section);
+            self.site.protect(&Authority::create("bench")?, "")?;
         } else {
-            std::fs::remove_file(&certificate)?;
+            std::fs::remove_file(self.site.path(AUTHORITY))?;
+            std::fs::write(self.site.path("clm.toml"), &self.settings)?;
         }
-        std::fs::write(self.site.path("clm.toml"), settings)?;
         ensure!(tests::process::signal(self.server.pid(), "TERM"), "the server had ended");
         self.server.wait()?;
         self.server = self.site.serve().await?;
         self.server.until_health(200).await?;
         self.tls = tls;
         Ok(())
+    }
+
+    /// Whose certificates to believe, PEM; none over HTTP.
+    pub(crate) fn authority(&self) -> Result<Option<Vec<u8>>> {
+        self.tls.then(|| std::fs::read(self.site.path(AUTHORITY))).transpose().map_err(Into::into)
     }
 
     /// URL of the role that reads all of the audit log.

@@ -97,6 +97,27 @@ impl Site {
         Ok(std::fs::set_permissions(self.path(name), Permissions::from_mode(0o600))?)
     }
 
+    /// From its next start on the service has one worker, and its PKCS#11 calls pass through a module that tells of each; gives the log.
+    pub fn spy(&self) -> Result<PathBuf> {
+        let (file, log) = (self.path("clm.toml"), self.path("pkcs11.log"));
+        let (real, spy) = (softhsm::module()?, built("libsofthsm_fault.so")?);
+        let settings = std::fs::read_to_string(&file)?
+            .replace(
+                &format!("module = '{}'", real.display()),
+                &format!("module = '{}'\nworkers = 1\ndeadline_ms = 30000", spy.display()),
+            )
+            .replace(
+                "environment = { ",
+                &format!(
+                    "environment = {{ CLM_FAULT_MODULE = '{}', CLM_FAULT_LOG = '{}', ",
+                    real.display(),
+                    log.display()
+                ),
+            );
+        std::fs::write(file, settings)?;
+        Ok(log)
+    }
+
     fn settings(&self, more: &str) -> Result<String> {
         Ok(format!(
             "{more}\n[hsm]\nmodule = '{}'\ntoken = 'site'\npin = {{ file = '{}' }}\nenvironment = {{ SOFTHSM2_CONF = '{}' }}\n\n\

@@ -29,15 +29,13 @@ impl Faulty {
 
     /// The worker that called that function last.
     fn last_caller(&self, function: &str) -> u32 {
-        let log = std::fs::read_to_string(&self.log).unwrap();
-        let line = log.lines().rev().find(|line| line.split(' ').nth(1) == Some(function)).unwrap();
-        line.split(' ').next().unwrap().parse().unwrap()
+        let calls = softhsm_fault::log::read(&self.log);
+        calls.iter().rev().find(|call| call.function == function).unwrap().pid
     }
 
     /// Calls of that function by all workers so far.
     fn calls(&self, function: &str) -> usize {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().filter(|line| line.split(' ').nth(1) == Some(function)).count()
+        softhsm_fault::log::read(&self.log).iter().filter(|call| call.function == function).count()
     }
 }
 

@@ -1,12 +1,13 @@
 //! A PKCS#11 module that forwards to another and fails on request.
 //!
 //! `CLM_FAULT_MODULE` names the module behind it, `CLM_FAULT_CONTROL` a file that is read at each call, so a test can change
-//! its mind while workers run: one rule a line, see [`rule::Rule`]. `CLM_FAULT_LOG`, if set, names a file to which each call of a
-//! function that can fail is appended, `PID FUNCTION` a line.
+//! its mind while workers run: one rule a line, see [`rule::Rule`]. `CLM_FAULT_LOG`, if set, names a file that tells of each call, see [`log`].
+//! A function that could not be told of is not offered.
 //!
 //! A crate that has this one as a dev-dependency finds the module with [`module_path()`].
 
 pub mod forward;
+pub mod log;
 pub mod rule;
 
 use std::path::PathBuf;

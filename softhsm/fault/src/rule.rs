@@ -97,7 +97,6 @@ fn number(text: &str) -> Result<u64, String> {
 /// What this call of `function` does; counts it.
 pub(crate) fn decide(function: &str) -> Option<Action> {
     static CALLS: Mutex<Option<HashMap<String, u64>>> = Mutex::new(None);
-    note(function);
     let path = std::env::var_os("CLM_FAULT_CONTROL")?;
     let text = std::fs::read_to_string(path).ok()?;
     let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
@@ -137,14 +136,6 @@ pub(crate) fn suffer(action: Option<Action>) -> Option<u64> {
             std::thread::park();
         },
         Action::Overestimate(_) => None,
-    }
-}
-
-fn note(function: &str) {
-    let Some(path) = std::env::var_os("CLM_FAULT_LOG") else { return };
-    if let Ok(mut file) = std::fs::OpenOptions::new().create(true).append(true).open(path) {
-        let line = format!("{} {function}\n", std::process::id());
-        drop(file.write_all(line.as_bytes()));
     }
 }
 

@@ -1,7 +1,8 @@
 //! Every route of the API, from the table that the server itself is made of: refused without a token, refused without the capability,
-//! and recorded once when it succeeds.
+//! recorded once when it succeeds, and with its secrets made in the token.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod evidence;
 mod recorded;
 mod refused;
 mod table;
@@ -31,35 +32,40 @@ struct Request {
 }
 
 fn requests() -> Vec<Request> {
-    let all: Vec<_> = api::http::routes().collect();
     TABLE
         .iter()
         .map(|row| {
-            let route = all.iter().find(|route| route.operation_id == row.id).unwrap();
-            let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
-            let words = [
-                ("{type}", "public-key"),
-                ("{version}", "latest"),
-                ("{property}", "token-ttl"),
-                ("{source}", "platform"),
-                ("{urlbytes}", "8"),
-            ];
-            for (capture, word) in words {
-                path = path.replace(capture, word);
-            }
-            for capture in ["{name}", "{+name}", "{+path}", "{id}"] {
-                path = path.replace(capture, row.name);
-            }
-            assert!(!path.contains('{'), "{path}");
-            if route.method == "LIST" {
-                path = path.trim_end_matches('/').to_owned();
-            }
-            if row.body.starts_with('?') {
-                path.push_str(row.body);
-            }
-            Request { row, method: reqwest::Method::from_bytes(route.method.as_bytes()).unwrap(), path }
+            let (method, path) = called(row, row.name);
+            Request { row, method, path }
         })
         .collect()
+}
+
+/// How a row is called for something of that name.
+fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
+    let route = api::http::routes().find(|route| route.operation_id == row.id).unwrap();
+    let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
+    let words = [
+        ("{type}", "public-key"),
+        ("{version}", "latest"),
+        ("{property}", "token-ttl"),
+        ("{source}", "platform"),
+        ("{urlbytes}", "8"),
+    ];
+    for (capture, word) in words {
+        path = path.replace(capture, word);
+    }
+    for capture in ["{name}", "{+name}", "{+path}", "{id}"] {
+        path = path.replace(capture, name);
+    }
+    assert!(!path.contains('{'), "{path}");
+    if route.method == "LIST" {
+        path = path.trim_end_matches('/').to_owned();
+    }
+    if row.body.starts_with('?') {
+        path.push_str(row.body);
+    }
+    (reqwest::Method::from_bytes(route.method.as_bytes()).unwrap(), path)
 }
 
 async fn started() -> (Site, Server) {

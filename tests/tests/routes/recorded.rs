@@ -16,8 +16,8 @@ async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConne
 
 /// What the run came to know, for the bodies of later requests.
 #[derive(Default)]
-struct Known {
-    root: String,
+pub(crate) struct Known {
+    pub(crate) root: String,
     moved: String,
     /// Of AppRole, with its accessor.
     secret: (String, String),
@@ -27,7 +27,7 @@ struct Known {
 }
 
 impl Known {
-    fn fill(&self, text: &str, (token, accessor): &(String, String)) -> String {
+    pub(crate) fn fill(&self, text: &str, (token, accessor): &(String, String)) -> String {
         let words = [
             ("$TOKEN", token),
             ("$ACCESSOR", accessor),
@@ -41,8 +41,13 @@ impl Known {
         words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
     }
 
-    /// What requests of this row need of their own.
-    async fn prepare(&mut self, row: &Row, server: &mut Server) {
+    /// Makes what a row needs, and has its caller be the next to ask; a token that its body may name, with its accessor.
+    pub(crate) async fn prepare(&mut self, row: &Row, server: &mut Server) -> (String, String) {
+        if self.root.is_empty() {
+            return Default::default();
+        }
+        (server.token, server.user_agent) = (self.root.clone(), "preparation".to_owned());
+        let other = token(server, &["everything"]).await;
         if row.id.starts_with("wrapping") {
             "60".clone_into(&mut server.wrap_ttl);
             let wrapped = server.put("sys/wrapping/wrap", json!({})).await.unwrap();
@@ -53,9 +58,20 @@ impl Known {
             let made = server.put("auth/approle/role/r/secret-id", json!({})).await.unwrap();
             self.secret = (made.text("secret_id").to_owned(), made.text("secret_id_accessor").to_owned());
         }
+        server.token = token(server, &["everything"]).await.0;
+        if row.id.starts_with("cubbyhole") {
+            server.put("cubbyhole/mine/a", json!({"b": 2})).await.unwrap();
+        }
+        if row.id == "wrapping-look-up-own" {
+            server.token.clone_from(&self.wrapped);
+        }
+        if row.id == "wrapping-wrap" {
+            "60".clone_into(&mut server.wrap_ttl);
+        }
+        other
     }
 
-    async fn learn(&mut self, row: &Row, answer: &Answer, server: &mut Server) {
+    pub(crate) async fn learn(&mut self, row: &Row, answer: &Answer, server: &mut Server) {
         match row.id {
             "init" => {
                 self.share = answer.body["keys"][0].as_str().unwrap().to_owned();
@@ -84,22 +100,7 @@ async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
     let mut known = Known::default();
     for request in requests() {
         let row = request.row;
-        let mut other = Default::default();
-        if !known.root.is_empty() {
-            (server.token, server.user_agent) = (known.root.clone(), "preparation".to_owned());
-            other = token(&server, &["everything"]).await;
-            known.prepare(row, &mut server).await;
-            server.token = token(&server, &["everything"]).await.0;
-            if row.id.starts_with("cubbyhole") {
-                server.put("cubbyhole/mine/a", json!({"b": 2})).await.unwrap();
-            }
-            if row.id == "wrapping-look-up-own" {
-                server.token.clone_from(&known.wrapped);
-            }
-            if row.id == "wrapping-wrap" {
-                "60".clone_into(&mut server.wrap_ttl);
-            }
-        }
+        let other = known.prepare(row, &mut server).await;
         server.user_agent = format!("coverage {}", row.id);
         let path = known.fill(&request.path, &other);
         let body = known.fill(row.body, &other).into_bytes();

@@ -1,0 +1,331 @@
+//! From an answer and the PKCS#11 calls behind it: was the secret made in the token?
+
+use serde_json::Value;
+use softhsm_fault::log::{Call, Object};
+
+/// What was asked, and what came back.
+pub(super) struct Answered<'a> {
+    pub(super) id: &'a str,
+    /// Type of its record.
+    pub(super) event: Option<&'a str>,
+    /// Type of the key; empty: not known.
+    pub(super) kind: &'a str,
+    /// Below `/v1/`.
+    pub(super) path: &'a str,
+    /// Body.
+    pub(super) sent: &'a str,
+    pub(super) body: &'a Value,
+}
+
+/// The verdict, with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Finding {
+    /// software: no.
+    Token(String),
+    /// software: yes.
+    Software(Cause, String),
+}
+
+/// What kind of yes it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cause {
+    DataKey,
+    Export,
+    RawRsa,
+    Seal,
+    /// On no list.
+    Unlisted,
+}
+
+/// Attributes that are a key, or half of one.
+const SECRET_ATTRIBUTES: [&str; 7] = [
+    "CKA_VALUE",
+    "CKA_PRIVATE_EXPONENT",
+    "CKA_PRIME_1",
+    "CKA_PRIME_2",
+    "CKA_EXPONENT_1",
+    "CKA_EXPONENT_2",
+    "CKA_COEFFICIENT",
+];
+/// The service's own keys: what they sign is no answer.
+const OWN: [&str; 2] = ["clm-audit-", "clm-mac-"];
+/// Fields of engines that hold keys which no secret is needed for. One that is in neither list must be judged first.
+const HARMLESS: &[&str] = &[
+    "allow_plaintext_backup",
+    "auto_rotate_period",
+    "batch_results",
+    "deletion_allowed",
+    "derived",
+    "disable_upsert",
+    "error",
+    "exportable",
+    "imported_key",
+    "key_version",
+    "keys",
+    "latest_version",
+    "min_available_version",
+    "min_decryption_version",
+    "min_encryption_version",
+    "name",
+    "public_key",
+    "reference",
+    "size",
+    "storage",
+    "sum",
+    "supports_decryption",
+    "supports_derivation",
+    "supports_encryption",
+    "supports_signing",
+    "type",
+    "valid",
+];
+/// What is kept for a caller, encrypted in the token: whatever the caller put in.
+const KEPT: [(&str, &str); 5] = [
+    ("cubbyhole-read", "C_Decrypt"),
+    ("cubbyhole-write", "C_Encrypt"),
+    ("wrapping-rewrap", "C_Encrypt"),
+    ("wrapping-unwrap", "C_Decrypt"),
+    ("wrapping-wrap", "C_Encrypt"),
+];
+/// Events of making a key, and of none other.
+const MAKING: [&str; 2] = ["key.create", "key.rotate"];
+
+/// Neither a worker that starts nor a checkpoint of the audit log.
+pub(super) fn is_of_a_request(call: &Call) -> bool {
+    let housekeeping = ["C_FindObjectsInit", "C_GetTokenInfo", "C_Initialize", "C_Login", "C_OpenSession"];
+    !housekeeping.contains(&call.function.as_str())
+        && !call.object.as_ref().is_some_and(|object| object.label.starts_with(OWN[0]))
+}
+
+/// Judges one answer.
+pub(super) fn judge(answered: &Answered<'_>, calls: &[Call]) -> Finding {
+    if answered.event == Some("key.export") && !answered.path.contains("/public-key") {
+        return Finding::Software(Cause::Export, "the key itself is answered".into());
+    }
+    if let Some(finding) = leaked(calls) {
+        return finding;
+    }
+    if answered.id == "init" || answered.sent.contains("\"key\":") && answered.id == "unseal" {
+        return Finding::Software(Cause::Seal, "shares and PIN pass through this software's memory".into());
+    }
+    let mut reasons = Vec::new();
+    if answered.event.is_some_and(|event| MAKING.contains(&event)) {
+        match made(calls) {
+            Ok(reason) => reasons.push(reason),
+            Err(reason) => return Finding::Software(Cause::Unlisted, reason),
+        }
+    }
+    if let Some((_, function)) = KEPT.iter().find(|(id, _)| *id == answered.id) {
+        return match used(calls, function, "CKO_SECRET_KEY") {
+            Some(reason) => Finding::Token(reason),
+            None => Finding::Software(Cause::Unlisted, format!("kept or given back without {function}")),
+        };
+    }
+    for field in fields(answered) {
+        match product(answered, &field, calls) {
+            Ok(reason) => reasons.extend(reason),
+            Err(finding) => return finding,
+        }
+    }
+    reasons.dedup();
+    Finding::Token(if reasons.is_empty() { "nothing secret is made or answered".into() } else { reasons.join("; ") })
+}
+
+/// Names of what `data` holds, and of what the items of a batch hold.
+fn fields(answered: &Answered<'_>) -> Vec<String> {
+    let data = &answered.body["data"];
+    let items = data["batch_results"].as_array().into_iter().flatten();
+    let objects = [data].into_iter().chain(items).filter_map(Value::as_object);
+    objects.flatten().filter(|(_, value)| !value.is_null()).map(|(name, _)| name.clone()).collect()
+}
+
+type Product = Result<Option<String>, Finding>;
+
+/// What must have been called for a field of the answer.
+fn product(answered: &Answered<'_>, field: &str, calls: &[Call]) -> Product {
+    let rsa = answered.kind.starts_with("rsa-");
+    let needs = |function: &str, class: &str| match used(calls, function, class) {
+        Some(reason) => Ok(Some(reason)),
+        None => {
+            let reason = format!("`{field}` was answered without {function} by a {class} that stays inside");
+            Err(Finding::Software(Cause::Unlisted, reason))
+        }
+    };
+    let keys = !answered.path.starts_with("sys/") && !answered.path.starts_with("auth/");
+    let of = |word: &str| answered.id.contains(word);
+    match field {
+        "signature" if used(calls, "C_Sign", "CKO_PRIVATE_KEY").is_none() && of("hmac") => {
+            needs("C_Sign", "CKO_SECRET_KEY")
+        }
+        "signature" => needs("C_Sign", "CKO_PRIVATE_KEY"),
+        "hmac" => needs("C_Sign", "CKO_SECRET_KEY"),
+        "ciphertext" if rsa => Ok(Some("encrypting takes the public key alone".into())),
+        "ciphertext" => needs("C_Encrypt", "CKO_SECRET_KEY"),
+        "plaintext" if of("datakey") => {
+            Err(Finding::Software(Cause::DataKey, "a new key for the caller is answered in the clear".into()))
+        }
+        "plaintext" => needs("C_Decrypt", if rsa { "CKO_PRIVATE_KEY" } else { "CKO_SECRET_KEY" }),
+        "random_bytes" => {
+            if calls.iter().any(|call| call.function == "C_GenerateRandom") {
+                Ok(Some("C_GenerateRandom".into()))
+            } else {
+                Err(Finding::Software(Cause::Unlisted, "random bytes that are not the token's".into()))
+            }
+        }
+        "backup" => Err(Finding::Software(Cause::Export, "the key itself is in the answer".into())),
+        _ if keys && !HARMLESS.contains(&field) => {
+            let reason = format!("nobody has said in evidence/judge.rs what `{field}` is made of");
+            Err(Finding::Software(Cause::Unlisted, reason))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// A call of that function with a key of the caller's that cannot leave the token.
+fn used(calls: &[Call], function: &str, class: &str) -> Option<String> {
+    let inside = |object: &Object| object.sensitive == Some(true) && object.extractable == Some(false);
+    let by_callers_key = |call: &&Call| {
+        let own = |object: &Object| OWN.iter().any(|prefix| object.label.starts_with(prefix));
+        call.function == function
+            && call.object.as_ref().is_some_and(|object| object.class == class && inside(object) && !own(object))
+    };
+    let call = calls.iter().find(by_callers_key)?;
+    Some(format!("{function} by a sensitive {class} that is not extractable"))
+        .filter(|_| call.mechanism.as_deref() != Some("CKM_RSA_X_509"))
+}
+
+/// A new key is the token's: generated, or unwrapped, in it; an extractable one is wrapped and destroyed in the same request.
+fn made(calls: &[Call]) -> Result<String, String> {
+    let count = |function: &str| calls.iter().filter(|call| call.function == function).count();
+    let generated: Vec<&Call> =
+        calls.iter().filter(|call| ["C_GenerateKey", "C_GenerateKeyPair"].contains(&call.function.as_str())).collect();
+    let Some(first) = generated.first() else {
+        return if count("C_UnwrapKey") > 0 {
+            Ok("C_UnwrapKey".into())
+        } else {
+            Err("a key that no PKCS#11 call made".into())
+        };
+    };
+    let leaves = generated.iter().filter(|call| is(call, "CKA_EXTRACTABLE")).count();
+    if leaves > count("C_WrapKey") || leaves > count("C_DestroyObject") {
+        return Err("an extractable key was made and not wrapped and destroyed at once".into());
+    }
+    if generated.iter().any(|call| !is(call, "CKA_SENSITIVE")) {
+        return Err("a key was made that is not sensitive".into());
+    }
+    let then = if leaves > 0 { ", wrapped by C_WrapKey and destroyed" } else { ", not extractable" };
+    Ok(format!("{}{then}", first.function))
+}
+
+fn is(call: &Call, flag: &str) -> bool {
+    call.template.get(flag).is_some_and(|value| value.as_deref() == Some("true"))
+}
+
+/// What no request may do, whatever it answers.
+fn leaked(calls: &[Call]) -> Option<Finding> {
+    let unlisted = |reason: String| Some(Finding::Software(Cause::Unlisted, reason));
+    for call in calls {
+        let public = call.object.as_ref().is_some_and(|object| object.class == "CKO_PUBLIC_KEY");
+        if let Some(attribute) = call.asks.iter().find(|name| SECRET_ATTRIBUTES.contains(&name.as_str()))
+            && !public
+        {
+            return unlisted(format!("{} asks for {attribute}", call.function));
+        }
+        if ["C_CreateObject", "C_CopyObject"].contains(&call.function.as_str()) {
+            return unlisted(format!("{} gives the token a key", call.function));
+        }
+        if ["C_UnwrapKey", "C_DeriveKey"].contains(&call.function.as_str())
+            && call.template.get("CKA_EXTRACTABLE").is_none_or(|value| value.as_deref() != Some("false"))
+        {
+            return unlisted(format!("{} makes an extractable key", call.function));
+        }
+        if call.function == "C_Decrypt" && call.mechanism.as_deref() == Some("CKM_RSA_X_509") {
+            return Some(Finding::Software(Cause::RawRsa, "CKM_RSA_X_509, unpadded in the worker".into()));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn call(function: &str, object: Object) -> Call {
+        Call { function: function.into(), object: Some(object), ..Call::default() }
+    }
+
+    fn inside(class: &str, label: &str) -> Object {
+        let (class, label) = (class.into(), label.into());
+        Object { class, label, sensitive: Some(true), extractable: Some(false), ..Object::default() }
+    }
+
+    fn judged(data: &Value, event: Option<&str>, calls: &[Call]) -> Finding {
+        let body = json!({ "data": data });
+        judge(&Answered { id: "transit-x", event, kind: "", path: "transit/x", sent: "", body: &body }, calls)
+    }
+
+    fn unlisted(finding: &Finding) -> bool {
+        matches!(finding, Finding::Software(Cause::Unlisted, _))
+    }
+
+    #[test]
+    fn a_signature_is_the_tokens_only_with_a_call_of_the_callers_key() {
+        let data = json!({"signature": "vault:v1:x", "key_version": 1});
+        let good = call("C_Sign", inside("CKO_PRIVATE_KEY", ""));
+        assert!(matches!(judged(&data, None, std::slice::from_ref(&good)), Finding::Token(_)));
+        assert!(unlisted(&judged(&data, None, &[])));
+        assert!(unlisted(&judged(&data, None, &[call("C_Sign", inside("CKO_SECRET_KEY", "clm-mac-v1"))])));
+        assert!(unlisted(&judged(&data, None, &[call("C_Decrypt", inside("CKO_PRIVATE_KEY", ""))])));
+        let extractable = Object { extractable: Some(true), ..inside("CKO_PRIVATE_KEY", "") };
+        assert!(unlisted(&judged(&data, None, &[call("C_Sign", extractable)])));
+    }
+
+    #[test]
+    fn reading_a_key_or_unwrapping_it_extractable_is_a_leak_whatever_is_answered() {
+        let asks = vec!["CKA_VALUE".to_owned()];
+        assert!(unlisted(&judged(
+            &json!({}),
+            None,
+            &[Call { asks: asks.clone(), ..call("C_GetAttributeValue", inside("CKO_SECRET_KEY", "")) }]
+        )));
+        let extractable = [("CKA_EXTRACTABLE".to_owned(), Some("true".to_owned()))].into();
+        assert!(unlisted(&judged(
+            &json!({}),
+            None,
+            &[Call { template: extractable, ..call("C_UnwrapKey", inside("CKO_SECRET_KEY", "")) }]
+        )));
+        assert!(unlisted(&judged(&json!({}), None, &[call("C_CreateObject", Object::default())])));
+    }
+
+    #[test]
+    fn a_key_is_made_by_a_call_and_an_extractable_one_does_not_stay() {
+        let flags = |extractable: &str| {
+            [("CKA_EXTRACTABLE", extractable), ("CKA_SENSITIVE", "true")]
+                .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
+                .into()
+        };
+        let generate = |extractable| Call { template: flags(extractable), ..call("C_GenerateKey", Object::default()) };
+        let wrapped =
+            [generate("true"), call("C_WrapKey", Object::default()), call("C_DestroyObject", Object::default())];
+        assert!(matches!(judged(&json!({}), Some("key.create"), &wrapped), Finding::Token(_)));
+        assert!(matches!(judged(&json!({}), Some("key.create"), &[generate("false")]), Finding::Token(_)));
+        assert!(unlisted(&judged(&json!({}), Some("key.create"), &wrapped[..2])));
+        assert!(unlisted(&judged(&json!({}), Some("key.create"), &[])));
+    }
+
+    #[test]
+    fn what_is_kept_for_a_caller_is_encrypted_by_the_token() {
+        let body = json!({});
+        let kept =
+            Answered { id: "cubbyhole-write", event: None, kind: "", path: "cubbyhole/a", sent: "", body: &body };
+        assert!(matches!(judge(&kept, &[call("C_Encrypt", inside("CKO_SECRET_KEY", ""))]), Finding::Token(_)));
+        assert!(unlisted(&judge(&kept, &[])));
+    }
+
+    #[test]
+    fn a_field_that_nobody_judged_is_not_passed_over() {
+        assert!(unlisted(&judged(&json!({"private_key": "x"}), None, &[])));
+        assert!(unlisted(&judged(&json!({"batch_results": [{"plaintext": "x"}]}), None, &[])));
+    }
+}

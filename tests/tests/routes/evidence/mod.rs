@@ -1,0 +1,155 @@
+//! Where secrets are made: every route is called once, and those of keys once for each type of key, with a module between the workers and the
+//! token that tells of each PKCS#11 call. From the answer and the calls it is judged (`judge`), never declared, whether this software had a
+//! secret of its own; a yes must be on the closed list (`exceptions`). `make evidence` writes the table to docs/EVIDENCE.md.
+
+mod exceptions;
+mod judge;
+mod page;
+
+use super::recorded::Known;
+use super::{requests, table::Row};
+use exceptions::EXCEPTIONS;
+use judge::{Answered, Finding, judge};
+use page::Line;
+use serde_json::json;
+use softhsm_fault::log::{Call, read};
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tests::{Server, Site};
+
+/// Every type that a key can have.
+const TYPES: &[&str] = &[
+    "aes128-cmac",
+    "aes128-gcm96",
+    "aes256-gcm96",
+    "chacha20-poly1305",
+    "ecdsa-p256",
+    "ecdsa-p384",
+    "ecdsa-p521",
+    "ed25519",
+    "hmac",
+    "rsa-2048",
+    "rsa-3072",
+    "rsa-4096",
+];
+/// These make the key that they name.
+const MAKERS: [&str; 1] = ["transit-create-key"];
+
+/// The service behind the spying module.
+struct Spied {
+    _site: Site,
+    server: Server,
+    log: PathBuf,
+    lines: Vec<Line>,
+}
+
+impl Spied {
+    async fn start() -> Self {
+        let site = Site::ready("[seal]\ntype = 'shamir'\n").await.unwrap();
+        let log = site.spy().unwrap();
+        let server = site.serve().await.unwrap();
+        server.until_health(501).await.unwrap();
+        Self { _site: site, server, log, lines: Vec::new() }
+    }
+
+    /// Calls, and judges: of the calls that the log gained meanwhile, those of workers that start or of a checkpoint aside.
+    async fn ask(
+        &mut self,
+        row: &'static Row,
+        kind: &'static str,
+        method: &reqwest::Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> tests::Answer {
+        let before = read(&self.log).len();
+        let sent = String::from_utf8(body.clone()).unwrap();
+        let answer = self.server.ask(method.clone(), path, Some(body)).await.unwrap();
+        assert!(!answer.status.is_server_error(), "{}: {answer:?}", row.id);
+        if answer.status.is_success() {
+            let calls: Vec<Call> =
+                read(&self.log).split_off(before).into_iter().filter(judge::is_of_a_request).collect();
+            let answered = Answered { id: row.id, event: row.event, kind, path, sent: &sent, body: &answer.body };
+            let finding = judge(&answered, &calls);
+            self.lines.push(Line { kind, id: row.id, finding, calls });
+        }
+        answer
+    }
+
+    /// Workers that start make calls that are no request's.
+    async fn until_workers_are_ready(&self) {
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let status = self.server.get("sys/hsm/status").await.unwrap();
+            let workers = status.body["data"]["workers"].as_array().cloned().unwrap_or_default();
+            if !workers.is_empty() && workers.iter().all(|worker| worker["ready"] == true) {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{status:?}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_secret_is_made_in_the_token_or_is_on_the_closed_list() {
+    let mut spied = Spied::start().await;
+    let mut known = Known::default();
+    for request in requests() {
+        let row = request.row;
+        let other = known.prepare(row, &mut spied.server).await;
+        if row.id == "seal" {
+            spied.server.token.clone_from(&known.root);
+            each_type(&mut spied).await;
+        }
+        let path = known.fill(&request.path, &other);
+        let body = known.fill(row.body, &other).into_bytes();
+        let answer = spied.ask(row, "", &request.method, &path, body).await;
+        spied.server.wrap_ttl.clear();
+        assert!(answer.status.is_success(), "{}: {answer:?}", row.id);
+        known.learn(row, &answer, &mut spied.server).await;
+        if row.id == "unseal" {
+            spied.until_workers_are_ready().await;
+        }
+    }
+    let page = page::page(&spied.lines);
+    let file = std::env::var_os("CLM_EVIDENCE");
+    if file.is_some() {
+        println!("{page}");
+    }
+    let unlisted: Vec<String> = spied.lines.iter().filter(|line| !is_allowed(&line.finding)).map(Line::told).collect();
+    assert!(unlisted.is_empty(), "not on the closed list of exceptions:\n{}", unlisted.join("\n"));
+    let signed = spied.lines.iter().filter(|line| line.id == "transit-sign").count();
+    assert!(signed >= 5, "{signed} types of key signed: the table would show too little");
+    if let Some(file) = file {
+        std::fs::write(file, page).unwrap();
+    }
+}
+
+fn is_allowed(finding: &Finding) -> bool {
+    match finding {
+        Finding::Token(_) => true,
+        Finding::Software(cause, _) => EXCEPTIONS.iter().any(|exception| exception.cause == *cause),
+    }
+}
+
+/// The rows of keys, for a key of each type; what a type cannot do is refused.
+async fn each_type(spied: &mut Spied) {
+    for kind in TYPES {
+        let mut known = Known::default();
+        for row in super::TABLE.iter().filter(|row| row.id.starts_with("transit-") && row.name == "ec") {
+            let (method, path) = super::called(row, kind);
+            let other = Default::default();
+            let mut body = known.fill(row.body, &other).into_bytes();
+            if MAKERS.contains(&row.id) {
+                body = json!({"type": kind, "key_size": (*kind == "hmac").then_some(32)}).to_string().into_bytes();
+            }
+            let answer = spied.ask(row, kind, &method, &path, body).await;
+            if answer.status.is_success() {
+                known.learn(row, &answer, &mut spied.server).await;
+            } else if MAKERS.contains(&row.id) {
+                // Not offered.
+                break;
+            }
+        }
+    }
+}
