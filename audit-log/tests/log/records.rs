@@ -347,14 +347,15 @@ async fn closed_months_get_the_indexes_that_readers_want_and_writers_wait_for_no
         assert_eq!(second, None, "another server makes one");
         // Interrupted: whoever comes next begins there.
         sqlx::query("ROLLBACK").execute(&mut making).await.unwrap();
+        // January to March; April is not closed. None is also the answer while the log's own job looks whether there is something for it.
         let mut made = Vec::new();
-        while let Some(index) = sqlx::query_scalar::<_, Option<String>>(add).fetch_one(&mut app).await.unwrap() {
-            made.push(index);
+        while indexes("%").await < all + 18 {
+            made.extend(sqlx::query_scalar::<_, Option<String>>(add).fetch_one(&mut app).await.unwrap());
         }
         assert_eq!(Some(&made[0]), first.as_ref());
-        // January to March; April is not closed.
-        assert_eq!(made.iter().filter(|index| index.contains("_2040_")).count(), 18, "{made:?}");
-        assert_eq!(indexes("%").await, all + i64::try_from(made.len()).unwrap());
+        assert!(made.len() == 18 && made.iter().all(|index| index.contains("_2040_")), "{made:?}");
+        assert_eq!(sqlx::query_scalar::<_, Option<String>>(add).fetch_one(&mut app).await.unwrap(), None);
+        assert_eq!(indexes("%").await, all + 18);
         assert_eq!((indexes("%_2040_04").await, indexes("%_2040_03").await), (2, 8));
         log.append(event()).await.unwrap();
         assert_eq!(site.report().await.breaks, []);
