@@ -4,6 +4,7 @@ use crate::protocol::{Start, Started};
 use crate::{Error, Result, Settings, packet};
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 /// A token in software spends a sixth of a signature in malloc: more is kept for the next one, and nothing given back meanwhile. Elsewhere
 /// than in glibc this is not read, and `hsm.environment` goes over it.
@@ -24,7 +25,7 @@ pub(crate) fn launch(settings: &Settings, stdin: Stdio, start: &Start) -> Result
         .stdout(Stdio::from(worker_control))
         .spawn()
         .map_err(|error| Error::Internal(format!("starting a worker: {error}")))?;
-    let answer = match packet::send(&control, start, None).and_then(|()| packet::receive::<Started>(&control)) {
+    let answer = match packet::send(&control, start, None).and_then(|()| hear(&control, settings, start)) {
         Ok(Some((Started::Failed(error), _))) => Err(error),
         Ok(Some((answer, _))) => Ok(answer),
         Ok(None) => {
@@ -33,6 +34,18 @@ pub(crate) fn launch(settings: &Settings, stdin: Stdio, start: &Start) -> Result
         Err(error) => Err(error),
     };
     Ok((child, control, answer))
+}
+
+/// The first word. A call into the vendor's library that hangs must hold up no other worker; what changes the token is never cut off.
+fn hear(control: &OwnedFd, settings: &Settings, start: &Start) -> Result<Option<(Started, Option<OwnedFd>)>> {
+    let patient = matches!(start, Start::ChangePin { .. } | Start::InitializeToken { .. });
+    if !patient && !packet::is_there_within(control, Duration::from_millis(settings.start_ms))? {
+        let limit = settings.start_ms;
+        let reason =
+            format!("the PKCS#11 module did not answer within {limit} ms (hsm.start_ms) when a worker started");
+        return Err(Error::Unavailable(reason));
+    }
+    packet::receive(control)
 }
 
 /// Ends a worker and waits for its end.

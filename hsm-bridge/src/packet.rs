@@ -1,6 +1,7 @@
 //! One message a packet between server, supervisor and worker, with at most one file descriptor beside it (SCM_RIGHTS).
 
 use crate::{Error, Result};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::net::{
     AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage,
@@ -10,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
 use zeroize::Zeroize;
 
 const PACKET_LIMIT: usize = 64 << 10;
@@ -44,6 +46,19 @@ pub(crate) fn send<T: Serialize>(socket: impl AsFd, message: &T, descriptor: Opt
     };
     bytes.zeroize();
     sent.map(drop).map_err(|error| failed("sendmsg", error))
+}
+
+/// Waits until there is something to receive, or the other end is gone; `false`: not within `patience`.
+pub(crate) fn is_there_within(socket: impl AsFd, patience: Duration) -> Result<bool> {
+    let until = Instant::now() + patience;
+    loop {
+        let rest = until.saturating_duration_since(Instant::now());
+        let rest = Timespec::try_from(rest).map_err(|error| Error::Internal(format!("hsm.start_ms: {error}")))?;
+        match poll(&mut [PollFd::new(&socket, PollFlags::IN)], Some(&rest)) {
+            Err(Errno::INTR) => {}
+            other => return other.map(|ready| ready > 0).map_err(|error| failed("poll", error)),
+        }
+    }
 }
 
 /// Receives one message; `None` when the other end is gone.

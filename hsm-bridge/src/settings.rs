@@ -28,6 +28,8 @@ pub struct Settings {
     pub deadline_ms: u64,
     /// A worker silent for so long while it has requests is killed and replaced, milliseconds; slow workers get twelve times as long.
     pub watchdog_ms: u64,
+    /// A worker that has not logged in after so long is ended, and another started, milliseconds.
+    pub start_ms: u64,
     /// Environment variables that the vendor's library reads (`SOFTHSM2_CONF`, …), set for workers only.
     pub environment: BTreeMap<String, String>,
     /// Executable to start the supervisor and workers from; default: this process's own.
@@ -48,6 +50,7 @@ impl Default for Settings {
             queue_limit: 4096,
             deadline_ms: 10_000,
             watchdog_ms: 5_000,
+            start_ms: 60_000,
             environment: BTreeMap::new(),
             executable: None,
         }

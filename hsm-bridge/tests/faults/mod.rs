@@ -17,6 +17,7 @@ impl Faulty {
         let (control, log) = (fixture.directory.path().join("faults"), fixture.directory.path().join("calls"));
         let real = std::mem::replace(&mut fixture.settings.module, softhsm_fault::module_path());
         fixture.settings.workers = 1;
+        fixture.settings.start_ms = 4_000;
         for (name, path) in [("CLM_FAULT_MODULE", &real), ("CLM_FAULT_CONTROL", &control), ("CLM_FAULT_LOG", &log)] {
             fixture.settings.environment.insert(name.into(), path.display().to_string());
         }
@@ -114,6 +115,23 @@ async fn a_hanging_call_is_ended_though_its_caller_gave_up_before_the_watchdog()
     faulty.rules("");
     until(|| !alive(hung)).await;
     until(|| bridge.status().workers.iter().any(|worker| worker.ready && !worker.slow && worker.pid != hung)).await;
+    let signature = sign_once(&bridge, &key).await.unwrap();
+    assert!(verify_p256(&spki, &[1; 32], &signature[0]));
+}
+
+#[tokio::test]
+async fn a_login_that_hangs_is_ended_and_another_worker_starts() {
+    let faulty = Faulty::new();
+    let bridge = faulty.fixture.bridge().await;
+    let root = root(&bridge).await;
+    let (key, spki) = wrapped(&bridge, &root, KeyType::EcP256, Purpose::Signing).await;
+    let (signer, _) = (worker(&bridge, false).await, worker(&bridge, true).await);
+    let before = faulty.calls("C_Login");
+    faulty.rules("C_Login hang\n");
+    kill(signer, "KILL");
+    until(|| faulty.calls("C_Login") > before).await;
+    faulty.rules("");
+    until(|| bridge.status().workers.iter().any(|worker| worker.ready && !worker.slow && worker.pid != signer)).await;
     let signature = sign_once(&bridge, &key).await.unwrap();
     assert!(verify_p256(&spki, &[1; 32], &signature[0]));
 }
