@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test bench evidence renew deny advisories
+.PHONY: setup demo dev check test as-user bench evidence renew deny advisories
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -37,6 +37,10 @@ test: setup ## every test, on real parts
 	scripts/setup-clients.sh
 	cargo build --workspace --all-targets --locked
 	scripts/with-postgres.sh cargo nextest run --workspace --locked
+
+WORDS ?= demo test
+as-user: ## the words above as an ordinary user with sudo, whom root makes for it and takes away again
+	scripts/as-user.sh $(WORDS)
 
 evidence: setup ## every route with the PKCS#11 calls behind it, into docs/EVIDENCE.md; fails where a secret is not the token's
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-nextest
