@@ -16,17 +16,27 @@ pub(crate) fn end_with_parent() -> std::io::Result<()> {
 
 /// Whether this process could keep its pages out of swap: tries, and lets them go again.
 pub(crate) fn try_lock_memory() -> std::io::Result<()> {
-    use rustix::mm::{MlockAllFlags, mlockall, munlockall};
-    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?;
-    Ok(munlockall()?)
+    lock_all()?;
+    Ok(rustix::mm::munlockall()?)
 }
 
-/// Keeps pages with the PIN out of swap. Needs CAP_IPC_LOCK or a RLIMIT_MEMLOCK that is large enough: said when it fails, not fatal.
+/// Keeps pages with the PIN out of swap. Needs CAP_IPC_LOCK or no RLIMIT_MEMLOCK: said when it fails, not fatal.
 pub(crate) fn lock_memory() {
-    use rustix::mm::{MlockAllFlags, mlockall};
-    if let Err(error) = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE) {
-        tracing::warn!(%error, "memory is not locked: give the service CAP_IPC_LOCK or raise LimitMEMLOCK, so that the PIN cannot be swapped out");
+    if let Err(error) = lock_all() {
+        tracing::warn!(%error, "memory is not locked: give the service CAP_IPC_LOCK or LimitMEMLOCK=infinity, so that the PIN cannot be swapped out");
     }
+}
+
+/// Under a limit that the pages of now just fit, every later allocation and thread would fail: then none are locked.
+fn lock_all() -> std::io::Result<()> {
+    use rustix::mm::{MlockAllFlags, mlockall};
+    use rustix::process::{Resource, getrlimit};
+    use rustix::thread::{CapabilitySet, capabilities};
+    let limited = getrlimit(Resource::Memlock).current.is_some();
+    if limited && !capabilities(None)?.effective.contains(CapabilitySet::IPC_LOCK) {
+        return Err(rustix::io::Errno::NOMEM.into());
+    }
+    Ok(mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?)
 }
 
 /// Takes standard input for ourselves.
