@@ -19,6 +19,7 @@ mod record;
 mod roles;
 mod settings;
 mod store;
+mod system_roles;
 mod token;
 
 // The public interface is:

@@ -225,6 +225,27 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
         compared.extend((!current.is_empty()).then_some(table));
     }
-    assert_eq!(compared, ["access_policies", "app_role_secret_ids", "app_roles", "auth_roles", "mounts", "tokens"]);
+    assert_eq!(
+        compared,
+        ["access_policies", "app_role_secret_ids", "app_roles", "auth_roles", "mounts", "roles", "tokens"]
+    );
     assert_eq!(rows.finish(), []);
+}
+
+#[tokio::test]
+async fn the_first_organization_begins_with_six_system_roles_that_stay() {
+    let fixture = Fixture::new().await;
+    let mut superuser = fixture.database.superuser().await.unwrap();
+    let codes: Vec<String> = sqlx::query_scalar("SELECT role_code FROM roles WHERE is_system_role ORDER BY role_code")
+        .fetch_all(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(codes, ["APPROVER", "AUDITOR", "CERT_ADMIN", "CERT_OPERATOR", "SYSTEM_ADMIN", "USER"]);
+    for gone in ["UPDATE roles SET deleted_at = now()", "UPDATE roles SET is_system_role = false", "DELETE FROM roles"]
+    {
+        let error = fixture.sql(gone).await.unwrap_err();
+        let code = error.as_database_error().and_then(|error| error.code()).unwrap();
+        // restrict_violation, check_violation.
+        assert!(["23001", "23514"].contains(&&*code), "{gone}: {error}");
+    }
 }

@@ -40,7 +40,7 @@ impl Core {
         Ok(serde_json::from_value(seal).ok())
     }
 
-    /// Makes organization `root`, policy `default` and the root token, all or nothing. The token's text (given, or random) comes
+    /// Makes organization `root`, its system roles, policy `default` and the root token, all or nothing. The token's text (given, or random) comes
     /// back this once.
     pub async fn initialize(
         &self,
@@ -65,22 +65,26 @@ impl Core {
         };
         policy.row_mac = self.row_mac(policy.bound_bytes()).await?;
         let token = self.root_token_row(text.expose_secret()).await?;
+        let roles = self.system_roles(ROOT_ORGANIZATION).await?;
         let mut event = self.event(caller, "system.init", "system", ("organization", Some("root".into())), "create");
         event.organization_id = ROOT_ORGANIZATION;
-        add_rows(
-            &mut event,
-            [
-                (store::access_policies::TABLE, policy.id, policy.revision, policy.row_mac),
-                (store::tokens::TABLE, token.id, token.revision, token.row_mac),
-            ],
-        );
+        let mut rows = vec![
+            (store::access_policies::TABLE, policy.id, policy.revision, policy.row_mac),
+            (store::tokens::TABLE, token.id, token.revision, token.row_mac),
+        ];
+        rows.extend(roles.iter().map(|role| (store::roles::TABLE, role.id, role.revision, role.row_mac)));
+        add_rows(&mut event, rows);
         let settings = json!({ "seal": seal });
         let made = self
             .change(ROOT_ORGANIZATION, move |connection| {
                 Box::pin(async move {
-                    store::organizations::insert(connection, ROOT_ORGANIZATION, "Root", "root", &settings).await?;
-                    store::access_policies::put(connection, &policy).await?;
-                    store::tokens::insert(connection, &token).await?;
+                    store::organizations::insert(&mut *connection, ROOT_ORGANIZATION, "Root", "root", &settings)
+                        .await?;
+                    store::access_policies::put(&mut *connection, &policy).await?;
+                    store::tokens::insert(&mut *connection, &token).await?;
+                    for role in &roles {
+                        store::roles::insert(&mut *connection, role).await?;
+                    }
                     Ok(((), event))
                 })
             })

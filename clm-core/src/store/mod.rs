@@ -12,6 +12,7 @@ mod error;
 pub(crate) mod mount_moves;
 pub(crate) mod mounts;
 pub(crate) mod organizations;
+pub(crate) mod roles;
 pub(crate) mod tokens;
 
 pub(crate) use access_policies::PolicyRow;
