@@ -6,7 +6,7 @@ use crate::store::hsm_tokens::{self, TokenRow};
 use crate::store::read_as_of_now;
 use crate::vault::Inner;
 use crate::{Error, Result, Vault, ceremony, record};
-use audit_chain::{Caller, Checkpoint};
+use audit_chain::{Caller, Checkpoint, Event};
 use audit_log::{CheckpointSigner, SignedCheckpoint};
 use der::asn1::UintRef;
 use der::{Encode, Sequence};
@@ -32,10 +32,6 @@ impl Deployment {
 
     pub(crate) fn token_id(&self) -> Uuid {
         self.token.id
-    }
-
-    fn root(&self) -> KeyRef {
-        KeyRef::Token(TokenKey { id: self.token.root_key_id, key_type: KeyType::Aes256 })
     }
 }
 
@@ -70,30 +66,8 @@ impl Vault {
             audit_key_id,
             audit_public_key: audit_public_key.spki_der,
         };
-        let root = KeyRef::Token(TokenKey { id: root_key_id, key_type: KeyType::Aes256 });
-        let generated = self.inner.bridge.generate_wrapped_key(KeyType::Aes256, Purpose::Wrapping, &root).await?;
-        let mut key = OrganizationKeyRow {
-            id: Uuid::now_v7(),
-            organization_id: caller.organization_id,
-            key_version: 1,
-            key_state: "active".into(),
-            revision: 1,
-            row_mac: Vec::new(),
-            token_id: token.id,
-            root_version: token.root_version,
-            blob: generated.blob,
-            wrapping_mac: Vec::new(),
-        };
-        let [row, wrapping] = row_bytes(&key);
-        let macs = self.macs(mac_key_id, MacDomain::SecureRow, &[&row, &wrapping]).await?;
-        key.row_mac = macs[0].to_vec();
-        key.wrapping_mac = macs[1].to_vec();
+        let (key, event) = self.new_organization_key(caller, &token).await?;
         let now = self.inner.clock.now();
-        let mut event = record::event(caller, now, "key_access", "organization_key.create");
-        event.resource_id = Some(key.id.to_string());
-        event
-            .data
-            .insert("rows".into(), record::rows([("encryption_keys", key.id, key.revision, key.row_mac.as_slice())]));
         // Done by an earlier attempt that was cut off before the other database was: that is what was wanted.
         match self
             .inner
@@ -114,6 +88,57 @@ impl Vault {
             Err(Error::Exists) => Ok(()),
             other => other,
         }
+    }
+
+    /// Makes the key of the caller's organization, unless an earlier attempt that was cut off did.
+    pub async fn create_organization_key(&self, caller: &Caller) -> Result<()> {
+        let deployment = self.deployment().await?;
+        if self.has_organization_key(caller.organization_id).await? {
+            return Ok(());
+        }
+        let (key, event) = self.new_organization_key(caller, &deployment.token).await?;
+        let (organization_id, token_id, now) = (caller.organization_id, key.token_id, self.inner.clock.now());
+        self.inner
+            .audit
+            .commit(organization_id, move |connection| {
+                Box::pin(async move {
+                    if encryption_keys::newest(&mut *connection, organization_id, token_id).await?.is_some() {
+                        return Err(Error::Exists);
+                    }
+                    encryption_keys::insert(connection, &key, now).await?;
+                    Ok(((), event))
+                })
+            })
+            .await
+            .map_err(Error::from)
+            .or_else(|error| if matches!(error, Error::Exists) { Ok(()) } else { Err(error) })
+    }
+
+    /// A first organization key, made in the token; its rows, and the event that tells of them.
+    async fn new_organization_key(&self, caller: &Caller, token: &TokenRow) -> Result<(OrganizationKeyRow, Event)> {
+        let generated =
+            self.inner.bridge.generate_wrapped_key(KeyType::Aes256, Purpose::Wrapping, &root(token)).await?;
+        let mut key = OrganizationKeyRow {
+            id: Uuid::now_v7(),
+            organization_id: caller.organization_id,
+            key_version: 1,
+            key_state: "active".into(),
+            revision: 1,
+            row_mac: Vec::new(),
+            token_id: token.id,
+            root_version: token.root_version,
+            blob: generated.blob,
+            wrapping_mac: Vec::new(),
+        };
+        let [row, wrapping] = row_bytes(&key);
+        let macs = self.macs(token.mac_key_id, MacDomain::SecureRow, &[&row, &wrapping]).await?;
+        key.row_mac = macs[0].to_vec();
+        key.wrapping_mac = macs[1].to_vec();
+        let mut event = record::event(caller, self.inner.clock.now(), "key_access", "organization_key.create");
+        event.resource_id = Some(key.id.to_string());
+        let written = [("encryption_keys", key.id, key.revision, key.row_mac.as_slice())];
+        event.data.insert("rows".into(), record::rows(written));
+        Ok((key, event))
     }
 
     /// The registered token, read once.
@@ -160,7 +185,7 @@ impl Vault {
             key_type: KeyType::Aes256,
             purpose: Purpose::Wrapping,
             blob: row.blob,
-            wrapped_by: deployment.root(),
+            wrapped_by: root(&deployment.token),
         });
         deployment
             .organization_keys
@@ -169,6 +194,10 @@ impl Vault {
             .insert(organization_id, Arc::clone(&key));
         Ok(key)
     }
+}
+
+fn root(token: &TokenRow) -> KeyRef {
+    KeyRef::Token(TokenKey { id: token.root_key_id, key_type: KeyType::Aes256 })
 }
 
 fn row_bytes(key: &OrganizationKeyRow) -> [Vec<u8>; 2] {

@@ -10,6 +10,7 @@ mod isolation;
 mod refused;
 mod rows;
 mod rules;
+mod second_organization;
 
 use catalogue::Catalogue;
 use sqlx::postgres::{PgConnectOptions, PgConnection};

@@ -1,0 +1,246 @@
+//! Another organization's things through the API: its token, which may do everything in it, finds none of them and changes none.
+
+use crate::connect;
+use clm_core::{Caller, Core, MacError, NewToken, RowMac, clock};
+use futures_util::future::BoxFuture;
+use keyvault::Vault;
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+use std::sync::Arc;
+use tests::{Server, Site};
+use uuid::Uuid;
+
+/// What everything of the first organization is called, and of the second.
+const NAME: &str = "name-of-the-first";
+const SECOND: &str = "name-of-the-second";
+
+/// MACs by the site's token, as the service makes them.
+struct TokenMac(Vault);
+
+impl RowMac for TokenMac {
+    fn mac(&self, domain: clm_core::MacDomain, data: Vec<u8>) -> BoxFuture<'_, Result<[u8; 32], MacError>> {
+        let domain = match domain {
+            clm_core::MacDomain::BatchToken => keyvault::MacDomain::BatchToken,
+            clm_core::MacDomain::SecretId => keyvault::MacDomain::SecretId,
+            clm_core::MacDomain::Token => keyvault::MacDomain::Token,
+            clm_core::MacDomain::Row => keyvault::MacDomain::CoreRow,
+        };
+        Box::pin(async move { self.0.mac(domain, &data).await.map_err(|error| MacError::Failed(error.to_string())) })
+    }
+}
+
+#[derive(Debug)]
+struct Time(clock::SystemClock);
+
+impl keyvault::clock::Clock for Time {
+    fn now(&self) -> chrono::DateTime<chrono::Utc> {
+        clock::Clock::now(&self.0)
+    }
+}
+
+/// A second organization and a root token of it. No route makes organizations yet: the row comes by SQL, the token from the service's own code.
+async fn second_token(site: &Site, root_token: &str) -> (Uuid, String) {
+    let organization_id = Uuid::now_v7();
+    sqlx::query("INSERT INTO organizations (id, org_name, org_code, status) VALUES ($1, 'Second', 'second', 'active')")
+        .bind(organization_id)
+        .execute(&mut site.core.superuser().await.unwrap())
+        .await
+        .unwrap();
+    let settings =
+        keyvault::Settings { database_url: site.secure.url("clm_secure_app").into(), hsm: site.hsm().unwrap() };
+    let vault = Vault::open(settings, Arc::new(Time(clock::SystemClock::new()))).await.unwrap();
+    vault.bridge().ready().await.unwrap();
+    let caller = Caller {
+        request_id: Uuid::now_v7(),
+        organization_id,
+        user_id: None,
+        accessor: "".into(),
+        display_name: "test".into(),
+        ip_address: None,
+        user_agent: None,
+        path: "auth/token/create".into(),
+    };
+    vault.create_organization_key(&caller).await.unwrap();
+    let core = Core::open(
+        clm_core::Settings::new(site.core.url("clm_core_app").into()),
+        Arc::new(TokenMac(vault)),
+        Arc::new(clock::SystemClock::new()),
+    )
+    .await
+    .unwrap();
+    let mut parent = core.authenticate(root_token, None).await.unwrap();
+    let mut token = (*parent.token).clone();
+    token.organization_id = organization_id;
+    parent.token = Arc::new(token);
+    let new = NewToken { policies: vec!["root".into()], no_parent: true, ..NewToken::at("auth/token/create") };
+    let (issued, _) = core.create_token(&caller, &parent, new).await.unwrap();
+    (organization_id, issued.client_token.expose_secret().to_owned())
+}
+
+/// One thing of every kind, called `name`; the accessor of its token, and a SecretID.
+async fn furnish(server: &Server, name: &str) -> (String, String) {
+    let policy = json!({"policy": "path \"x\" { capabilities = [\"read\"] }"});
+    for (path, body) in [
+        (format!("sys/mounts/{name}"), json!({"type": "transit"})),
+        (format!("sys/auth/{name}"), json!({"type": "approle"})),
+        (format!("sys/policies/acl/{name}"), policy),
+        (format!("transit/keys/{name}"), json!({"type": "ecdsa-p256", "exportable": true})),
+        (format!("transit/keys/{name}/config"), json!({"deletion_allowed": true})),
+        (format!("auth/token/roles/{name}"), json!({})),
+        (format!("auth/approle/role/{name}"), json!({"role_id": name, "token_policies": name})),
+        (format!("cubbyhole/{name}"), json!({"kept": name})),
+    ] {
+        let answer = server.put(&path, body).await.unwrap();
+        assert!(answer.status.is_success(), "{path}: {answer:?}");
+    }
+    let secret = server.put(&format!("auth/approle/role/{name}/secret-id"), json!({})).await.unwrap();
+    let made = server.put("auth/token/create", json!({"display_name": name})).await.unwrap();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    (text(&made.body["auth"]["accessor"]), text(&secret.body["data"]["secret_id"]))
+}
+
+/// Everything that can be read, asked with the server's token by the first organization's names: path, status and data.
+async fn readings(server: &Server, accessor: &str) -> Vec<(String, u16, Value)> {
+    let mut readings = Vec::new();
+    for route in api::http::routes().filter(|route| ["GET", "LIST"].contains(&route.method)) {
+        // What answers whoever asks says the same to everybody.
+        if route.unauthenticated {
+            continue;
+        }
+        let mut path = route.path.trim_start_matches("/v1/").to_owned();
+        for (capture, value) in [
+            ("{name}", NAME),
+            ("{+name}", NAME),
+            ("{path}", NAME),
+            ("{+path}", NAME),
+            ("{id}", &Uuid::nil().to_string()),
+            ("{property}", "policies"),
+            ("{type}", "public-key"),
+            ("{version}", "1"),
+        ] {
+            path = path.replace(capture, value);
+        }
+        assert!(!path.contains('{'), "say what stands for the capture of {path}");
+        let method = reqwest::Method::from_bytes(route.method.as_bytes()).unwrap();
+        let answer = server.ask(method, &path, None).await.unwrap();
+        readings.push((format!("{} {path}", route.method), answer.status.as_u16(), answer.body["data"].clone()));
+    }
+    let looked_up = server.put("auth/token/lookup-accessor", json!({"accessor": accessor})).await.unwrap();
+    readings.push(("PUT lookup-accessor".into(), looked_up.status.as_u16(), looked_up.body["data"].clone()));
+    readings
+}
+
+/// Without what moves on by itself: counters, the state of the HSM, times that are left.
+fn stable(readings: Vec<(String, u16, Value)>) -> Vec<(String, u16, Value)> {
+    let moving = |path: &str| ["sys/metrics", "sys/hsm"].iter().any(|moving| path.contains(moving));
+    let mut kept: Vec<_> = readings.into_iter().filter(|(path, ..)| !moving(path)).collect();
+    for (_, _, data) in &mut kept {
+        if let Some(data) = data.as_object_mut() {
+            data.remove("ttl");
+        }
+    }
+    kept
+}
+
+fn tells(reading: &(String, u16, Value), accessor: &str) -> bool {
+    let text = reading.2.to_string();
+    reading.1 < 300 && (text.contains(NAME) || text.contains(accessor))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_changes_nothing() {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    let first = server.token.clone();
+    assert_eq!(server.put("sys/auth/approle", json!({"type": "approle"})).await.unwrap().status, 204);
+    let (accessor, secret_id) = furnish(&server, NAME).await;
+    let before = readings(&server, &accessor).await;
+    let telling = before.iter().filter(|reading| tells(reading, &accessor)).count();
+    assert!(telling >= 20, "{telling} of {before:?}");
+
+    let (second_id, second) = second_token(&site, &first).await;
+    server.token.clone_from(&second);
+    let own = server.get("auth/token/lookup-self").await.unwrap();
+    assert_eq!(own.status, 200, "{own:?}");
+    // Its own engines at the same paths, so that requests reach one.
+    assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
+    assert_eq!(server.put("sys/auth/approle", json!({"type": "approle"})).await.unwrap().status, 204);
+    furnish(&server, SECOND).await;
+    for reading in readings(&server, &accessor).await {
+        assert!(!tells(&reading, &accessor), "{reading:?}");
+    }
+    let role = format!("auth/approle/role/{NAME}");
+    let key = format!("transit/keys/{NAME}");
+    for (method, path, body) in [
+        ("PUT", format!("transit/sign/{NAME}"), json!({"input": "YQ=="})),
+        ("PUT", format!("transit/verify/{NAME}"), json!({"input": "YQ==", "signature": "vault:v1:YQ=="})),
+        ("PUT", format!("{key}/rotate"), json!({})),
+        ("PUT", format!("{key}/config"), json!({"min_decryption_version": 1})),
+        ("PUT", format!("{key}/trim"), json!({"min_available_version": 1})),
+        ("PUT", format!("{role}/secret-id"), json!({})),
+        ("PUT", format!("{role}/custom-secret-id"), json!({"secret_id": "chosen"})),
+        ("PUT", format!("{role}/secret-id/lookup"), json!({"secret_id": secret_id})),
+        ("PUT", format!("{role}/secret-id/destroy"), json!({"secret_id": secret_id})),
+        ("PUT", format!("{role}/role-id"), json!({"role_id": "chosen"})),
+        ("PUT", format!("auth/token/create/{NAME}"), json!({})),
+        ("PUT", "auth/token/lookup".into(), json!({"token": first})),
+        ("PUT", "auth/token/renew".into(), json!({"token": first})),
+        ("PUT", "auth/token/renew-accessor".into(), json!({"accessor": accessor})),
+        ("PUT", "auth/token/revoke-accessor".into(), json!({"accessor": accessor})),
+        ("PUT", "auth/token/revoke-orphan".into(), json!({"token": first})),
+        ("PUT", "auth/token/revoke".into(), json!({"token": first})),
+        ("PUT", "sys/capabilities-accessor".into(), json!({"accessor": accessor, "paths": ["x"]})),
+        ("PUT", format!("sys/mounts/{NAME}/tune"), json!({"description": "taken"})),
+        ("PUT", format!("sys/auth/{NAME}/tune"), json!({"description": "taken"})),
+        ("PUT", "sys/remount".into(), json!({"from": NAME, "to": "elsewhere"})),
+        ("DELETE", role.clone(), json!({})),
+        ("DELETE", key.clone(), json!({})),
+        ("DELETE", format!("cubbyhole/{NAME}"), json!({})),
+        ("DELETE", format!("sys/mounts/{NAME}"), json!({})),
+        ("DELETE", format!("sys/auth/{NAME}"), json!({})),
+        ("DELETE", format!("sys/policies/acl/{NAME}"), json!({})),
+        ("DELETE", format!("auth/token/roles/{NAME}"), json!({})),
+    ] {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = server.ask(method, &path, Some(body.to_string().into())).await.unwrap();
+        assert!(!tells(&(path, answer.status.as_u16(), answer.body["data"].clone()), &accessor), "{answer:?}");
+        assert!(!answer.body.to_string().contains(&first), "{answer:?}");
+    }
+    // All is there as it was, and nothing of the second beside it.
+    server.token = first;
+    for (before, after) in stable(before).into_iter().zip(stable(readings(&server, &accessor).await)) {
+        assert_eq!(before, after);
+    }
+    let sign = server.put(&format!("transit/sign/{NAME}"), json!({"input": "YQ=="})).await.unwrap();
+    assert_eq!(sign.status, 200, "{sign:?}");
+
+    // By SQL: the service's role sees of the tables behind those routes what it speaks for, and for nobody nothing.
+    for (database, role, tables) in [
+        (
+            &site.secure,
+            "clm_secure_app",
+            ["named_keys", "private_keys", "cubbyhole_entries", "secure_audit_log"].as_slice(),
+        ),
+        (
+            &site.core,
+            "clm_core_app",
+            &["mounts", "access_policies", "tokens", "auth_roles", "app_roles", "app_role_secret_ids", "audit_log"],
+        ),
+    ] {
+        let mut app = connect(database, role).await;
+        for table in tables {
+            for (speaks_for, owners) in [("", vec![]), (second_id.to_string().as_str(), vec![second_id])] {
+                sqlx::query("SELECT set_config('clm.organization_id', $1, false)")
+                    .bind(speaks_for)
+                    .execute(&mut app)
+                    .await
+                    .unwrap();
+                let statement = format!("SELECT DISTINCT organization_id FROM {table}");
+                let seen: Vec<Uuid> =
+                    sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).fetch_all(&mut app).await.unwrap();
+                assert_eq!(seen, owners, "{table} for {speaks_for:?}");
+            }
+        }
+    }
+}
