@@ -39,6 +39,41 @@ pub(crate) fn signature(
     })
 }
 
+/// Whether a key pair made that signature (r ‖ s of ECDSA, RSASSA-PKCS1-v1_5 with SHA-256) over a digest of 32 bytes.
+pub(crate) fn probe(algorithm: KeyAlgorithm, spki: &[u8], digest: &[u8], signature: &[u8]) -> bool {
+    match algorithm.order_bytes() {
+        Some(order) => ecdsa(algorithm, spki, &fit(digest, order), signature),
+        None => RsaPublicKey::from_public_key_der(spki)
+            .is_ok_and(|key| pkcs1v15(&key, Some(Hash::SHA2_256), digest, signature)),
+    }
+}
+
+macro_rules! recovered_on {
+    ($curve:ident, $digest:expr, $raw:expr) => {{
+        use $curve::ecdsa::{Signature, VerifyingKey};
+        use $curve::pkcs8::EncodePublicKey as _;
+        let signature = Signature::from_slice($raw).ok();
+        let recover = |signature| {
+            // One type for all curves; only p256 names it.
+            let ids = (0..4).filter_map(p256::ecdsa::RecoveryId::from_byte);
+            let keys = ids.filter_map(|id| VerifyingKey::recover_from_prehash($digest, &signature, id).ok());
+            keys.filter_map(|key| key.to_public_key_der().ok()).map(|der| der.into_vec()).collect()
+        };
+        signature.map(recover).unwrap_or_default()
+    }};
+}
+
+/// The public keys, as SubjectPublicKeyInfo, under which an ECDSA signature of a digest is valid (SEC 1, 4.1.6): one of them is its maker's.
+pub(crate) fn recovered(algorithm: KeyAlgorithm, digest: &[u8], raw: &[u8]) -> Vec<Vec<u8>> {
+    let digest = fit(digest, algorithm.order_bytes().unwrap_or_default());
+    match algorithm {
+        KeyAlgorithm::EcdsaP256 => recovered_on!(p256, &digest, raw),
+        KeyAlgorithm::EcdsaP384 => recovered_on!(p384, &digest, raw),
+        KeyAlgorithm::EcdsaP521 => recovered_on!(p521, &digest, raw),
+        _ => Vec::new(),
+    }
+}
+
 fn ed25519(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
     use ed25519_dalek::pkcs8::DecodePublicKey as _;
     let Ok(key) = ed25519_dalek::VerifyingKey::from_public_key_der(spki) else { return false };

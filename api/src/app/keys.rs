@@ -3,7 +3,10 @@
 use super::{Context, Error, Result};
 use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
-use keyvault::key::{ExportRequest, Hash, Key, KeyConfig, KeyName, NewKey, SignRequest, Signed, VerifyRequest};
+use keyvault::key::{
+    ExportRequest, Hash, ImportedMaterial, Key, KeyConfig, KeyName, NewImport, NewKey, SignRequest, Signed,
+    VerifyRequest,
+};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -63,6 +66,36 @@ impl Context {
     ) -> Result<BTreeMap<u32, Zeroizing<String>>> {
         let exported = self.services.vault.export_key(&self.caller, key, request).await;
         self.refusals("key.export", &key.name, exported).await
+    }
+
+    /// PEM of the key under which keys are sent to this mount.
+    pub(crate) async fn wrapping_key(&self, mount: &Mount) -> Result<String> {
+        let key = self.services.vault.wrapping_key(&self.caller, mount.id).await?;
+        Ok(key.public_pem(1)?)
+    }
+
+    /// Takes in a key.
+    pub(crate) async fn import_key(
+        &self,
+        mount: &Mount,
+        name: &KeyName,
+        new: NewImport,
+        material: ImportedMaterial,
+    ) -> Result<()> {
+        let imported = self.services.vault.import_key(&self.caller, mount.id, name, new, material).await;
+        self.refusals("key.import", name, imported).await
+    }
+
+    /// Takes in a version of an imported key.
+    pub(crate) async fn import_version(
+        &self,
+        mount: &Mount,
+        name: &KeyName,
+        completed: Option<i64>,
+        material: ImportedMaterial,
+    ) -> Result<()> {
+        let imported = self.services.vault.import_version(&self.caller, mount.id, name, completed, material).await;
+        self.refusals("key.import", name, imported).await
     }
 
     /// Random bytes of the token.

@@ -115,6 +115,11 @@ impl Vault {
                 .read_key(caller.organization_id, mount_id, name)
                 .await?
                 .ok_or_else(|| Error::NotFound("key not found".into()))?;
+            if key.settings.imported && !key.settings.imported_may_rotate {
+                return Err(Error::Invalid(format!("imported key {name} does not allow rotation within Vault")));
+            }
+            // From now on it is this service's.
+            key.settings.imported = false;
             let on_token = versions.last().is_some_and(|version| version.storage == "token");
             let number = key.settings.latest_version + 1;
             let mut version = self.generate_version(&key, number, on_token).await?;

@@ -77,6 +77,8 @@ impl Vault {
                 exportable: new.exportable,
                 allow_plaintext_backup: new.allow_plaintext_backup,
                 auto_rotate_seconds: new.auto_rotate_seconds,
+                imported: false,
+                imported_may_rotate: false,
             },
             revision: 1,
             versions: BTreeMap::new(),
@@ -93,21 +95,7 @@ impl Vault {
         event.data.insert("storage".into(), Value::Text(version.storage.clone().into()));
         event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
         let token_object = version.hsm_key_id;
-        let made = self
-            .inner
-            .audit
-            .commit(organization_id, move |connection| {
-                Box::pin(async move {
-                    if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
-                        return Err(Error::Exists);
-                    }
-                    key_versions::insert(connection, &version).await?;
-                    Ok(((), event))
-                })
-            })
-            .await
-            .map_err(Error::from);
-        let created = match made {
+        let created = match self.insert(key, key_mac, version, event).await {
             Ok(()) => true,
             // Somebody else was faster: theirs is the key.
             Err(Error::Exists) => {
@@ -124,8 +112,26 @@ impl Vault {
         Ok((key, created))
     }
 
+    /// Rows and record of a new key in one transaction; `Exists`: the name is taken.
+    pub(super) async fn insert(&self, key: Key, key_mac: Vec<u8>, version: KeyVersionRow, event: Event) -> Result<()> {
+        let now = event.timestamp;
+        self.inner
+            .audit
+            .commit(key.organization_id, move |connection| {
+                Box::pin(async move {
+                    if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
+                        return Err(Error::Exists);
+                    }
+                    key_versions::insert(connection, &version).await?;
+                    Ok(((), event))
+                })
+            })
+            .await
+            .map_err(Error::from)
+    }
+
     /// Whether the token can do what such a key is for; asymmetric ones say so when they are made.
-    async fn check_offered(&self, new: &NewKey) -> Result<()> {
+    pub(super) async fn check_offered(&self, new: &NewKey) -> Result<()> {
         let name = new.algorithm.name();
         if new.derivation != Derivation::None && !new.algorithm.supports_derivation() {
             let mut text = format!("key derivation and convergent encryption not supported for keys of type {name}");
@@ -149,18 +155,41 @@ impl Vault {
 
     /// A new version's material, made in the token; its row still lacks the MAC.
     pub(super) async fn generate_version(&self, key: &Key, version: u32, on_token: bool) -> Result<KeyVersionRow> {
-        let id = Uuid::now_v7();
         let key_type = key.algorithm.key_type();
+        let bridge = &self.inner.bridge;
         // Where the token cannot wrap a type, the key stays on it (Ed25519 on SoftHSM).
-        let on_token =
-            on_token || key_type == KeyType::Ed25519 && !self.inner.bridge.capabilities().await?.wraps_ed25519;
+        let on_token = on_token || key_type == KeyType::Ed25519 && !bridge.capabilities().await?.wraps_ed25519;
+        // Its HMAC key first, because an object on the token would have to be removed again if this failed.
+        let mut row = self.version_row(key, version, if on_token { "token" } else { "wrapped" }).await?;
+        let public = if on_token {
+            let label = format!("{KEY_LABEL}{}", row.id);
+            let (made, public) = bridge.generate_token_key(row.id, &label, key_type, key.purpose()).await?;
+            row.hsm_key_id = Some(made.id);
+            row.hsm_token_id = Some(self.deployment().await?.token_id());
+            public
+        } else {
+            let organization_key = self.organization_key(key.organization_id).await?;
+            row.encryption_key_id = Some(organization_key.id);
+            let wrapped_by = KeyRef::Wrapped(organization_key);
+            let generated = bridge.generate_wrapped_key(key_type, key.purpose(), &wrapped_by).await?;
+            row.blob = Some(generated.blob);
+            generated.public
+        };
+        if !key.algorithm.is_symmetric() {
+            row.public_key = public.ok_or_else(|| Error::Operator("the token gave no public key".into()))?.spki_der;
+        }
+        Ok(row)
+    }
+
+    /// A version's row, without material but with the HMAC key beside it; none is beside keys of type hmac, which are one.
+    pub(super) async fn version_row(&self, key: &Key, version: u32, storage: &str) -> Result<KeyVersionRow> {
         let mut row = KeyVersionRow {
-            id,
+            id: Uuid::now_v7(),
             organization_id: key.organization_id,
             named_key_id: key.id,
             version: i32::try_from(version).map_err(|_| Error::Invalid("too many versions".into()))?,
             algorithm: key.algorithm,
-            storage: if on_token { "token" } else { "wrapped" }.into(),
+            storage: storage.into(),
             blob: None,
             hmac_blob: None,
             encryption_key_id: None,
@@ -173,30 +202,11 @@ impl Vault {
             row_mac: Vec::new(),
             created_at: self.inner.clock.now().trunc_subsecs(6),
         };
-        let bridge = &self.inner.bridge;
-        let organization_key = self.organization_key(key.organization_id).await?;
-        let organization_key_id = organization_key.id;
-        let wrapped_by = KeyRef::Wrapped(organization_key);
-        // First, because an object on the token would have to be removed again if this failed.
         if key.algorithm.key_size().is_none() {
-            let hmac = KeyType::Hmac(HMAC_KEY_BYTES);
-            row.hmac_blob = Some(bridge.generate_wrapped_key(hmac, Purpose::Mac, &wrapped_by).await?.blob);
-            row.encryption_key_id = Some(organization_key_id);
-        }
-        let public = if on_token {
-            let label = format!("{KEY_LABEL}{id}");
-            let (made, public) = bridge.generate_token_key(id, &label, key_type, key.purpose()).await?;
-            row.hsm_key_id = Some(made.id);
-            row.hsm_token_id = Some(self.deployment().await?.token_id());
-            public
-        } else {
-            let generated = bridge.generate_wrapped_key(key_type, key.purpose(), &wrapped_by).await?;
-            row.blob = Some(generated.blob);
-            row.encryption_key_id = Some(organization_key_id);
-            generated.public
-        };
-        if !key.algorithm.is_symmetric() {
-            row.public_key = public.ok_or_else(|| Error::Operator("the token gave no public key".into()))?.spki_der;
+            let organization_key = self.organization_key(key.organization_id).await?;
+            row.encryption_key_id = Some(organization_key.id);
+            let (hmac, wrapped_by) = (KeyType::Hmac(HMAC_KEY_BYTES), KeyRef::Wrapped(organization_key));
+            row.hmac_blob = Some(self.inner.bridge.generate_wrapped_key(hmac, Purpose::Mac, &wrapped_by).await?.blob);
         }
         Ok(row)
     }

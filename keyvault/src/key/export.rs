@@ -54,7 +54,7 @@ impl Vault {
             let (algorithm, public, format) = (key.algorithm, &version.public_key, request.format);
             let text = match request.kind {
                 ExportKind::PublicKey => material::public(algorithm, public, format).map(Zeroizing::new),
-                _ => material::private(algorithm, public, &self.clear(&version.key).await?, format),
+                _ => material::private(algorithm, public, &self.clear(private(version)?).await?, format),
             };
             exported.insert(version.version, text?);
         }
@@ -94,6 +94,10 @@ impl Vault {
             )),
         }
     }
+}
+
+fn private(version: &KeyVersion) -> Result<&KeyRef> {
+    version.private("export").map_err(Error::Invalid)
 }
 
 fn check(key: &Key, request: &ExportRequest) -> Result<()> {

@@ -90,14 +90,16 @@ impl Vault {
         let key_type = row.algorithm.key_type();
         let tampered = || Error::RowTampered { table: row.table(), id: row.id };
         let on_token = row.storage == "token";
-        let key = if on_token {
-            KeyRef::Token(TokenKey { id: row.hsm_key_id.ok_or_else(tampered)?, key_type })
+        let key = if row.storage == "public" {
+            None
+        } else if on_token {
+            Some(KeyRef::Token(TokenKey { id: row.hsm_key_id.ok_or_else(tampered)?, key_type }))
         } else {
             let blob = row.blob.clone().ok_or_else(tampered)?;
-            self.unwrappable(row, row.id, key_type, named.purpose(), blob).await?
+            Some(self.unwrappable(row, row.id, key_type, named.purpose(), blob).await?)
         };
         let hmac_key = match &row.hmac_blob {
-            _ if row.algorithm.key_size().is_some() => Some(key.clone()),
+            _ if row.algorithm.key_size().is_some() => key.clone(),
             None => None,
             Some(blob) => {
                 let hmac = KeyType::Hmac(HMAC_KEY_BYTES);

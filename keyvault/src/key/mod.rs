@@ -5,9 +5,11 @@ mod change;
 mod create;
 mod derivation;
 mod export;
+mod import;
 mod load;
 mod material;
 mod name;
+mod public;
 mod sign;
 mod tools;
 mod trim;
@@ -17,6 +19,7 @@ pub use change::KeyConfig;
 pub use create::NewKey;
 pub use derivation::Derivation;
 pub use export::{ExportKind, ExportRequest, ExportVersion};
+pub use import::{ImportedMaterial, NewImport};
 pub use material::ExportFormat;
 pub use name::KeyName;
 pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
@@ -62,6 +65,8 @@ pub struct KeySettings {
     pub exportable: bool,
     pub allow_plaintext_backup: bool,
     pub auto_rotate_seconds: u64,
+    pub imported: bool,
+    pub imported_may_rotate: bool,
 }
 
 /// One version of a key.
@@ -71,8 +76,8 @@ pub struct KeyVersion {
     pub id: Uuid,
     /// Number.
     pub version: u32,
-    /// Where the secret or private key is.
-    pub key: KeyRef,
+    /// Where the secret or private key is. `None`: only the public half was imported.
+    pub key: Option<KeyRef>,
     /// The HMAC key of this version: itself for type hmac, else a wrapped key beside it. `None`: made before there were any.
     pub hmac_key: Option<KeyRef>,
     /// SubjectPublicKeyInfo, DER; empty for symmetric keys.
@@ -83,10 +88,24 @@ pub struct KeyVersion {
     pub on_token: bool,
 }
 
+impl KeyVersion {
+    /// The secret or private key; `what` it is needed for.
+    pub(crate) fn private(&self, what: &str) -> Result<&KeyRef, String> {
+        let missing = || format!("requested version for {what} does not contain a private part");
+        self.key.as_ref().ok_or_else(missing)
+    }
+}
+
 impl Key {
     /// Versions that can still be used.
     pub fn usable_versions(&self) -> impl Iterator<Item = &KeyVersion> {
         self.versions.range(self.settings.min_decryption_version..).map(|(_, version)| version)
+    }
+
+    /// PEM of a version's public half.
+    pub fn public_pem(&self, version: u32) -> crate::Result<String> {
+        let version = self.versions.get(&version).ok_or_else(|| crate::Error::Invalid("no such key version".into()))?;
+        material::public(self.algorithm, &version.public_key, ExportFormat::Pem)
     }
 
     pub(crate) fn purpose(&self) -> Purpose {
@@ -103,6 +122,8 @@ impl Key {
             exportable,
             allow_plaintext_backup,
             auto_rotate_seconds,
+            imported,
+            imported_may_rotate,
         } = self.settings;
         RowBytes::new("named_keys")
             .id(Some(self.id))
@@ -123,6 +144,7 @@ impl Key {
             .later("key_size", self.algorithm.key_size(), |bytes, size| bytes.integer(size.into()))
             .later("kdf", self.derivation.kdf(), RowBytes::text)
             .later("convergent_encryption", self.derivation.is_convergent().then_some(true), RowBytes::flag)
+            .later("imported_key", imported.then_some(imported_may_rotate), RowBytes::flag)
             .finish()
     }
 }

@@ -77,8 +77,9 @@ impl Vault {
             Err(reason) => return Err(self.refuse(event, reason).await),
         };
         event.data.insert("version".into(), Value::Integer(version.version.into()));
-        let mechanism = match mechanism(key.algorithm, &request) {
-            Ok(mechanism) => mechanism,
+        let ready = version.private("signing").and_then(|private| Ok((private, mechanism(key.algorithm, &request)?)));
+        let (private, mechanism) = match ready {
+            Ok(ready) => ready,
             Err(reason) => return Err(self.refuse(event, reason).await),
         };
         let mut results: Vec<Result<Vec<u8>, String>> = Vec::with_capacity(request.inputs.len());
@@ -93,7 +94,7 @@ impl Vault {
         let signatures = if prepared.is_empty() {
             Vec::new()
         } else {
-            match self.inner.bridge.sign(&version.key, mechanism, prepared).await {
+            match self.inner.bridge.sign(private, mechanism, prepared).await {
                 Ok(signatures) => signatures,
                 Err(error) => {
                     let error = Error::from(error);
@@ -279,6 +280,8 @@ mod tests {
             exportable: false,
             allow_plaintext_backup: false,
             auto_rotate_seconds: 0,
+            imported: false,
+            imported_may_rotate: false,
         }
     }
 

@@ -89,6 +89,8 @@ mod tests {
             exportable: false,
             allow_plaintext_backup: false,
             auto_rotate_seconds: 0,
+            imported: false,
+            imported_may_rotate: false,
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) async fn by_name(
 ) -> Result<Option<NamedKeyRow>, sqlx::Error> {
     let row = sqlx::query!(
         "SELECT id, key_type, key_size, kdf, convergent_encryption, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
-         allow_plaintext_backup, auto_rotate_seconds, revision, row_mac FROM named_keys \
+         allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, imported_key, imported_key_allow_rotation FROM named_keys \
          WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
         organization_id,
         mount_id,
@@ -50,6 +50,8 @@ pub(crate) async fn by_name(
             exportable: row.exportable,
             allow_plaintext_backup: row.allow_plaintext_backup,
             auto_rotate_seconds: u64::try_from(row.auto_rotate_seconds).unwrap_or_default(),
+            imported: row.imported_key,
+            imported_may_rotate: row.imported_key_allow_rotation,
         },
         revision: row.revision,
         row_mac: row.row_mac,
@@ -94,7 +96,8 @@ pub(crate) async fn insert(
     let done = sqlx::query!(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
          min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
-         convergent_encryption) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         convergent_encryption, imported_key, imported_key_allow_rotation) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
         key.id,
         key.organization_id,
@@ -114,7 +117,9 @@ pub(crate) async fn insert(
         now,
         key.algorithm.key_size().map(i32::from),
         key.derivation.kdf(),
-        key.derivation.is_convergent()
+        key.derivation.is_convergent(),
+        key.settings.imported,
+        key.settings.imported_may_rotate
     )
     .execute(connection)
     .await?;
@@ -130,7 +135,8 @@ pub(crate) async fn update(
 ) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "UPDATE named_keys SET latest_version = $1, min_decryption_version = $2, min_encryption_version = $3, min_available_version = $4, \
-         deletion_allowed = $5, exportable = $6, allow_plaintext_backup = $7, auto_rotate_seconds = $8, revision = $9, row_mac = $10, deleted_at = $11 \
+         deletion_allowed = $5, exportable = $6, allow_plaintext_backup = $7, auto_rotate_seconds = $8, revision = $9, row_mac = $10, deleted_at = $11, \
+         imported_key = $13 \
          WHERE id = $12 AND revision = $9::bigint - 1 AND deleted_at IS NULL",
         integer(key.settings.latest_version),
         integer(key.settings.min_decryption_version),
@@ -143,7 +149,8 @@ pub(crate) async fn update(
         key.revision,
         row_mac,
         deleted_at,
-        key.id
+        key.id,
+        key.settings.imported
     )
     .execute(connection)
     .await?;

@@ -112,13 +112,16 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
 
 pub(super) async fn update_version(connection: &mut PgConnection, key: &KeyVersionRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "UPDATE private_keys SET encrypted_key_material = $1, key_state = $2, revision = $3, row_mac = $4, hmac_key_material = $6 WHERE id = $5 AND revision = $3::bigint - 1",
+        "UPDATE private_keys SET encrypted_key_material = $1, key_state = $2, revision = $3, row_mac = $4, hmac_key_material = $6, storage = $7, \
+         encryption_key_id = $8 WHERE id = $5 AND revision = $3::bigint - 1",
         key.blob.as_deref(),
         key.key_state,
         key.revision,
         key.row_mac,
         key.id,
-        key.hmac_blob.as_deref()
+        key.hmac_blob.as_deref(),
+        key.storage,
+        key.encryption_key_id
     )
     .execute(connection)
     .await?;

@@ -1,7 +1,9 @@
 //! The verbs around keys, from outside: what comes in, what goes out, and what is destroyed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod cosign;
 mod export;
+mod import;
 mod tools;
 mod trim;
 

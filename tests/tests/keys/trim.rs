@@ -31,12 +31,15 @@ async fn a_trimmed_version_is_gone_for_good_and_the_others_work_on() {
 
     let mut superuser = site.secure.superuser().await.unwrap();
     let rows = sqlx::query(
-        "SELECT version, key_state, encrypted_key_material IS NULL AS gone FROM private_keys WHERE storage = 'wrapped' ORDER BY version",
+        "SELECT version, key_state, encrypted_key_material IS NULL, hmac_key_material IS NULL FROM private_keys ORDER BY version, storage",
     );
-    let rows: Vec<(i32, String, bool)> =
-        rows.fetch_all(&mut superuser).await.unwrap().iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect();
-    let active = |version| (version, "active".to_owned(), false);
-    assert_eq!(rows, [(1, "destroyed".to_owned(), true), active(2), active(3)]);
+    let rows = rows.fetch_all(&mut superuser).await.unwrap();
+    let rows: Vec<(i32, String, bool, bool)> =
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2), row.get(3))).collect();
+    let destroyed = (1, "destroyed".to_owned(), true, true);
+    let active = |version, on_token| (version, "active".to_owned(), on_token, false);
+    let expected = [destroyed.clone(), destroyed, active(2, true), active(2, false), active(3, true), active(3, false)];
+    assert_eq!(rows, expected, "each version with the one on the token first");
 
     // Also after a restart, with the rows read and checked anew.
     let token = server.token.clone();

@@ -34,6 +34,8 @@ const fn with(others: &'static [&'static str], row: Row) -> Row {
 
 const POLICY: &str = r#"{"policy":"path \"x\" { capabilities = [\"read\"] }"}"#;
 const INPUT: &str = r#"{"input":"YQ=="}"#;
+/// The generator of P-256, which is a public key like any other.
+const PUBLIC: &str = r#"{"type":"ecdsa-p256","public_key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----"}"#;
 /// `$SIGNATURE` is one that `transit/sign/ec` gave.
 const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
 
@@ -144,6 +146,9 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-configure-key", "ec", r#"{"deletion_allowed":true,"min_encryption_version":1}"#, "key.configure"),
     recorded("transit-export-key", "ec", "", "key.export"),
     recorded("transit-export-key-version", "ec", "", "key.export"),
+    recorded("transit-wrapping-key", "", "", "key.create"),
+    recorded("transit-import-key", "imported", PUBLIC, "key.import"),
+    recorded("transit-import-version", "imported", PUBLIC, "key.import"),
     recorded("transit-trim-key", "ec", r#"{"min_available_version":1}"#, "key.trim"),
     recorded("transit-delete-key", "ec", "", "key.delete"),
     recorded("transit-write-keys-config", "", r#"{"disable_upsert":true}"#, "mount.tune"),

@@ -59,8 +59,8 @@ fn wanted(call: &Call) -> Result<NewKey> {
 /// A type by name, and by `key_size` where that decides.
 fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgorithm> {
     let size = parameters.integer("key_size")?.filter(|size| *size != 0);
-    if let Some((_, reason)) = OTHER_TYPES.iter().find(|(name, _)| *name == kind) {
-        return Err(Error::invalid(format!("key type {kind} {reason}, and nothing is done in software instead")));
+    if let Some(refused) = missing(kind) {
+        return Err(refused);
     }
     if kind != "hmac" {
         let known = KeyAlgorithm::parse(kind, None);
@@ -79,8 +79,14 @@ fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgorithm> {
         .ok_or_else(|| Error::invalid(format!("invalid key_size {size}")))
 }
 
+/// Why there are no keys of a type that Vault has.
+pub(super) fn missing(kind: &str) -> Option<Error> {
+    let (_, reason) = OTHER_TYPES.iter().find(|(name, _)| *name == kind)?;
+    Some(Error::invalid(format!("key type {kind} {reason}, and nothing is done in software instead")))
+}
+
 /// Whether contexts are to have keys of their own.
-fn derivation(call: &Call, derived: bool, convergent: bool) -> Result<Derivation> {
+pub(super) fn derivation(call: &Call, derived: bool, convergent: bool) -> Result<Derivation> {
     let derivation = match (derived, convergent) {
         (false, false) => return Ok(Derivation::None),
         (false, true) => return Err(Error::invalid("convergent encryption requires derivation to be enabled")),
@@ -142,7 +148,7 @@ pub(super) async fn configure(call: Call) -> Result<Answer> {
     Ok(Answer::data(shown::key(&key)).warn(warnings))
 }
 
-fn auto_rotate(call: &Call) -> Result<Option<u64>> {
+pub(super) fn auto_rotate(call: &Call) -> Result<Option<u64>> {
     match call.parameters.seconds("auto_rotate_period")? {
         None => Ok(None),
         Some(seconds) if seconds == 0 || seconds >= HOUR => Ok(u64::try_from(seconds).ok()),

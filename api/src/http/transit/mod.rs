@@ -2,6 +2,7 @@
 
 mod batch;
 mod export;
+mod import;
 mod keys;
 mod options;
 mod settings;
@@ -70,6 +71,38 @@ const VERIFY: &[Parameter] = &[
 ];
 
 const EXPORT: &[Parameter] = &[field("format", Text, "Empty for each type's own; der, pem or raw")];
+const IMPORT: &[Parameter] = &[
+    field("allow_plaintext_backup", Boolean, "Backups may hold the key"),
+    field("allow_rotation", Boolean, "Later versions may be made here"),
+    field("auto_rotate_period", Duration, "0, or an hour and more between rotations; needs `allow_rotation`"),
+    field(
+        "ciphertext",
+        Text,
+        "Base64 of RSA-OAEP(wrapping key, AES key) followed by AES-KWP(AES key, PKCS#8 or a secret key's bytes)",
+    ),
+    field("context", Text, "Read, without meaning here"),
+    field("convergent_encryption", Boolean, "Not for imported keys"),
+    field("derived", Boolean, "Each context has a key of its own, derived in the token (AES)"),
+    field("exportable", Boolean, "The key may be exported; one way"),
+    field(
+        "hash_function",
+        Text,
+        "Hash of RSA-OAEP and its MGF1: SHA1, SHA224, SHA256 (unless given), SHA384 or SHA512",
+    ),
+    field("public_key", Text, "PEM, instead of `ciphertext`: the key verifies only"),
+    field(
+        "type",
+        Text,
+        "aes128-gcm96, aes256-gcm96, hmac, ecdsa-p256 … ecdsa-p521, ed25519 (public) or rsa-2048 … rsa-4096",
+    )
+    .required(),
+];
+const IMPORT_VERSION: &[Parameter] = &[
+    field("ciphertext", Text, "As for import"),
+    field("hash_function", Text, "As for import"),
+    field("public_key", Text, "As for import"),
+    field("version", Integer, "Version with a public half alone, which this completes; 0: a new one"),
+];
 const TRIM: &[Parameter] = &[field("min_available_version", Integer, "Versions before it are destroyed").required()];
 const CONFIG_KEYS: &[Parameter] = &[field("disable_upsert", Boolean, "Encrypting makes no keys")];
 const CACHE: &[Parameter] = &[field("size", Integer, "0, or 10 and more; kept and shown, without meaning here")];
@@ -132,6 +165,30 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::new(Write, "transit-rotate-key", "Make a new version", |call| {
             Box::pin(keys::rotate(call))
         })],
+    },
+    Route {
+        pattern: "wrapping_key",
+        endpoints: &[Endpoint::new(
+            Read,
+            "transit-wrapping-key",
+            "The key to send keys under, made at first use",
+            |call| Box::pin(import::wrapping_key(call)),
+        )
+        .audited(true)],
+    },
+    Route {
+        pattern: "keys/{name}/import",
+        endpoints: &[Endpoint::new(Write, "transit-import-key", "Take in a key", |call| {
+            Box::pin(import::import(call))
+        })
+        .with(IMPORT)],
+    },
+    Route {
+        pattern: "keys/{name}/import_version",
+        endpoints: &[Endpoint::new(Write, "transit-import-version", "Take in a version of an imported key", |call| {
+            Box::pin(import::import_version(call))
+        })
+        .with(IMPORT_VERSION)],
     },
     Route {
         pattern: "keys/{name}/trim",

@@ -18,7 +18,7 @@ pub(super) fn key(key: &Key) -> Value {
         "deletion_allowed": settings.deletion_allowed,
         "derived": key.derivation != Derivation::None,
         "exportable": settings.exportable,
-        "imported_key": false,
+        "imported_key": settings.imported,
         "latest_version": settings.latest_version,
         "min_available_version": settings.min_available_version,
         "min_decryption_version": settings.min_decryption_version,
@@ -35,6 +35,9 @@ pub(super) fn key(key: &Key) -> Value {
     match algorithm.key_size() {
         Some(bytes) => shown["key_size"] = bytes.into(),
         None => shown["keys"] = versions(key),
+    }
+    if settings.imported {
+        shown["imported_key_allow_rotation"] = settings.imported_may_rotate.into();
     }
     if let Some(kdf) = key.derivation.kdf() {
         let convergent = key.derivation.is_convergent();

@@ -1,0 +1,57 @@
+//! Public halves that callers bring.
+
+use super::KeyAlgorithm;
+use crate::{Error, Result};
+use rsa::RsaPublicKey;
+use rsa::traits::PublicKeyParts;
+
+/// SubjectPublicKeyInfo, DER, of a PEM; it must be a key of that algorithm.
+pub(super) fn checked(algorithm: KeyAlgorithm, pem: &str) -> Result<Vec<u8>> {
+    if algorithm.is_symmetric() {
+        return Err(Error::Invalid("provided type does not support public_key import".into()));
+    }
+    let unreadable = || Error::Invalid("error parsing public_key: PEM of a SubjectPublicKeyInfo is needed".into());
+    let (label, der) = der::pem::decode_vec(pem.trim().as_bytes()).map_err(|_| unreadable())?;
+    if label != "PUBLIC KEY" {
+        return Err(unreadable());
+    }
+    fits(algorithm, &der)?;
+    Ok(der)
+}
+
+/// Whether a public key is one of that algorithm and can be one: on its curve, or of that many bits.
+pub(super) fn fits(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<()> {
+    let fits = match algorithm {
+        KeyAlgorithm::EcdsaP256 => {
+            use p256::pkcs8::DecodePublicKey as _;
+            p256::PublicKey::from_public_key_der(spki).is_ok()
+        }
+        KeyAlgorithm::EcdsaP384 => {
+            use p384::pkcs8::DecodePublicKey as _;
+            p384::PublicKey::from_public_key_der(spki).is_ok()
+        }
+        KeyAlgorithm::EcdsaP521 => {
+            use p521::pkcs8::DecodePublicKey as _;
+            p521::PublicKey::from_public_key_der(spki).is_ok()
+        }
+        KeyAlgorithm::Ed25519 => {
+            use ed25519_dalek::pkcs8::DecodePublicKey as _;
+            ed25519_dalek::VerifyingKey::from_public_key_der(spki).is_ok_and(|key| !key.is_weak())
+        }
+        _ => {
+            use rsa::pkcs8::DecodePublicKey as _;
+            // A public exponent of 1 would sign everything; an even one has no inverse.
+            RsaPublicKey::from_public_key_der(spki).is_ok_and(|key| {
+                let exponent = key.e();
+                Some(key.n().bits()) == algorithm.modulus_bytes().map(|bytes| 8 * bytes)
+                    && *exponent >= 3u8.into()
+                    && exponent.to_bytes_le().first().is_some_and(|byte| byte & 1 == 1)
+            })
+        }
+    };
+    if fits {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!("error importing key: it is no key of type {}", algorithm.name())))
+    }
+}
