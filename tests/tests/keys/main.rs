@@ -6,6 +6,7 @@ mod export;
 mod import;
 mod tools;
 mod trim;
+mod vectors;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
