@@ -172,10 +172,43 @@ pub enum SignMechanism {
     },
 }
 
+/// What is to be encrypted by AES-GCM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Plaintext {
+    /// Plaintext.
+    pub data: Vec<u8>,
+    /// Authenticated, not encrypted.
+    pub aad: Vec<u8>,
+    /// With keys derived for a context, instead of the key itself.
+    pub context: Option<Context>,
+}
+
+/// What is to be decrypted by AES-GCM.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Sealed {
+    /// Ciphertext.
+    pub ciphertext: Ciphertext,
+    /// As it was authenticated.
+    pub aad: Vec<u8>,
+    /// As in [`Plaintext`].
+    pub context: Option<Context>,
+}
+
+/// Keys derived in the token by CKM_AES_ECB_ENCRYPT_DATA (PKCS#11 v2.40, 2.15), from a key whose purpose is derivation; destroyed after use.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Context {
+    /// Type of the key that encrypts.
+    pub key_type: KeyType,
+    /// What that key is derived from.
+    pub cipher: [u8; 32],
+    /// What an HMAC key is derived from, whose MAC of the plaintext is the IV. `None`: the IV is random. Decrypting does not look at it.
+    pub nonce: Option<[u8; 32]>,
+}
+
 /// AES-GCM output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ciphertext {
-    /// 96-bit IV, from the token's generator.
+    /// 96-bit IV, from the token's generator or a MAC of the plaintext.
     pub iv: [u8; 12],
     /// Ciphertext followed by the 128-bit tag.
     pub ciphertext_and_tag: Vec<u8>,

@@ -4,8 +4,8 @@
 //! server and supervisor, and supervisor and worker, exchange one [`postcard`] message a packet.
 
 use crate::{
-    Capabilities, Ciphertext, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, PublicKey, Purpose,
-    Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
+    Capabilities, Ciphertext, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, Plaintext, PublicKey,
+    Purpose, Sealed, Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -26,8 +26,8 @@ pub(crate) enum KeyName {
 /// All that is asked of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    AesGcmDecrypt { key: KeyName, ciphertext: Ciphertext, aad: Vec<u8> },
-    AesGcmEncrypt { key: KeyName, plaintext: Vec<u8>, aad: Vec<u8> },
+    AesGcmDecrypt { key: KeyName, items: Vec<Sealed> },
+    AesGcmEncrypt { key: KeyName, items: Vec<Plaintext> },
     Capabilities,
     DestroyTokenKey { id: Uuid },
     Export(KeyExport),
@@ -71,7 +71,7 @@ pub(crate) struct KeyImport {
 pub(crate) enum Reply {
     Bytes(Vec<u8>),
     Capabilities(Box<Capabilities>),
-    Ciphertext(Ciphertext),
+    Ciphertexts(Vec<Ciphertext>),
     Done,
     Failed(Error),
     Generated {
@@ -83,6 +83,8 @@ pub(crate) enum Reply {
     /// Send [`Request::Load`] for that key, then ask again.
     NotLoaded(Uuid),
     Objects(Vec<ObjectAttributes>),
+    /// `None`: the tag does not fit.
+    Opened(Vec<Option<Vec<u8>>>),
     PublicKey(PublicKey),
     /// The token went away under this worker, which ends now; ask another.
     Retry(String),

@@ -125,6 +125,8 @@ pub struct Capabilities {
     pub wraps_ed25519: bool,
     /// Ed25519 signing works.
     pub ed25519: bool,
+    /// Keys can be derived by CKM_AES_ECB_ENCRYPT_DATA, and encrypt.
+    pub derives: bool,
     /// AES-KWP by 0x210A (CKM_AES_KEY_WRAP_PAD) rather than 0x210B (CKM_AES_KEY_WRAP_KWP).
     pub kwp_is_key_wrap_pad: bool,
 }

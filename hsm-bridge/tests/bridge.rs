@@ -3,9 +3,10 @@
 
 mod faults;
 
+use futures_util::StreamExt;
 use hsm_bridge::{
-    Bridge, Error, HashAlgorithm, KeyRef, KeyType, PinSource, Purpose, Settings, SignMechanism, TokenKey, WrappedKey,
-    setup,
+    Bridge, Ciphertext, Context, Error, HashAlgorithm, KeyRef, KeyType, PinSource, Plaintext, Purpose, Sealed,
+    Settings, SignMechanism, TokenKey, WrappedKey, setup,
 };
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use secrecy::SecretString;
@@ -106,15 +107,65 @@ async fn aes_gcm_gives_back_what_it_took_and_refuses_what_was_changed() {
     let bridge = fixture.bridge().await;
     let root = root(&bridge).await;
     let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Encryption).await;
-    let sealed = bridge.aes_gcm_encrypt(&key, b"attack at dawn".to_vec(), b"aad".to_vec()).await.unwrap();
-    assert_eq!(bridge.aes_gcm_decrypt(&key, sealed.clone(), b"aad".to_vec()).await.unwrap(), b"attack at dawn");
-    assert!(matches!(
-        bridge.aes_gcm_decrypt(&key, sealed.clone(), b"other".to_vec()).await,
-        Err(Error::Refused { .. })
-    ));
-    let mut damaged = sealed;
+    let plaintext = |data: &[u8]| Plaintext { data: data.to_vec(), aad: b"aad".to_vec(), context: None };
+    let made = bridge.aes_gcm_encrypt_all(&key, vec![plaintext(b"attack at dawn"), plaintext(b"")]).await.unwrap();
+    let sealed = |ciphertext: &Ciphertext, aad: &[u8]| Sealed {
+        ciphertext: ciphertext.clone(),
+        aad: aad.to_vec(),
+        context: None,
+    };
+    let mut damaged = made[0].clone();
     damaged.ciphertext_and_tag[0] ^= 1;
-    assert!(matches!(bridge.aes_gcm_decrypt(&key, damaged, b"aad".to_vec()).await, Err(Error::Refused { .. })));
+    let items =
+        vec![sealed(&made[0], b"aad"), sealed(&made[0], b"other"), sealed(&damaged, b"aad"), sealed(&made[1], b"aad")];
+    let opened = bridge.aes_gcm_decrypt_all(&key, items).await.unwrap();
+    assert_eq!(opened, [Some(b"attack at dawn".to_vec()), None, None, Some(Vec::new())]);
+}
+
+#[tokio::test]
+async fn of_a_million_nonces_made_in_parallel_none_is_the_same() {
+    let fixture = Fixture::new();
+    let bridge = fixture.bridge().await;
+    let root = root(&bridge).await;
+    let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Encryption).await;
+    let items = || vec![Plaintext { data: Vec::new(), aad: Vec::new(), context: None }; 5_000];
+    let batches = (0..200).map(|_| bridge.aes_gcm_encrypt_all(&key, items()));
+    let mut batches = futures_util::stream::iter(batches).buffer_unordered(20);
+    let mut nonces = std::collections::HashSet::new();
+    while let Some(batch) = batches.next().await {
+        nonces.extend(batch.unwrap().into_iter().map(|ciphertext| ciphertext.iv));
+    }
+    assert_eq!(nonces.len(), 1_000_000);
+}
+
+#[tokio::test]
+async fn keys_of_contexts_are_derived_in_the_token() {
+    let fixture = Fixture::new();
+    let bridge = fixture.bridge().await;
+    assert!(bridge.capabilities().await.unwrap().derives);
+    let root = root(&bridge).await;
+    let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Derivation).await;
+    let context = |cipher: u8, nonce: Option<u8>| {
+        Some(Context { key_type: KeyType::Aes256, cipher: [cipher; 32], nonce: nonce.map(|byte| [byte; 32]) })
+    };
+    let plaintext = |context| Plaintext { data: b"m".to_vec(), aad: Vec::new(), context };
+    let all = vec![
+        plaintext(context(1, Some(9))),
+        plaintext(context(1, Some(9))),
+        plaintext(context(2, Some(9))),
+        plaintext(context(1, None)),
+    ];
+    let made = bridge.aes_gcm_encrypt_all(&key, all).await.unwrap();
+    assert_eq!(made[0], made[1], "convergent");
+    assert_eq!(made[0].iv, made[2].iv);
+    assert_ne!(made[0].ciphertext_and_tag, made[2].ciphertext_and_tag);
+    assert_ne!(made[0].iv, made[3].iv);
+    let sealed = |cipher: u8| Sealed { ciphertext: made[3].clone(), aad: Vec::new(), context: context(cipher, None) };
+    let opened = bridge.aes_gcm_decrypt_all(&key, vec![sealed(1), sealed(2)]).await.unwrap();
+    assert_eq!(opened, [Some(b"m".to_vec()), None]);
+    // Nothing else may be done with such a key.
+    let own = Plaintext { data: b"m".to_vec(), aad: Vec::new(), context: None };
+    assert!(matches!(bridge.aes_gcm_encrypt_all(&key, vec![own]).await, Err(Error::Refused { .. })));
 }
 
 #[tokio::test]

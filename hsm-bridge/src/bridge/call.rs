@@ -170,7 +170,8 @@ impl KeyRef {
         }
     }
 
-    pub(crate) fn key_type(&self) -> KeyType {
+    /// Type of the key.
+    pub fn key_type(&self) -> KeyType {
         match self {
             Self::Token(key) => key.key_type,
             Self::Wrapped(key) => key.key_type,

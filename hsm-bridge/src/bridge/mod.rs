@@ -2,12 +2,13 @@
 
 mod call;
 mod connection;
+mod data;
 mod fleet;
 
 use crate::protocol::{KeyExport, KeyImport, Pin, Reply, Request, Secret};
 use crate::{
-    Capabilities, Ciphertext, Error, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PublicKey, Purpose,
-    Result, Settings, SignMechanism, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
+    Capabilities, Error, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PublicKey, Purpose, Result,
+    Settings, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
 };
 use call::{Route, cost};
 use fleet::{Fleet, Lane};
@@ -196,33 +197,6 @@ impl Bridge {
         bytes(self.call(quick(1_500), &[&key.wrapped_by, wrapped_by], request).await?)
     }
 
-    /// One signature per item of `data`, in order; a batch is cut in chunks, so that single requests are not held up behind it.
-    pub async fn sign(&self, key: &KeyRef, mechanism: SignMechanism, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        let name = key.name();
-        self.chunked(key, data, |data| Request::Sign { key: name, mechanism, data }).await
-    }
-
-    /// HMAC of each item (FIPS 198-1).
-    pub async fn hmac(&self, key: &KeyRef, hash: HashAlgorithm, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
-        let name = key.name();
-        self.chunked(key, data, |data| Request::Hmac { key: name, hash, data }).await
-    }
-
-    /// AES-GCM (SP 800-38D); IV from the token's generator.
-    pub async fn aes_gcm_encrypt(&self, key: &KeyRef, plaintext: Vec<u8>, aad: Vec<u8>) -> Result<Ciphertext> {
-        let request = Request::AesGcmEncrypt { key: key.name(), plaintext, aad };
-        match self.call(on(key), &[key], request).await? {
-            Reply::Ciphertext(ciphertext) => Ok(ciphertext),
-            other => Err(unexpected(&other)),
-        }
-    }
-
-    /// AES-GCM; a bad tag is `Refused`.
-    pub async fn aes_gcm_decrypt(&self, key: &KeyRef, ciphertext: Ciphertext, aad: Vec<u8>) -> Result<Vec<u8>> {
-        let request = Request::AesGcmDecrypt { key: key.name(), ciphertext, aad };
-        bytes(self.call(on(key), &[key], request).await?)
-    }
-
     /// The key wrapped by AES-KWP under an AES key from outside, inside the token: how a key leaves that was made to leave.
     pub async fn export(&self, key: &WrappedKey, kek: Zeroizing<Vec<u8>>) -> Result<Vec<u8>> {
         let export = KeyExport {
@@ -314,34 +288,6 @@ impl Bridge {
             .await
             .unwrap_or_else(|_| Err(Error::Unavailable("C_SetPIN did not answer for 30 s".into())))
     }
-
-    async fn chunked(
-        &self,
-        key: &KeyRef,
-        data: Vec<Vec<u8>>,
-        request: impl Fn(Vec<Vec<u8>>) -> Request,
-    ) -> Result<Vec<Vec<u8>>> {
-        let each = cost(key.key_type());
-        // About 1.5 ms of work a chunk.
-        let size = usize::try_from((1_500 / each).clamp(1, 25)).unwrap_or(1);
-        let route = |items: usize, affinity| Route { cost: each * items as u64, affinity, ..on(key) };
-        if data.len() <= size {
-            return list(self.call(route(data.len(), Some(key.id())), &[key], request(data)).await?);
-        }
-        let keys = [key];
-        let mut calls = Vec::with_capacity(data.len() / size + 1);
-        let mut rest = data;
-        while !rest.is_empty() {
-            let later = rest.split_off(size.min(rest.len()));
-            calls.push(self.call(route(rest.len(), None), &keys, request(rest)));
-            rest = later;
-        }
-        let mut results = Vec::new();
-        for reply in futures_util::future::join_all(calls).await {
-            results.append(&mut list(reply?)?);
-        }
-        Ok(results)
-    }
 }
 
 fn quick(cost: u64) -> Route {
@@ -367,19 +313,12 @@ fn bytes(reply: Reply) -> Result<Vec<u8>> {
     }
 }
 
-fn list(reply: Reply) -> Result<Vec<Vec<u8>>> {
-    match reply {
-        Reply::List(list) => Ok(list),
-        other => Err(unexpected(&other)),
-    }
-}
-
 fn unexpected(reply: &Reply) -> Error {
     // The kind alone: a reply may hold plaintext.
     let kind = match reply {
         Reply::Bytes(_) => "bytes",
         Reply::Capabilities(_) => "capabilities",
-        Reply::Ciphertext(_) => "a ciphertext",
+        Reply::Ciphertexts(_) => "ciphertexts",
         Reply::Done => "done",
         Reply::Failed(_) => "a failure",
         Reply::Generated { .. } => "a generated key",
@@ -387,6 +326,7 @@ fn unexpected(reply: &Reply) -> Error {
         Reply::List(_) => "a list",
         Reply::NotLoaded(_) => "not loaded",
         Reply::Objects(_) => "objects",
+        Reply::Opened(_) => "plaintexts",
         Reply::PublicKey(_) => "a public key",
         Reply::Retry(_) => "retry",
     };

@@ -1,7 +1,8 @@
 //! What cryptoki cannot do.
 //!
 //! It has no name for CKM_AES_KEY_WRAP_KWP (0x210B, PKCS#11 v3.0, 6.13.4), which newer tokens offer instead of CKM_AES_KEY_WRAP_PAD (0x210A), and
-//! its `wrap_key` gives back all the room that the module asked for, not the bytes it then wrote (NSS asks for more).
+//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15); its `wrap_key` gives back all the room that the module asked for, not the bytes
+//! it then wrote (NSS asks for more).
 #![expect(unsafe_code, reason = "both need PKCS#11's own types and functions")]
 
 use cryptoki::context::Function;
@@ -10,16 +11,27 @@ use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::ObjectHandle;
 use cryptoki::session::Session;
-use cryptoki_sys::{CK_C_WrapKey, CK_MECHANISM, CK_ULONG};
+use cryptoki_sys::{CK_C_WrapKey, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM, CK_ULONG};
 use std::path::Path;
 
 const CKM_AES_KEY_WRAP_KWP: cryptoki_sys::CK_MECHANISM_TYPE = 0x210B;
 
 /// Number of CKM_AES_KEY_WRAP_KWP as cryptoki's type.
 pub(super) fn kwp_type() -> MechanismType {
+    numbered(CKM_AES_KEY_WRAP_KWP)
+}
+
+fn numbered(number: cryptoki_sys::CK_MECHANISM_TYPE) -> MechanismType {
     const { assert!(size_of::<MechanismType>() == size_of::<cryptoki_sys::CK_MECHANISM_TYPE>()) };
     // SAFETY: MechanismType is repr(transparent) over CK_MECHANISM_TYPE, any value of which is valid.
-    unsafe { std::mem::transmute::<cryptoki_sys::CK_MECHANISM_TYPE, MechanismType>(CKM_AES_KEY_WRAP_KWP) }
+    unsafe { std::mem::transmute::<cryptoki_sys::CK_MECHANISM_TYPE, MechanismType>(number) }
+}
+
+/// CKM_AES_ECB_ENCRYPT_DATA over `data`, for as long as `with` runs: the mechanism points into `data`.
+pub(super) fn with_ecb_encrypt_data<T>(data: &[u8; 32], with: impl FnOnce(&Mechanism<'_>) -> T) -> T {
+    let parameters = CK_KEY_DERIVATION_STRING_DATA { pData: data.as_ptr().cast_mut(), ulLen: 32 };
+    let kind = numbered(cryptoki_sys::CKM_AES_ECB_ENCRYPT_DATA);
+    with(&Mechanism::VendorDefined(VendorDefinedMechanism::new(kind, Some(&parameters))))
 }
 
 /// CKM_AES_KEY_WRAP_KWP without parameter.

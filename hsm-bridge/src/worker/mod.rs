@@ -6,6 +6,7 @@
 
 mod cache;
 mod ffi;
+mod gcm;
 mod mechanism;
 mod oaep;
 mod operations;

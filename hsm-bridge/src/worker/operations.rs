@@ -4,14 +4,11 @@ use super::cache::{Cache, Held};
 use super::probe::{self, Kwp};
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
-use super::{mechanism, oaep, spki};
+use super::{gcm, mechanism, oaep, spki};
 use crate::protocol::{KeyName, Reply, Request};
-use crate::{
-    Capabilities, Ciphertext, Error, KeyType, ObjectAttributes, PublicKey, Purpose, Result, SignMechanism, TokenKey,
-};
+use crate::{Capabilities, Error, KeyType, ObjectAttributes, PublicKey, Purpose, Result, SignMechanism, TokenKey};
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, AttributeType, KeyType as CkKeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
@@ -118,24 +115,23 @@ impl Operations {
 
     fn attempt(&self, session: &Session, request: &Request) -> Attempt<Reply> {
         match request {
-            Request::AesGcmDecrypt { key, ciphertext, aad } => {
-                let key = self.handle(session, *key)?;
-                let mut iv = ciphertext.iv;
-                let params = GcmParams::new(&mut iv, aad, 128.into()).map_err(at("C_DecryptInit"))?;
-                let plaintext = session
-                    .decrypt(&Mechanism::AesGcm(params), *key, &ciphertext.ciphertext_and_tag)
-                    .map_err(at("C_Decrypt"))?;
-                Ok(Reply::Bytes(plaintext))
+            Request::AesGcmDecrypt { key, items } => {
+                let held = self.handle(session, *key)?;
+                let opened =
+                    items.iter().map(|item| gcm::decrypt(session, *held, item)).collect::<Attempt<Vec<_>>>()?;
+                // Codes lie: a token that went away, or a key that did, may look like a tag that does not fit.
+                if opened.contains(&None) {
+                    if let Err(reason) = self.alive(session) {
+                        return Ok(Reply::Retry(reason));
+                    }
+                    session.get_attributes(*held, &[AttributeType::Class]).map_err(at("C_GetAttributeValue"))?;
+                }
+                Ok(Reply::Opened(opened))
             }
-            Request::AesGcmEncrypt { key, plaintext, aad } => {
+            Request::AesGcmEncrypt { key, items } => {
                 let key = self.handle(session, *key)?;
-                let mut iv = [0; 12];
-                session.generate_random_slice(&mut iv).map_err(at("C_GenerateRandom"))?;
-                let mut used = iv;
-                let params = GcmParams::new(&mut used, aad, 128.into()).map_err(at("C_EncryptInit"))?;
-                let ciphertext_and_tag =
-                    session.encrypt(&Mechanism::AesGcm(params), *key, plaintext).map_err(at("C_Encrypt"))?;
-                Ok(Reply::Ciphertext(Ciphertext { iv, ciphertext_and_tag }))
+                let sealed = items.iter().map(|item| gcm::encrypt(session, *key, item)).collect::<Attempt<Vec<_>>>()?;
+                Ok(Reply::Ciphertexts(sealed))
             }
             Request::Capabilities => Ok(Reply::Capabilities(Box::new(self.capabilities.clone()))),
             Request::DestroyTokenKey { id } => {

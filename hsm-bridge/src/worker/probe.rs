@@ -1,6 +1,7 @@
 //! What this token can really do: its mechanism list says, a trial decides.
 
 use super::ffi::{self, RawModule};
+use super::gcm;
 use super::operations::{Failure, generate, sign};
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
@@ -51,6 +52,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
         mechanisms: list.iter().map(ToString::to_string).collect(),
         wraps_ed25519: ed25519 && trial(&token.raw, session, Some(kwp)).is_ok(),
         ed25519,
+        derives: gcm::derives(session),
         kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
     };
     Ok((capabilities, kwp))

@@ -1,7 +1,6 @@
 //! What a misbehaving module does to the bridge: SoftHSM2 behind a module that fails on request.
 
 use super::*;
-use hsm_bridge::Ciphertext;
 use std::path::PathBuf;
 
 /// A fixture whose workers load the faulty module; key material is made through it too.
