@@ -4,8 +4,8 @@ use super::{Context, Error, Result};
 use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
 use keyvault::key::{
-    ExportRequest, Hash, ImportedMaterial, Key, KeyConfig, KeyName, NewImport, NewKey, SignRequest, Signed,
-    VerifyRequest,
+    DataKey, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial, Key,
+    KeyConfig, KeyName, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -116,6 +116,50 @@ impl Context {
     /// Verifies.
     pub(crate) async fn verify(&self, key: &Key, request: VerifyRequest) -> Result<Vec<Result<bool, String>>> {
         Ok(self.services.vault.verify(&self.caller, key, request).await?)
+    }
+
+    /// Encrypts.
+    pub(crate) async fn encrypt(&self, key: &Key, items: Results<EncryptItem>) -> Result<Results<Encrypted>> {
+        Ok(self.services.vault.encrypt(&self.caller, key, items).await?)
+    }
+
+    /// Decrypts.
+    pub(crate) async fn decrypt(&self, key: &Key, items: Results<DecryptItem>) -> Result<Results<Vec<u8>>> {
+        Ok(self.services.vault.decrypt(&self.caller, key, items).await?)
+    }
+
+    /// Decrypts, and encrypts with the version beside each (0: the newest).
+    pub(crate) async fn rewrap(&self, key: &Key, items: Results<(DecryptItem, i64)>) -> Result<Results<Encrypted>> {
+        Ok(self.services.vault.rewrap(&self.caller, key, items).await?)
+    }
+
+    /// A new key for the caller.
+    pub(crate) async fn data_key(&self, key: &Key, request: DataKeyRequest) -> Result<DataKey> {
+        Ok(self.services.vault.data_key(&self.caller, key, request).await?)
+    }
+
+    /// HMACs, and the version that made them.
+    pub(crate) async fn hmac(
+        &self,
+        key: &Key,
+        version: i64,
+        hash: Hash,
+        inputs: Results<Vec<u8>>,
+    ) -> Result<(u32, Results<Vec<u8>>)> {
+        Ok(self.services.vault.hmac(&self.caller, key, version, hash, inputs).await?)
+    }
+
+    /// Verifies HMACs.
+    pub(crate) async fn verify_hmac(&self, key: &Key, hash: Hash, items: Results<VerifyItem>) -> Result<Results<bool>> {
+        Ok(self.services.vault.verify_hmac(&self.caller, key, hash, items).await?)
+    }
+
+    /// What was asked for, or why that is not understood, recorded.
+    pub(crate) async fn understood<T>(&self, event_type: &'static str, name: &KeyName, read: Result<T>) -> Result<T> {
+        match read {
+            Err(Error::Invalid(reason)) => Err(self.refuse_key(event_type, name, &reason).await),
+            other => other,
+        }
     }
 
     /// Refuses what keyvault was not asked for, and records that.

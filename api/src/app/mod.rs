@@ -34,6 +34,12 @@ pub(crate) struct Context {
 }
 
 impl Context {
+    /// Whether it may do `operation` on the caller's path; nothing is recorded.
+    pub(crate) fn may(&self, operation: Operation, fields: &Map<String, Value>, wrap_ttl: Option<u64>) -> bool {
+        let request = AccessRequest { path: &self.caller.path, operation, parameters: Some(fields), wrap_ttl };
+        self.authority.decide(&request).allowed
+    }
+
     /// May it do `operation` on the caller's path? A refusal is recorded before it is answered.
     pub(crate) async fn permit(
         &mut self,

@@ -16,6 +16,8 @@ pub(crate) struct Call {
     pub(super) mount: Arc<Mount>,
     pub(super) captures: Captures,
     pub(super) parameters: Parameters,
+    /// What is not there may be made; see [`Endpoint::creating`](super::table::Endpoint).
+    pub(super) may_create: bool,
     /// The token's text, for answers that show it to its bearer.
     pub(super) token: Arc<str>,
     /// For how long the answer is to be wrapped, seconds.

@@ -13,7 +13,9 @@ use crate::app::{Context, Error, Services};
 use crate::state::State;
 use audit_chain::Caller;
 use bytes::Bytes;
+use clm_core::access::Operation;
 use clm_core::{Mount, ROOT_ORGANIZATION};
+use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
@@ -40,6 +42,7 @@ pub(super) struct Dispatch {
 struct Wanted {
     captures: Captures,
     parameters: Parameters,
+    may_create: bool,
     token: Arc<str>,
     wrap_ttl: Option<u64>,
 }
@@ -185,8 +188,19 @@ impl Dispatch {
             route.as_ref().and_then(|(route, _)| route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb));
         let wrap_ttl = head.wrap_ttl()?;
         let parameters = self.parameters(&head, body).await?;
+        let mut may_create = false;
         if !endpoint.is_some_and(|endpoint| matches!(endpoint.handler, Handler::AnyToken(_))) {
-            let permitted = context.permit(head.verb.operation(), parameters.fields(), wrap_ttl).await;
+            let exists = endpoint.and_then(|endpoint| endpoint.exists).zip(resolved.as_ref()).zip(route.as_ref());
+            let operation = match exists {
+                Some(((exists, (mount, _)), (_, captures))) => {
+                    let created = || exists(&context, mount, captures);
+                    created_or_updated(&context, parameters.fields(), wrap_ttl, created).await
+                }
+                None => Ok(head.verb.operation()),
+            };
+            let operation = operation.map_err(|error| self.refusal(&error))?;
+            may_create = operation == Operation::Create;
+            let permitted = context.permit(operation, parameters.fields(), wrap_ttl).await;
             permitted.map_err(|error| self.refusal(&error))?;
         }
         let Some((mount, _)) = resolved else {
@@ -195,7 +209,7 @@ impl Dispatch {
         };
         match (route, endpoint) {
             (Some((_, captures)), Some(endpoint)) => {
-                let wanted = Wanted { captures, parameters, token, wrap_ttl };
+                let wanted = Wanted { captures, parameters, may_create, token, wrap_ttl };
                 self.call(endpoint, context, mount, wanted).await
             }
             (Some(_), None) if head.verb != Verb::List => {
@@ -210,7 +224,7 @@ impl Dispatch {
         endpoint: &'static Endpoint,
         context: Context,
         mount: Arc<Mount>,
-        Wanted { captures, mut parameters, token, wrap_ttl }: Wanted,
+        Wanted { captures, mut parameters, may_create, token, wrap_ttl }: Wanted,
     ) -> Outcome<HttpResponse> {
         self.operation = endpoint.id;
         let (Handler::Permitted(handler) | Handler::AnyToken(handler)) = endpoint.handler else {
@@ -218,7 +232,8 @@ impl Dispatch {
         };
         let warnings = warnings(endpoint, &captures, &mut parameters);
         let (services, caller) = (context.services.clone(), context.caller.clone());
-        let call = Call { state: Arc::clone(&self.state), context, mount, captures, parameters, token, wrap_ttl };
+        let state = Arc::clone(&self.state);
+        let call = Call { state, context, mount, captures, parameters, may_create, token, wrap_ttl };
         let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
         self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl }).await
     }
@@ -282,6 +297,21 @@ impl Dispatch {
             _ => {}
         }
         Box::new(refuse(error))
+    }
+}
+
+/// Which of the two a write is. Whoever may do both needs no look, and whoever may do neither gets none.
+async fn created_or_updated<'c>(
+    context: &'c Context,
+    fields: &Map<String, Value>,
+    wrap_ttl: Option<u64>,
+    exists: impl FnOnce() -> BoxFuture<'c, Result<bool, Error>>,
+) -> Result<Operation, Error> {
+    let may = |operation| context.may(operation, fields, wrap_ttl);
+    match (may(Operation::Create), may(Operation::Update)) {
+        (true, true) => Ok(Operation::Create),
+        (false, false) => Ok(Operation::Update),
+        _ => Ok(if exists().await? { Operation::Update } else { Operation::Create }),
     }
 }
 

@@ -3,7 +3,8 @@
 use super::answer::Answer;
 use super::call::{Call, OpenCall};
 use super::parameters::Parameters;
-use crate::app;
+use crate::app::{self, Context};
+use clm_core::Mount;
 use clm_core::access::Operation;
 use futures_util::future::BoxFuture;
 
@@ -29,6 +30,8 @@ pub struct Endpoint {
     pub shape: Shape,
     /// Leaves a record before it answers.
     pub audited: bool,
+    /// Whether what is written is there already; `None`: it makes no difference.
+    pub(super) exists: Option<Exists>,
     pub(super) handler: Handler,
 }
 
@@ -85,6 +88,8 @@ pub enum Kind {
 }
 
 pub(super) type Guarded = fn(Call) -> BoxFuture<'static, app::Result<Answer>>;
+/// Whether what a path names is there.
+pub(super) type Exists = for<'c> fn(&'c Context, &'c Mount, &'c Captures) -> BoxFuture<'c, app::Result<bool>>;
 pub(super) type Open = fn(OpenCall) -> BoxFuture<'static, app::Result<Answer>>;
 
 #[derive(Clone, Copy)]
@@ -107,12 +112,14 @@ impl Endpoint {
             shape: Shape::Envelope,
             // What changes something is recorded; a table says so where a read is, too.
             audited: matches!(verb, Verb::Write | Verb::Delete),
+            exists: None,
             handler: Handler::Permitted(handler),
         }
     }
 
     pub(super) const fn open(verb: Verb, id: &'static str, summary: &'static str, handler: Open) -> Self {
-        Self { verb, id, summary, parameters: &[], shape: Shape::Bare, audited: false, handler: Handler::Open(handler) }
+        let handler = Handler::Open(handler);
+        Self { verb, id, summary, parameters: &[], shape: Shape::Bare, audited: false, exists: None, handler }
     }
 
     /// A write that gives a token to whoever can show that it is his.
@@ -138,6 +145,11 @@ impl Endpoint {
 
     pub(super) const fn audited(self, audited: bool) -> Self {
         Self { audited, ..self }
+    }
+
+    /// A write that makes what is not there: whether it is decides between the capabilities `create` and `update`.
+    pub(super) const fn creating(self, exists: Exists) -> Self {
+        Self { exists: Some(exists), ..self }
     }
 
     /// Whether it answers without a token.
@@ -179,7 +191,7 @@ impl Verb {
         }
     }
 
-    /// What the policy engine calls it. No path here can tell whether its thing exists, so a write is an update.
+    /// What the policy engine calls it. A write is an update, unless the endpoint can tell whether its thing exists.
     pub(super) fn operation(self) -> Operation {
         match self {
             Self::Delete => Operation::Delete,

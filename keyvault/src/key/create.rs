@@ -140,17 +140,16 @@ impl Vault {
             }
             return Err(Error::Invalid(text));
         }
-        let needed = [new.algorithm.mechanism(), new.derivation.mechanism()];
-        if needed == [None, None] {
+        let Some(needed) = new.algorithm.mechanism() else { return Ok(()) };
+        let offered = self.inner.bridge.capabilities().await?;
+        let missing = if !offered.mechanisms.iter().any(|offered| offered == needed) {
+            needed
+        } else if new.derivation != Derivation::None && !offered.derives {
+            "CKM_AES_ECB_ENCRYPT_DATA"
+        } else {
             return Ok(());
-        }
-        let offered = self.inner.bridge.capabilities().await?.mechanisms;
-        match needed.into_iter().flatten().find(|needed| !offered.iter().any(|offered| offered == needed)) {
-            None => Ok(()),
-            Some(missing) => Err(Error::Invalid(format!(
-                "keys of type {name} so made need {missing}, which this token does not offer"
-            ))),
-        }
+        };
+        Err(Error::Invalid(format!("keys of type {name} so made need {missing}, which this token does not offer")))
     }
 
     /// A new version's material, made in the token; its row still lacks the MAC.

@@ -30,11 +30,6 @@ impl Derivation {
         (self != Self::None).then_some(Self::KDF)
     }
 
-    /// What the token must offer for it.
-    pub(crate) fn mechanism(self) -> Option<&'static str> {
-        (self != Self::None).then_some("CKM_AES_ECB_ENCRYPT_DATA")
-    }
-
     /// Equal plaintexts have equal ciphertexts.
     pub fn is_convergent(self) -> bool {
         self == Self::Convergent

@@ -1,5 +1,6 @@
 //! Export: public halves of any key; secret and private ones only of keys that were made exportable, and never with `fips = true`.
 
+use super::hmac::no_hmac_key;
 use super::material::{self, ExportFormat};
 use super::{Key, KeyVersion};
 use crate::{Error, Result, Vault, record};
@@ -13,6 +14,7 @@ use zeroize::Zeroizing;
 #[expect(missing_docs, reason = "the words are Vault's")]
 pub enum ExportKind {
     EncryptionKey,
+    HmacKey,
     PublicKey,
     SigningKey,
 }
@@ -54,6 +56,11 @@ impl Vault {
             let (algorithm, public, format) = (key.algorithm, &version.public_key, request.format);
             let text = match request.kind {
                 ExportKind::PublicKey => material::public(algorithm, public, format).map(Zeroizing::new),
+                ExportKind::HmacKey => {
+                    let missing = || Error::Invalid(no_hmac_key(version.version));
+                    material::secret(&self.clear(version.hmac_key.as_ref().ok_or_else(missing)?).await?, format)
+                }
+                _ if algorithm.is_symmetric() => material::secret(&self.clear(private(version)?).await?, format),
                 _ => material::private(algorithm, public, &self.clear(private(version)?).await?, format),
             };
             exported.insert(version.version, text?);
@@ -103,7 +110,11 @@ fn private(version: &KeyVersion) -> Result<&KeyRef> {
 fn check(key: &Key, request: &ExportRequest) -> Result<()> {
     let refused = |why: String| Err(Error::Invalid(why));
     if request.kind == ExportKind::PublicKey {
-        return Ok(());
+        let name = key.algorithm.name();
+        return match key.algorithm.is_symmetric() {
+            true => refused(format!("unknown key type {name} for export type public-key")),
+            false => Ok(()),
+        };
     }
     if !key.settings.exportable {
         return refused("private key material is not exportable".into());

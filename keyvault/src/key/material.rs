@@ -65,6 +65,16 @@ pub(super) fn document(filled_up: &[u8]) -> Result<&[u8]> {
     length.map(|length| &filled_up[..length]).map_err(unreadable)
 }
 
+/// A secret key: its bytes, which have no other form.
+pub(super) fn secret(key: &[u8], format: ExportFormat) -> Result<Zeroizing<String>> {
+    match format {
+        ExportFormat::Usual | ExportFormat::Raw => Ok(base64(key)),
+        ExportFormat::Der | ExportFormat::Pem => {
+            Err(Error::Invalid("unknown format for HMAC key; supported values are `` or `raw`".into()))
+        }
+    }
+}
+
 /// The private half from the token's PKCS#8.
 pub(super) fn private(
     algorithm: KeyAlgorithm,

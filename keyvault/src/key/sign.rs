@@ -72,7 +72,7 @@ impl Vault {
                 .refuse(event, format!("key type {} does not support signing", key.algorithm.name()))
                 .await);
         }
-        let version = match choose(key, request.version) {
+        let version = match choose(key, request.version, "signing") {
             Ok(version) => version,
             Err(reason) => return Err(self.refuse(event, reason).await),
         };
@@ -133,7 +133,7 @@ impl Vault {
             .iter()
             .map(|item| {
                 let item = item.as_ref().map_err(Clone::clone)?;
-                let version = readable(key, item.version)?;
+                let version = readable(key, item.version, "signature")?;
                 verify::signature(key.algorithm, &version.public_key, &request, &item.input, &item.signature)
             })
             .collect();
@@ -146,7 +146,7 @@ impl Vault {
         Ok(results)
     }
 
-    fn event(&self, caller: &Caller, key: &Key, event_type: &'static str, count: usize) -> Event {
+    pub(super) fn event(&self, caller: &Caller, key: &Key, event_type: &'static str, count: usize) -> Event {
         let mut event = record::event(caller, self.inner.clock.now(), "key_access", event_type);
         event.resource_id = Some(key.id.to_string());
         event.data.insert("key".into(), Value::Text(key.name.to_string().into()));
@@ -154,7 +154,7 @@ impl Vault {
         event
     }
 
-    async fn refuse(&self, event: Event, reason: String) -> Error {
+    pub(super) async fn refuse(&self, event: Event, reason: String) -> Error {
         match self.inner.audit.append(failed(event, &reason)).await {
             Ok(()) => Error::Invalid(reason),
             Err(error) => Error::Audit(error),
@@ -162,15 +162,15 @@ impl Vault {
     }
 }
 
-fn failed(mut event: Event, reason: &str) -> Event {
+pub(super) fn failed(mut event: Event, reason: &str) -> Event {
     event.outcome = Outcome::Failure;
     event.error_message = Some(reason.to_owned());
     event
 }
 
-/// Outcome and hash of the results: of one, its SHA-256; of a batch, the Merkle root over the signatures made.
-fn settle(event: &mut Event, results: &[Result<Vec<u8>, String>]) {
-    let made: Vec<&Vec<u8>> = results.iter().flatten().collect();
+/// Outcome and hash of the results: of one, its SHA-256; of a batch, the Merkle root over those that were made.
+pub(super) fn settle<T: AsRef<[u8]>>(event: &mut Event, results: &[Result<T, String>]) {
+    let made: Vec<&T> = results.iter().flatten().collect();
     event.result_sha256 = match made.as_slice() {
         [] => None,
         [one] if results.len() == 1 => Some(Sha256::digest(one).into()),
@@ -188,18 +188,18 @@ fn settle(event: &mut Event, results: &[Result<Vec<u8>, String>]) {
     }
 }
 
-fn choose(key: &Key, wanted: i64) -> Result<&KeyVersion, String> {
+pub(super) fn choose<'k>(key: &'k Key, wanted: i64, what_for: &str) -> Result<&'k KeyVersion, String> {
     let settings = key.settings;
     let number = match wanted {
         0 => settings.latest_version,
-        ..0 => return Err("requested version for signing is negative".into()),
+        ..0 => return Err(format!("requested version for {what_for} is negative")),
         other => match u32::try_from(other) {
             Ok(version) if version <= settings.latest_version => version,
-            _ => return Err("requested version for signing is higher than the latest key version".into()),
+            _ => return Err(format!("requested version for {what_for} is higher than the latest key version")),
         },
     };
     if number < settings.min_encryption_version {
-        return Err("requested version for signing is less than the minimum encryption key version".into());
+        return Err(format!("requested version for {what_for} is less than the minimum encryption key version"));
     }
     if number < settings.min_decryption_version {
         return Err("no such key version".into());
@@ -207,9 +207,9 @@ fn choose(key: &Key, wanted: i64) -> Result<&KeyVersion, String> {
     key.versions.get(&number).ok_or_else(|| "no such key version".into())
 }
 
-fn readable(key: &Key, number: u32) -> Result<&KeyVersion, String> {
+pub(super) fn readable<'k>(key: &'k Key, number: u32, what: &str) -> Result<&'k KeyVersion, String> {
     if number > key.settings.latest_version {
-        return Err("invalid signature: version is too new".into());
+        return Err(format!("invalid {what}: version is too new"));
     }
     if number < key.settings.min_decryption_version {
         return Err("ciphertext or signature version is disallowed by policy (too old)".into());

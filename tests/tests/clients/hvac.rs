@@ -48,3 +48,11 @@ async fn hvac_says_who_may_do_what() {
     server.initialize().await.unwrap();
     run(&site, &server, "hvac_access.py", &[]);
 }
+
+#[tokio::test]
+async fn hvac_encrypts_makes_data_keys_and_hmacs() {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    run(&site, &server, "hvac_transit.py", &[]);
+}

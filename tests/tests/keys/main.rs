@@ -2,7 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod cosign;
+mod crypto;
+mod data_keys;
+mod derived;
+mod encrypt;
 mod export;
+mod hmac;
 mod import;
 mod tools;
 mod trim;
@@ -41,6 +46,13 @@ async fn refused(server: &Server, path: &str, body: Value, ends: &str) {
 
 async fn read(server: &Server, path: &str) -> Answer {
     server.get(&format!("transit/{path}")).await.unwrap()
+}
+
+/// The bytes of an exported key's first version.
+async fn exported(server: &Server, kind: &str, name: &str) -> Vec<u8> {
+    let answer = read(server, &format!("export/{kind}/{name}/1")).await;
+    let text = answer.body["data"]["keys"]["1"].as_str().unwrap_or_else(|| panic!("{answer:?}"));
+    BASE64_STANDARD.decode(text).unwrap()
 }
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {

@@ -46,6 +46,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     let route = api::http::routes().find(|route| route.operation_id == row.id).unwrap();
     let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
     let words = [
+        ("{plaintext}", "plaintext"),
         ("{type}", "public-key"),
         ("{version}", "latest"),
         ("{property}", "token-ttl"),

@@ -18,6 +18,7 @@ async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConne
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) root: String,
+    ciphertext: String,
     moved: String,
     /// Of AppRole, with its accessor.
     secret: (String, String),
@@ -31,6 +32,7 @@ impl Known {
         let words = [
             ("$TOKEN", token),
             ("$ACCESSOR", accessor),
+            ("$CIPHERTEXT", &self.ciphertext),
             ("$MOVE", &self.moved),
             ("$SECRET_ACCESSOR", &self.secret.1),
             ("$SECRET", &self.secret.0),
@@ -84,6 +86,7 @@ impl Known {
                 assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
             }
             "remount" => self.moved = answer.text("migration_id").to_owned(),
+            "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),
             "transit-sign" => self.signature = answer.text("signature").to_owned(),
             _ => {}
         }

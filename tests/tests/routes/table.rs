@@ -34,6 +34,8 @@ const fn with(others: &'static [&'static str], row: Row) -> Row {
 
 const POLICY: &str = r#"{"policy":"path \"x\" { capabilities = [\"read\"] }"}"#;
 const INPUT: &str = r#"{"input":"YQ=="}"#;
+/// `$CIPHERTEXT` is one that `transit/encrypt/aes` gave.
+const ENCRYPTED: &str = r#"{"ciphertext":"$CIPHERTEXT","context":"Y3R4"}"#;
 /// The generator of P-256, which is a public key like any other.
 const PUBLIC: &str = r#"{"type":"ecdsa-p256","public_key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----"}"#;
 /// `$SIGNATURE` is one that `transit/sign/ec` gave.
@@ -142,6 +144,15 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-sign-with-algorithm", "ec", INPUT, "key.sign"),
     recorded("transit-verify", "ec", SIGNED, "key.verify"),
     recorded("transit-verify-with-algorithm", "ec", SIGNED, "key.verify"),
+    with(
+        &["key.create"],
+        recorded("transit-encrypt", "aes", r#"{"plaintext":"YQ==","context":"Y3R4"}"#, "key.encrypt"),
+    ),
+    recorded("transit-decrypt", "aes", ENCRYPTED, "key.decrypt"),
+    recorded("transit-rewrap", "aes", ENCRYPTED, "key.rewrap"),
+    recorded("transit-datakey", "aes", r#"{"context":"Y3R4"}"#, "key.datakey"),
+    recorded("transit-hmac", "aes", INPUT, "key.hmac"),
+    recorded("transit-hmac-with-algorithm", "aes", INPUT, "key.hmac"),
     recorded("transit-rotate-key", "ec", "", "key.rotate"),
     recorded("transit-configure-key", "ec", r#"{"deletion_allowed":true,"min_encryption_version":1}"#, "key.configure"),
     recorded("transit-export-key", "ec", "", "key.export"),

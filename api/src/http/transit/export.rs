@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 pub(super) async fn export(call: Call) -> Result<Answer> {
     let kind = match call.capture("type") {
         "encryption-key" => ExportKind::EncryptionKey,
+        "hmac-key" => ExportKind::HmacKey,
         "public-key" => ExportKind::PublicKey,
         "signing-key" => ExportKind::SigningKey,
         other => return Err(Error::invalid(format!("invalid export type: {other}"))),

@@ -8,13 +8,10 @@ use crate::http::parameters::Parameters;
 use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyName, NewKey};
 
 /// Vault's, and not here, with what is missing.
-const OTHER_TYPES: [(&str, &str); 10] = [
+const OTHER_TYPES: [(&str, &str); 7] = [
     ("aes128-cmac", "has no verb in this server yet"),
-    ("aes128-gcm96", "has no verb in this server yet"),
     ("aes192-cmac", "has no verb in this server yet"),
     ("aes256-cmac", "has no verb in this server yet"),
-    ("aes256-gcm96", "has no verb in this server yet"),
-    ("hmac", "has no verb in this server yet"),
     ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305 in the token, which this server does not use"),
     ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
     ("ml-dsa", "needs the mechanism CKM_ML_DSA in the token, which this server does not use"),
@@ -30,13 +27,7 @@ pub(super) async fn create(call: Call) -> Result<Answer> {
         let warning = format!("key {name} already existed");
         return Ok(Answer::data(shown::key(&key)).warn([warning]));
     }
-    let new = match wanted(&call) {
-        Ok(new) => new,
-        Err(refused @ Error::Invalid(_)) => {
-            return Err(call.context.refuse_key("key.create", &name, &refused.to_string()).await);
-        }
-        Err(other) => return Err(other),
-    };
+    let new = call.context.understood("key.create", &name, wanted(&call)).await?;
     let (key, _) = call.context.create_key(&call.mount, &name, new).await?;
     Ok(Answer::data(shown::key(&key)))
 }
@@ -57,7 +48,7 @@ fn wanted(call: &Call) -> Result<NewKey> {
 }
 
 /// A type by name, and by `key_size` where that decides.
-fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgorithm> {
+pub(super) fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgorithm> {
     let size = parameters.integer("key_size")?.filter(|size| *size != 0);
     if let Some(refused) = missing(kind) {
         return Err(refused);

@@ -1,7 +1,11 @@
 //! `transit/`: named keys, and what is done with them.
 
 mod batch;
+mod data_key;
+mod decrypt;
+mod encrypt;
 mod export;
+mod hmac;
 mod import;
 mod keys;
 mod options;
@@ -10,6 +14,7 @@ mod shown;
 mod sign;
 pub(super) mod tools;
 mod verify;
+mod versioned;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use Kind::{Boolean, Duration, Integer, Objects, Text};
@@ -23,16 +28,20 @@ const CREATE: &[Parameter] = &[
     field("allow_plaintext_backup", Boolean, "Backups may hold the key"),
     field("auto_rotate_period", Duration, "0, or an hour and more between rotations"),
     field("context", Text, "Read, without meaning here"),
-    field("convergent_encryption", Boolean, "Not offered yet"),
-    field("derived", Boolean, "Not offered yet"),
-    field("exportable", Boolean, "The private half may be exported; one way"),
-    field("key_size", Integer, "For types that this server does not have yet"),
+    field("convergent_encryption", Boolean, "Equal plaintexts have equal ciphertexts; for derived keys"),
+    field("derived", Boolean, "Each context has a key of its own, derived from this one"),
+    field("exportable", Boolean, "The secret or private key may be exported; one way"),
+    field("key_size", Integer, "Bytes of an HMAC key, 32 to 512"),
     field(
         "storage",
         Text,
         "wrapped (in PostgreSQL), or token: an object of the HSM that nobody can extract. Not in Vault",
     ),
-    field("type", Text, "ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, rsa-2048, rsa-3072 or rsa-4096").required(),
+    field(
+        "type",
+        Text,
+        "aes256-gcm96 unless given; aes128-gcm96, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072 or rsa-4096",
+    ),
 ];
 const READ: &[Parameter] = &[field("context", Text, "Read, without meaning here")];
 const LIST: &[Parameter] = &[field("after", Text, "Names after this one"), field("limit", Integer, "At most so many")];
@@ -41,13 +50,13 @@ const CONFIG: &[Parameter] = &[
     field("auto_rotate_period", Duration, "0, or an hour and more between rotations"),
     field("deletion_allowed", Boolean, "The key may be deleted"),
     field("exportable", Boolean, "The private half may be exported; one way"),
-    field("min_decryption_version", Integer, "Older versions verify no more"),
-    field("min_encryption_version", Integer, "Older versions sign no more; 0: only the newest signs"),
+    field("min_decryption_version", Integer, "Older versions decrypt and verify no more"),
+    field("min_encryption_version", Integer, "Older versions encrypt and sign no more; 0: only the newest does"),
 ];
 const SIGN: &[Parameter] = &[
     field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),
     field("batch_input", Objects, "Items with `input` and `reference`, instead of `input`"),
-    field("context", Text, "For derived keys, which are not offered yet"),
+    field("context", Text, "Read, without meaning here: no key that signs is derived"),
     field("hash_algorithm", Text, "sha1, sha2-224 … sha2-512, sha3-256 … sha3-512 or none; the path's goes over it"),
     field("input", Text, "Base64 of what is to be signed"),
     field("key_version", Integer, "Version that signs; 0: the newest"),
@@ -58,10 +67,10 @@ const SIGN: &[Parameter] = &[
 ];
 const VERIFY: &[Parameter] = &[
     field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),
-    field("batch_input", Objects, "Items with `input`, `signature` and `reference`"),
-    field("context", Text, "For derived keys, which are not offered yet"),
+    field("batch_input", Objects, "Items with `input`, `signature` or `hmac`, and `reference`"),
+    field("context", Text, "Read, without meaning here: no key that signs is derived"),
     field("hash_algorithm", Text, "As for signing"),
-    field("hmac", Text, "Not offered yet"),
+    field("hmac", Text, "vault:v<version>:<base64>, instead of `signature`"),
     field("input", Text, "Base64 of what was signed"),
     field("marshaling_algorithm", Text, "asn1 or jws, as the signature was written"),
     field("prehashed", Boolean, "The input is a digest"),
@@ -131,6 +140,52 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(verify::verify(call))
         })
         .with(VERIFY)],
+    },
+    Route {
+        pattern: "encrypt/{name}",
+        endpoints: &[Endpoint::new(Write, "transit-encrypt", "Encrypt, making the key if need be", |call| {
+            Box::pin(encrypt::encrypt(call))
+        })
+        .with(encrypt::FIELDS)
+        .creating(encrypt::exists)],
+    },
+    Route {
+        pattern: "decrypt/{name}",
+        endpoints: &[Endpoint::new(Write, "transit-decrypt", "Decrypt", |call| Box::pin(decrypt::decrypt(call)))
+            .with(decrypt::FIELDS)],
+    },
+    Route {
+        pattern: "hmac/{name}",
+        endpoints: &[
+            Endpoint::new(Write, "transit-hmac", "Make an HMAC", |call| Box::pin(hmac::hmac(call))).with(hmac::FIELDS)
+        ],
+    },
+    Route {
+        pattern: "hmac/{name}/{urlalgorithm}",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-hmac-with-algorithm",
+            "Make an HMAC, the hash in the path",
+            |call| Box::pin(hmac::hmac(call)),
+        )
+        .with(hmac::FIELDS)],
+    },
+    Route {
+        pattern: "datakey/{plaintext}/{name}",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-datakey",
+            "A new key for the caller, encrypted, and on `plaintext` in the clear as well",
+            |call| Box::pin(data_key::make(call)),
+        )
+        .with(data_key::FIELDS)],
+    },
+    Route {
+        pattern: "rewrap/{name}",
+        endpoints: &[Endpoint::new(Write, "transit-rewrap", "Encrypt a ciphertext with another version", |call| {
+            Box::pin(decrypt::rewrap(call))
+        })
+        .with(decrypt::REWRAP)],
     },
     Route {
         pattern: "keys",

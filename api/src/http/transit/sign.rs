@@ -1,6 +1,6 @@
 //! Signing.
 
-use super::batch::{decode, input, items, with_reference};
+use super::batch::{Items, answered, decode, input, items};
 use super::keys::name;
 use super::options::Options;
 use crate::app::{Error, Result};
@@ -9,7 +9,7 @@ use crate::http::call::Call;
 use base64::Engine;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use keyvault::key::{Marshaling, SignRequest};
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 pub(super) async fn sign(call: Call) -> Result<Answer> {
     let name = name(&call)?;
@@ -17,13 +17,7 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
         return Err(call.context.refuse_key("key.sign", &name, "signing key not found").await);
     };
     let read = read(&call, key.algorithm.is_rsa());
-    let (options, version, items, inputs) = match read {
-        Ok(read) => read,
-        Err(refused @ Error::Invalid(_)) => {
-            return Err(call.context.refuse_key("key.sign", &name, &refused.to_string()).await);
-        }
-        Err(other) => return Err(other),
-    };
+    let (options, version, items, inputs) = call.context.understood("key.sign", &name, read).await?;
     let request = SignRequest {
         version,
         hash: options.hash,
@@ -39,7 +33,7 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
         // In a batch, what refuses the whole call is each item's error.
         Err(Error::Invalid(reason)) if is_batch => {
             let refused = || json!({ "key_version": 0, "error": reason });
-            return Ok(batch(items.unwrap_or_default(), std::iter::repeat_with(refused)));
+            return Ok(answered(&items.unwrap_or_default(), std::iter::repeat_with(refused)));
         }
         Err(error) => return Err(error),
     };
@@ -49,7 +43,7 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
             Ok(signature) => json!({ "signature": shown(signature), "key_version": signed.version }),
             Err(reason) => json!({ "key_version": 0, "error": reason }),
         });
-        return Ok(batch(items, answers));
+        return Ok(answered(&items, answers));
     }
     match signed.signatures.into_iter().next() {
         Some(Ok(signature)) => {
@@ -60,7 +54,7 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
     }
 }
 
-type Read = (Options, i64, Option<Vec<Map<String, Value>>>, Vec<Result<Vec<u8>, String>>);
+type Read = (Options, i64, Items, Vec<Result<Vec<u8>, String>>);
 
 fn read(call: &Call, is_rsa: bool) -> Result<Read> {
     let options = Options::read(call, is_rsa)?;
@@ -68,23 +62,11 @@ fn read(call: &Call, is_rsa: bool) -> Result<Read> {
     let version = call.parameters.integer("key_version")?.unwrap_or(0);
     let items = items(call)?;
     let inputs = match &items {
-        Some(items) => items.iter().map(input).collect(),
+        Some(items) => items.iter().map(|item| input(item, "missing input")).collect(),
         // No input is an empty one.
         None => vec![Ok(decode(&call.parameters.text("input")?.unwrap_or_default()).map_err(Error::Invalid)?)],
     };
     Ok((options, version, items, inputs))
-}
-
-pub(super) fn batch(items: Vec<Map<String, Value>>, answers: impl Iterator<Item = Value>) -> Answer {
-    let results: Vec<Value> = items
-        .iter()
-        .zip(answers)
-        .map(|(item, answer)| match answer {
-            Value::Object(answer) => with_reference(answer, item),
-            other => other,
-        })
-        .collect();
-    Answer::data(json!({ "batch_results": results }))
 }
 
 fn text(version: u32, signature: &[u8], marshaling: Marshaling) -> String {

@@ -17,11 +17,12 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tests::{Server, Site};
 
-/// Every type that a key can have.
+/// Every type that a key can have, and one whose contexts have keys of their own.
 const TYPES: &[&str] = &[
     "aes128-cmac",
     "aes128-gcm96",
     "aes256-gcm96",
+    CONVERGENT,
     "chacha20-poly1305",
     "ecdsa-p256",
     "ecdsa-p384",
@@ -32,6 +33,7 @@ const TYPES: &[&str] = &[
     "rsa-3072",
     "rsa-4096",
 ];
+const CONVERGENT: &str = "aes256-gcm96-convergent";
 /// These make the key that they name.
 const MAKERS: [&str; 1] = ["transit-create-key"];
 
@@ -136,12 +138,18 @@ fn is_allowed(finding: &Finding) -> bool {
 async fn each_type(spied: &mut Spied) {
     for kind in TYPES {
         let mut known = Known::default();
-        for row in super::TABLE.iter().filter(|row| row.id.starts_with("transit-") && row.name == "ec") {
+        for row in super::TABLE.iter().filter(|row| row.id.starts_with("transit-") && ["aes", "ec"].contains(&row.name))
+        {
             let (method, path) = super::called(row, kind);
             let other = Default::default();
             let mut body = known.fill(row.body, &other).into_bytes();
             if MAKERS.contains(&row.id) {
-                body = json!({"type": kind, "key_size": (*kind == "hmac").then_some(32)}).to_string().into_bytes();
+                let derived = *kind == CONVERGENT;
+                let size = (*kind == "hmac").then_some(32);
+                let named = if derived { "aes256-gcm96" } else { kind };
+                let wanted =
+                    json!({"type": named, "key_size": size, "derived": derived, "convergent_encryption": derived});
+                body = wanted.to_string().into_bytes();
             }
             let answer = spied.ask(row, kind, &method, &path, body).await;
             if answer.status.is_success() {
