@@ -13,7 +13,7 @@ impl Operations {
     /// The key under a key from outside, which becomes an object of this session for that one call.
     pub(super) fn export(&self, session: &Session, export: &KeyExport) -> Attempt<Reply> {
         let wrapping = self.handle(session, export.wrapped_by)?;
-        let kek = kek_object(session, &export.kek.0, Attribute::Wrap(true))?;
+        let kek = kek_object(session, &export.kek.0, &[Attribute::Wrap(true)])?;
         let exported = self
             .unwrap(session, export.key_type, Purpose::Wrapping, Residence::Wrapping, &export.blob, *wrapping)
             .and_then(|key| destroying(session, key, self.wrap(session, kek, key)));
@@ -28,7 +28,12 @@ impl Operations {
         }
         let (transport, wrapping) = (self.handle(session, import.transport)?, self.handle(session, import.wrapped_by)?);
         let (kek, unpadded_in_worker) = self.kek(session, *transport, import)?;
-        let key = self.unwrap(session, import.key_type, import.purpose, Residence::Wrapping, &import.blob, kek);
+        let key = self
+            .unwrap(session, import.key_type, import.purpose, Residence::Wrapping, &import.blob, kek)
+            .and_then(|key| match self.unchanged(session, import, kek, key) {
+                Ok(()) => Ok(key),
+                Err(error) => destroying(session, key, Err(error)),
+            });
         let key = destroying(session, kek, key)?;
         let imported = self.examine(session, key, import).and_then(|(public, signatures)| {
             let blob = self.wrap(session, *wrapping, key)?;
@@ -40,15 +45,27 @@ impl Operations {
 
     /// The AES key that a caller wrapped its key with: inside the token, if that knows the hash.
     fn kek(&self, session: &Session, transport: ObjectHandle, import: &KeyImport) -> Attempt<(ObjectHandle, bool)> {
-        let mut attributes = kek_attributes(Attribute::Unwrap(true));
+        let may = [Attribute::Unwrap(true), Attribute::Wrap(true)];
+        let mut attributes = kek_attributes(&may);
         attributes.push(Attribute::Sensitive(true));
         match session.unwrap_key(&oaep::mechanism(import.hash)?, transport, &import.kek, &attributes) {
             Err(error) if oaep::lacks_hash(&error) => {
                 let kek = oaep::unpad(session, transport, import.hash, &import.kek, import.unpadding)?;
-                Ok((kek_object(session, &kek, Attribute::Unwrap(true))?, true))
+                Ok((kek_object(session, &kek, &may)?, true))
             }
             other => Ok((other.map_err(at("C_UnwrapKey"))?, false)),
         }
+    }
+
+    /// A secret key must be in the token as it was sent, to the byte: else its HMACs were other ones. AES-KWP draws nothing (RFC 5649, 4.1), so that
+    /// it wraps to the same again; not where a token fills unwrapped keys up (SoftHSM2 does).
+    fn unchanged(&self, session: &Session, import: &KeyImport, kek: ObjectHandle, key: ObjectHandle) -> Attempt<()> {
+        if template::secret_length(import.key_type).is_none() || self.wrap(session, kek, key)? == import.blob {
+            return Ok(());
+        }
+        let reason =
+            "this token fills keys up with zeros when it unwraps them: it takes in only lengths that eight divides";
+        Err(Error::Refused { function: "import".into(), reason: reason.into() }.into())
     }
 
     fn examine(
@@ -85,18 +102,19 @@ fn destroying<T>(session: &Session, object: ObjectHandle, outcome: Attempt<T>) -
     destroyed.map(|()| value)
 }
 
-fn kek_attributes(may: Attribute) -> Vec<Attribute> {
-    vec![
+fn kek_attributes(may: &[Attribute]) -> Vec<Attribute> {
+    let mut attributes = vec![
         Attribute::Class(ObjectClass::SECRET_KEY),
         Attribute::KeyType(CkKeyType::AES),
         Attribute::Token(false),
         Attribute::Private(true),
         Attribute::Extractable(false),
-        may,
-    ]
+    ];
+    attributes.extend_from_slice(may);
+    attributes
 }
 
-fn kek_object(session: &Session, kek: &[u8], may: Attribute) -> Attempt<ObjectHandle> {
+fn kek_object(session: &Session, kek: &[u8], may: &[Attribute]) -> Attempt<ObjectHandle> {
     if !matches!(kek.len(), 16 | 24 | 32) {
         let reason = format!("the key that wraps the key has {} bytes, which no AES key has", kek.len());
         return Err(Error::Refused { function: "C_CreateObject".into(), reason }.into());

@@ -1,6 +1,9 @@
 //! Import: whole keys and public halves. The callers' side is `openssl` and aws-lc.
 
+use super::crypto::gcm_open;
+use super::encrypt::bytes;
 use super::{b64, done, read, refused, sign, started, started_with, verifies};
+use aws_lc_rs::hmac;
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
@@ -186,18 +189,36 @@ async fn versions_follow_and_a_public_half_is_completed_by_its_own_private_one()
 async fn secret_keys_are_taken_in_with_the_size_that_they_have() {
     let (site, mut server) = started().await;
     let sent = async |bytes: usize| wrapped(&server, &OAEP_SHA256_MGF1SHA256, &vec![0x3c; bytes]).await;
-    for (kind, bytes) in [("aes128-gcm96", 16), ("aes256-gcm96", 32), ("hmac", 32), ("hmac", 64), ("hmac", 512)] {
-        let name = format!("{kind}-{bytes}");
-        let body = json!({"type": kind, "ciphertext": sent(bytes).await, "allow_rotation": true});
+    for (kind, length) in [("aes128-gcm96", 16), ("aes256-gcm96", 32), ("hmac", 32), ("hmac", 136), ("hmac", 512)] {
+        let name = format!("{kind}-{length}");
+        let body = json!({"type": kind, "ciphertext": sent(length).await, "allow_rotation": true});
         done(&server, &format!("keys/{name}/import"), body).await;
         let key = read(&server, &format!("keys/{name}")).await.body["data"].clone();
         assert_eq!((&key["type"], &key["imported_key"]), (&json!(kind), &json!(true)), "{name}");
-        let size = if kind == "hmac" { json!(bytes) } else { json!(null) };
+        let size = if kind == "hmac" { json!(length) } else { json!(null) };
         assert_eq!((&key["key_size"], key["keys"]["1"].is_u64()), (&size, kind != "hmac"), "{name}");
+        // The token has those very bytes.
+        let material = vec![0x3c; length];
+        if kind == "hmac" {
+            let mac = done(&server, &format!("hmac/{name}"), json!({"input": b64("m")})).await;
+            let expected = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, &material), b"m");
+            assert_eq!(bytes(mac.text("hmac")), expected.as_ref(), "{name}");
+        } else {
+            let encrypted = done(&server, &format!("encrypt/{name}"), json!({"plaintext": b64("m")})).await;
+            let sealed = bytes(encrypted.text("ciphertext"));
+            assert_eq!(gcm_open(&material, &sealed, b"").as_deref(), Some(&b"m"[..]), "{name}");
+        }
     }
+    let derived = json!({"type": "aes256-gcm96", "ciphertext": sent(32).await, "derived": true});
+    done(&server, "keys/derived/import", derived).await;
+    let ciphertext = done(&server, "encrypt/derived", json!({"plaintext": b64("m"), "context": b64("c")})).await;
+    let clear = json!({"ciphertext": ciphertext.text("ciphertext"), "context": b64("c")});
+    assert_eq!(done(&server, "decrypt/derived", clear).await.text("plaintext"), b64("m"));
     for (kind, bytes, ends) in [
         ("aes128-gcm96", 32, "invalid key size 32 bytes where 16 are needed"),
         ("aes256-gcm96", 16, "invalid key size 16 bytes where 32 are needed"),
+        ("hmac", 33, "it takes in only lengths that eight divides"),
+        ("hmac", 130, "it takes in only lengths that eight divides"),
         ("hmac", 24, "invalid key size 24 bytes for key type hmac"),
         ("hmac", 520, "invalid key size 520 bytes for key type hmac"),
     ] {
