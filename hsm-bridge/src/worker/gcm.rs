@@ -1,7 +1,8 @@
 //! AES-GCM (SP 800-38D), with the key itself or with one derived from it for a context.
 
+use super::failure::{Attempt, Failure, at};
 use super::ffi;
-use super::operations::{Attempt, Failure, at, generate};
+use super::generation::generate;
 use super::template::{self, Residence};
 use crate::{Ciphertext, Context, Error, KeyType, Plaintext, Purpose, Sealed};
 use cryptoki::error::{Error as CryptokiError, RvError};

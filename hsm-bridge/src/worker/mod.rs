@@ -5,12 +5,16 @@
 //! initialisation that made it: the process is the epoch.
 
 mod cache;
+mod failure;
 mod ffi;
 mod gcm;
+mod generation;
 mod mechanism;
 mod oaep;
+mod objects;
 mod operations;
 mod probe;
+mod sign;
 mod spki;
 mod template;
 mod token;

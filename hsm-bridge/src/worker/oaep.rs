@@ -1,6 +1,6 @@
 //! RSA-OAEP (RFC 8017, 7.1): by the token, or, where that lacks the hash and the caller allows it, raw in the token and unpadded here.
 
-use super::operations::{Attempt, at};
+use super::failure::{Attempt, at};
 use crate::{Error, HashAlgorithm, Result, WorkerUnpadding};
 use aws_lc_rs::digest;
 use cryptoki::error::{Error as CryptokiError, RvError};

@@ -1,8 +1,10 @@
 //! What this token can really do: its mechanism list says, a trial decides.
 
+use super::failure::Failure;
 use super::ffi::{self, RawModule};
 use super::gcm;
-use super::operations::{Failure, generate, sign};
+use super::generation::generate;
+use super::sign::sign;
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
 use crate::{Capabilities, Error, KeyType, Purpose, Result, SignMechanism};

@@ -1,6 +1,8 @@
 //! Keys that come in and go out: always wrapped, and in the clear only inside the token.
 
-use super::operations::{Attempt, Operations, at, sign};
+use super::failure::{Attempt, at};
+use super::operations::Operations;
+use super::sign::sign;
 use super::template::{self, Residence};
 use super::{oaep, spki};
 use crate::protocol::{KeyExport, KeyImport, Reply};
