@@ -205,6 +205,15 @@ pub struct Context {
     pub nonce: Option<[u8; 32]>,
 }
 
+/// What RSA-OAEP decryption gave.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RsaDecrypted {
+    /// `None`: the padding does not fit; nothing tells how.
+    pub plaintext: Option<Vec<u8>>,
+    /// The token did RSA alone, and a worker undid the padding.
+    pub unpadded_in_worker: bool,
+}
+
 /// AES-GCM output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ciphertext {

@@ -26,6 +26,6 @@ pub use bridge::{Bridge, ObjectAttributes, Status, WorkerStatus};
 pub use error::{Error, Responsible, Result};
 pub use key::{
     Ciphertext, Context, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PROBES, Plaintext, PublicKey,
-    Purpose, Sealed, SignMechanism, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
+    Purpose, RsaDecrypted, Sealed, SignMechanism, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
 };
 pub use settings::{Capabilities, PinSource, Settings, TokenDescription, TokenSelector};

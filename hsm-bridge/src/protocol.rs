@@ -5,7 +5,7 @@
 
 use crate::{
     Capabilities, Ciphertext, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, Plaintext, PublicKey,
-    Purpose, Sealed, Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
+    Purpose, RsaDecrypted, Sealed, Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -40,7 +40,7 @@ pub(crate) enum Request {
     PublicKey { key: TokenKey },
     Random { bytes: u32 },
     Rewrap { key_type: KeyType, blob: Vec<u8>, wrapped_by: KeyName, new: KeyName },
-    RsaDecrypt { key: KeyName, hash: HashAlgorithm, ciphertext: Vec<u8>, unpadding: WorkerUnpadding },
+    RsaDecrypt { key: KeyName, hash: HashAlgorithm, items: Vec<Vec<u8>>, unpadding: WorkerUnpadding },
     Sign { key: KeyName, mechanism: SignMechanism, data: Vec<Vec<u8>> },
 }
 
@@ -86,6 +86,7 @@ pub(crate) enum Reply {
     /// `None`: the tag does not fit.
     Opened(Vec<Option<Vec<u8>>>),
     PublicKey(PublicKey),
+    RsaDecrypted(Vec<RsaDecrypted>),
     /// The token went away under this worker, which ends now; ask another.
     Retry(String),
 }

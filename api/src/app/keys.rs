@@ -124,13 +124,18 @@ impl Context {
     }
 
     /// Decrypts.
-    pub(crate) async fn decrypt(&self, key: &Key, items: Results<DecryptItem>) -> Result<Results<Vec<u8>>> {
-        Ok(self.services.vault.decrypt(&self.caller, key, items).await?)
+    pub(crate) async fn decrypt(&self, key: &Key, items: Results<DecryptItem>, fips: bool) -> Result<Results<Vec<u8>>> {
+        Ok(self.services.vault.decrypt(&self.caller, key, items, fips).await?)
     }
 
     /// Decrypts, and encrypts with the version beside each (0: the newest).
-    pub(crate) async fn rewrap(&self, key: &Key, items: Results<(DecryptItem, i64)>) -> Result<Results<Encrypted>> {
-        Ok(self.services.vault.rewrap(&self.caller, key, items).await?)
+    pub(crate) async fn rewrap(
+        &self,
+        key: &Key,
+        items: Results<(DecryptItem, i64)>,
+        fips: bool,
+    ) -> Result<Results<Encrypted>> {
+        Ok(self.services.vault.rewrap(&self.caller, key, items, fips).await?)
     }
 
     /// A new key for the caller.

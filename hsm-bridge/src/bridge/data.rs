@@ -1,9 +1,11 @@
-//! What is done with data: signatures, MACs, AES-GCM. A batch is cut in chunks, so that single requests are not held up behind it.
+//! What is done with data: signatures, MACs, AES-GCM, RSA-OAEP. A batch is cut in chunks, so that single requests are not held up behind it.
 
 use super::call::{Route, cost};
 use super::{Bridge, on, unexpected};
 use crate::protocol::{Reply, Request};
-use crate::{Ciphertext, Error, HashAlgorithm, KeyRef, Plaintext, Result, Sealed, SignMechanism};
+use crate::{
+    Ciphertext, Error, HashAlgorithm, KeyRef, Plaintext, Result, RsaDecrypted, Sealed, SignMechanism, WorkerUnpadding,
+};
 
 impl Bridge {
     /// One signature per item of `data`, in order.
@@ -41,6 +43,22 @@ impl Bridge {
     pub async fn aes_gcm_decrypt_all(&self, key: &KeyRef, items: Vec<Sealed>) -> Result<Vec<Option<Vec<u8>>>> {
         let (name, each) = (key.name(), with_context(key, items.iter().any(|item| item.context.is_some())));
         self.chunked(key, each, items, |items| Request::AesGcmDecrypt { key: name, items }, opened).await
+    }
+
+    /// RSA-OAEP decryption (RFC 8017, 7.1) of each item, with an empty label.
+    pub async fn rsa_decrypt(
+        &self,
+        key: &KeyRef,
+        hash: HashAlgorithm,
+        items: Vec<Vec<u8>>,
+        unpadding: WorkerUnpadding,
+    ) -> Result<Vec<RsaDecrypted>> {
+        let request = |items| Request::RsaDecrypt { key: key.name(), hash, items, unpadding };
+        let read = |reply| match reply {
+            Reply::RsaDecrypted(decrypted) => Ok(decrypted),
+            other => Err(unexpected(&other)),
+        };
+        self.chunked(key, cost(key.key_type()), items, request, read).await
     }
 
     async fn chunked<T, R>(

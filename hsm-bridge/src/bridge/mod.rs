@@ -7,8 +7,8 @@ mod fleet;
 
 use crate::protocol::{KeyExport, KeyImport, Pin, Reply, Request, Secret};
 use crate::{
-    Capabilities, Error, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PublicKey, Purpose, Result,
-    Settings, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
+    Capabilities, Error, GeneratedKey, ImportedKey, KeyRef, KeyType, PublicKey, Purpose, Result, Settings, TokenKey,
+    TransportedKey, WorkerUnpadding, WrappedKey,
 };
 use call::{Route, cost};
 use fleet::{Fleet, Lane};
@@ -234,18 +234,6 @@ impl Bridge {
         }
     }
 
-    /// RSA-OAEP decryption (RFC 8017, 7.1) with an empty label.
-    pub async fn rsa_decrypt(
-        &self,
-        key: &KeyRef,
-        hash: HashAlgorithm,
-        ciphertext: Vec<u8>,
-        unpadding: WorkerUnpadding,
-    ) -> Result<Vec<u8>> {
-        let request = Request::RsaDecrypt { key: key.name(), hash, ciphertext, unpadding };
-        bytes(self.call(on(key), &[key], request).await?)
-    }
-
     /// Bytes of the token's generator.
     pub async fn random(&self, bytes_wanted: u32) -> Result<Vec<u8>> {
         bytes(self.call(quick(20), &[], Request::Random { bytes: bytes_wanted }).await?)
@@ -329,6 +317,7 @@ fn unexpected(reply: &Reply) -> Error {
         Reply::Opened(_) => "plaintexts",
         Reply::PublicKey(_) => "a public key",
         Reply::Retry(_) => "retry",
+        Reply::RsaDecrypted(_) => "decrypted texts",
     };
     Error::Internal(format!("a worker answered {kind} where something else was asked"))
 }

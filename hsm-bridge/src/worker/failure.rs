@@ -49,6 +49,13 @@ pub(super) fn is_device(error: &CryptokiError) -> bool {
     matches!(error, DeviceError | DeviceMemory | DeviceRemoved | FunctionFailed | HostMemory | TokenNotPresent)
 }
 
+/// What tokens say of data that does not fit: a wrong tag, a wrong padding (SoftHSM: CKR_GENERAL_ERROR).
+pub(super) fn is_of_the_data(error: &CryptokiError) -> bool {
+    use RvError::{DataInvalid, DataLenRange, EncryptedDataInvalid, EncryptedDataLenRange, GeneralError};
+    let CryptokiError::Pkcs11(error, _) = error else { return false };
+    matches!(error, DataInvalid | DataLenRange | EncryptedDataInvalid | EncryptedDataLenRange | GeneralError)
+}
+
 /// Doing it twice leaves nothing behind on the token.
 pub(super) fn repeatable(request: &Request) -> bool {
     !matches!(request, Request::GenerateTokenKey { .. } | Request::DestroyTokenKey { .. })

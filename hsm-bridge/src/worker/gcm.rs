@@ -1,11 +1,10 @@
 //! AES-GCM (SP 800-38D), with the key itself or with one derived from it for a context.
 
-use super::failure::{Attempt, Failure, at};
+use super::failure::{Attempt, Failure, at, is_of_the_data};
 use super::ffi;
 use super::generation::generate;
 use super::template::{self, Residence};
 use crate::{Ciphertext, Context, Error, KeyType, Plaintext, Purpose, Sealed};
-use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::object::{Attribute, ObjectHandle};
@@ -87,13 +86,6 @@ pub(super) fn decrypt(session: &Session, key: ObjectHandle, item: &Sealed) -> At
         Err(error) if is_of_the_data(&error) => Ok(None),
         Err(error) => Err(Failure::Token("C_Decrypt", error)),
     }
-}
-
-/// What tokens say of a tag that does not fit (SoftHSM: CKR_GENERAL_ERROR).
-fn is_of_the_data(error: &CryptokiError) -> bool {
-    use RvError::{DataInvalid, DataLenRange, EncryptedDataInvalid, EncryptedDataLenRange, GeneralError};
-    let CryptokiError::Pkcs11(error, _) = error else { return false };
-    matches!(error, DataInvalid | DataLenRange | EncryptedDataInvalid | EncryptedDataLenRange | GeneralError)
 }
 
 /// Whether a derived key encrypts on this token: cryptoki's mechanism list leaves out CKM_AES_ECB_ENCRYPT_DATA.

@@ -1,7 +1,7 @@
 //! RSA-OAEP (RFC 8017, 7.1): by the token, or, where that lacks the hash and the caller allows it, raw in the token and unpadded here.
 
-use super::failure::{Attempt, at};
-use crate::{Error, HashAlgorithm, Result, WorkerUnpadding};
+use super::failure::{Attempt, Failure, at, is_of_the_data};
+use crate::{Error, HashAlgorithm, Result, RsaDecrypted, WorkerUnpadding};
 use aws_lc_rs::digest;
 use cryptoki::error::{Error as CryptokiError, RvError};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsOaepParams, PkcsOaepSource};
@@ -36,11 +36,19 @@ pub(super) fn decrypt(
     hash: HashAlgorithm,
     ciphertext: &[u8],
     unpadding: WorkerUnpadding,
-) -> Attempt<Vec<u8>> {
-    match session.decrypt(&mechanism(hash)?, key, ciphertext) {
-        Err(error) if lacks_hash(&error) => Ok(unpad(session, key, hash, ciphertext, unpadding)?.to_vec()),
-        other => other.map_err(at("C_Decrypt")),
-    }
+) -> Attempt<RsaDecrypted> {
+    let (decrypted, unpadded_in_worker) = match session.decrypt(&mechanism(hash)?, key, ciphertext) {
+        Err(error) if lacks_hash(&error) => {
+            let unpadded = raw(session, key, hash, ciphertext, unpadding);
+            (unpadded.map(|unpadded| unpadded.map(|plaintext| plaintext.to_vec())), true)
+        }
+        other => (other.map(Some).map_err(at("C_Decrypt")), false),
+    };
+    let plaintext = match decrypted {
+        Err(Failure::Token(_, error)) if is_of_the_data(&error) => None,
+        other => other?,
+    };
+    Ok(RsaDecrypted { plaintext, unpadded_in_worker })
 }
 
 /// Raw RSA in the token, the padding undone here.
@@ -51,6 +59,18 @@ pub(super) fn unpad(
     ciphertext: &[u8],
     unpadding: WorkerUnpadding,
 ) -> Attempt<Zeroizing<Vec<u8>>> {
+    raw(session, key, hash, ciphertext, unpadding)?
+        .ok_or_else(|| Error::Refused { function: "RSA-OAEP".into(), reason: "decryption error".into() }.into())
+}
+
+/// `None`: the padding is wrong.
+fn raw(
+    session: &Session,
+    key: ObjectHandle,
+    hash: HashAlgorithm,
+    ciphertext: &[u8],
+    unpadding: WorkerUnpadding,
+) -> Attempt<Option<Zeroizing<Vec<u8>>>> {
     if unpadding == WorkerUnpadding::Refused {
         return Err(Error::Unsupported(format!("RSA-OAEP with {hash:?}, and it is not to be undone outside it")).into());
     }
@@ -58,8 +78,7 @@ pub(super) fn unpad(
     // As long as the modulus, which is as long as the ciphertext: a token may leave out leading zeros.
     let mut encoded = Zeroizing::new(vec![0; ciphertext.len().saturating_sub(raw.len())]);
     encoded.extend_from_slice(&raw);
-    decode(hash, &encoded)
-        .ok_or_else(|| Error::Refused { function: "RSA-OAEP".into(), reason: "decryption error".into() }.into())
+    Ok(decode(hash, &encoded))
 }
 
 /// EME-OAEP decoding (RFC 8017, 7.1.2, step 3) with an empty label. Time depends on lengths alone, also on that of a message that is well

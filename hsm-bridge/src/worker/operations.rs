@@ -112,14 +112,7 @@ impl Operations {
                 let held = self.handle(session, *key)?;
                 let opened =
                     items.iter().map(|item| gcm::decrypt(session, *held, item)).collect::<Attempt<Vec<_>>>()?;
-                // Codes lie: a token that went away, or a key that did, may look like a tag that does not fit.
-                if opened.contains(&None) {
-                    if let Err(reason) = self.alive(session) {
-                        return Ok(Reply::Retry(reason));
-                    }
-                    session.get_attributes(*held, &[AttributeType::Class]).map_err(at("C_GetAttributeValue"))?;
-                }
-                Ok(Reply::Opened(opened))
+                self.unless_lost(session, *held, opened.contains(&None), Reply::Opened(opened))
             }
             Request::AesGcmEncrypt { key, items } => {
                 let key = self.handle(session, *key)?;
@@ -184,15 +177,29 @@ impl Operations {
                 session.destroy_object(key).map_err(at("C_DestroyObject"))?;
                 Ok(Reply::Bytes(wrapped?))
             }
-            Request::RsaDecrypt { key, hash, ciphertext, unpadding } => {
-                let key = self.handle(session, *key)?;
-                Ok(Reply::Bytes(oaep::decrypt(session, *key, *hash, ciphertext, *unpadding)?))
+            Request::RsaDecrypt { key, hash, items, unpadding } => {
+                let held = self.handle(session, *key)?;
+                let decrypt = |item: &Vec<u8>| oaep::decrypt(session, *held, *hash, item, *unpadding);
+                let decrypted = items.iter().map(decrypt).collect::<Attempt<Vec<_>>>()?;
+                let doubtful = decrypted.iter().any(|decrypted| decrypted.plaintext.is_none());
+                self.unless_lost(session, *held, doubtful, Reply::RsaDecrypted(decrypted))
             }
             Request::Sign { key, mechanism, data } => {
                 let key = self.handle(session, *key)?;
                 Ok(Reply::List(data.iter().map(|item| sign(session, *key, *mechanism, item)).collect::<Attempt<_>>()?))
             }
         }
+    }
+
+    /// Codes lie: a token that went away, or a key that did, may look like data that does not fit.
+    fn unless_lost(&self, session: &Session, key: ObjectHandle, doubtful: bool, reply: Reply) -> Attempt<Reply> {
+        if doubtful {
+            if let Err(reason) = self.alive(session) {
+                return Ok(Reply::Retry(reason));
+            }
+            session.get_attributes(key, &[AttributeType::Class]).map_err(at("C_GetAttributeValue"))?;
+        }
+        Ok(reply)
     }
 
     /// The key, held as long as the caller keeps what this gives.

@@ -1,5 +1,6 @@
 //! Named keys: what they are, their settings and versions, and what can be done with them.
 
+mod aead;
 mod algorithm;
 mod change;
 mod create;
@@ -13,6 +14,7 @@ mod load;
 mod material;
 mod name;
 mod public;
+mod rsa;
 mod sign;
 mod tools;
 mod trim;

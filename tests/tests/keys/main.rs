@@ -9,6 +9,7 @@ mod encrypt;
 mod export;
 mod hmac;
 mod import;
+mod rsa;
 mod tools;
 mod trim;
 mod vectors;

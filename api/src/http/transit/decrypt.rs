@@ -46,7 +46,7 @@ pub(super) async fn decrypt(call: Call) -> Result<Answer> {
         return Err(call.context.refuse_key("key.decrypt", &name, "encryption key not found").await);
     };
     let count = inputs.len();
-    let results = match call.context.decrypt(&key, inputs).await {
+    let results = match call.context.decrypt(&key, inputs, call.state.settings.fips).await {
         // In a batch, what refuses the whole call is each item's error.
         Err(Error::Invalid(reason)) if items.is_some() => vec![Err(reason); count],
         other => other?,
@@ -106,7 +106,7 @@ pub(super) async fn rewrap(call: Call) -> Result<Answer> {
         return Err(call.context.refuse_key("key.rewrap", &name, "encryption key not found").await);
     };
     let count = inputs.len();
-    let results = match call.context.rewrap(&key, inputs).await {
+    let results = match call.context.rewrap(&key, inputs, call.state.settings.fips).await {
         Err(Error::Invalid(reason)) if items.is_some() => vec![Err(reason); count],
         other => other?,
     };

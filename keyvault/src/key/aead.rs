@@ -1,0 +1,90 @@
+//! AES-GCM (SP 800-38D) in the HSM, with a named key or with one that the token derives from it for a context.
+
+use super::encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
+use super::sign::{choose, readable};
+use super::{Derivation, Key};
+use crate::{Error, Result, Vault};
+use hsm_bridge::{Ciphertext, Context, KeyRef, Plaintext, Sealed};
+use sha2::{Digest, Sha256};
+use std::collections::BTreeMap;
+
+const MISSING_CONTEXT: &str = "missing 'context' for key derivation; the key was created using a derived key, which means additional, per-request information must be included in order to perform operations with the key";
+/// IV and tag.
+const SHORTEST: usize = 12 + 16;
+
+impl Vault {
+    /// IV ‖ ciphertext ‖ tag of each item.
+    pub(super) async fn seal(&self, key: &Key, items: Results<EncryptItem>) -> Result<Results<Encrypted>> {
+        let mut results: Results<Encrypted> = Vec::with_capacity(items.len());
+        let mut of_version: BTreeMap<u32, Vec<(usize, Plaintext)>> = BTreeMap::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let prepared = item.and_then(|item| {
+                let version = choose(key, item.version, "encryption")?.version;
+                let context = context(key, &item.context, key.derivation.is_convergent())?;
+                let plaintext = Plaintext { data: item.plaintext, aad: item.associated_data, context };
+                of_version.entry(version).or_default().push((index, plaintext));
+                Ok(Encrypted { version, ciphertext: Vec::new() })
+            });
+            results.push(prepared);
+        }
+        for (version, items) in of_version {
+            let (indices, plaintexts): (Vec<usize>, Vec<Plaintext>) = items.into_iter().unzip();
+            let sealed = self.inner.bridge.aes_gcm_encrypt_all(usable(key, version)?, plaintexts).await?;
+            for (index, Ciphertext { iv, ciphertext_and_tag }) in indices.into_iter().zip(sealed) {
+                results[index] = Ok(Encrypted { version, ciphertext: [&iv[..], &ciphertext_and_tag].concat() });
+            }
+        }
+        Ok(results)
+    }
+
+    /// The plaintext of each item.
+    pub(super) async fn open_sealed(&self, key: &Key, items: &Results<DecryptItem>) -> Result<Results<Vec<u8>>> {
+        let mut results: Results<Vec<u8>> = Vec::with_capacity(items.len());
+        let mut of_version: BTreeMap<u32, Vec<(usize, Sealed)>> = BTreeMap::new();
+        for (index, item) in items.iter().enumerate() {
+            let prepared = item.as_ref().map_err(Clone::clone).and_then(|item| {
+                let version = readable(key, item.version, "ciphertext")?.version;
+                let context = context(key, &item.context, false)?;
+                let (iv, rest) = item
+                    .ciphertext
+                    .split_first_chunk()
+                    .filter(|_| item.ciphertext.len() >= SHORTEST)
+                    .ok_or("invalid ciphertext length")?;
+                let ciphertext = Ciphertext { iv: *iv, ciphertext_and_tag: rest.to_vec() };
+                let sealed = Sealed { ciphertext, aad: item.associated_data.clone(), context };
+                of_version.entry(version).or_default().push((index, sealed));
+                Ok(Vec::new())
+            });
+            results.push(prepared);
+        }
+        for (version, items) in of_version {
+            let (indices, sealed): (Vec<usize>, Vec<Sealed>) = items.into_iter().unzip();
+            let opened = self.inner.bridge.aes_gcm_decrypt_all(usable(key, version)?, sealed).await?;
+            for (index, plaintext) in indices.into_iter().zip(opened) {
+                results[index] = plaintext.ok_or_else(|| "cipher: message authentication failed".into());
+            }
+        }
+        Ok(results)
+    }
+}
+
+fn usable(key: &Key, version: u32) -> Result<&KeyRef> {
+    let missing = || Error::Hsm(hsm_bridge::Error::Internal(format!("version {version} went away")));
+    key.versions.get(&version).and_then(|version| version.key.as_ref()).ok_or_else(missing)
+}
+
+/// What the token derives the keys of a context from: SHA-256 of a label and the context, a label a use.
+fn context(key: &Key, context: &[u8], makes_nonce: bool) -> Result<Option<Context>, String> {
+    if key.derivation == Derivation::None {
+        return Ok(None);
+    }
+    if context.is_empty() {
+        return Err(MISSING_CONTEXT.into());
+    }
+    let labelled = |label: &[u8]| Sha256::new().chain_update(label).chain_update(context).finalize().into();
+    Ok(Some(Context {
+        key_type: key.algorithm.key_type(),
+        cipher: labelled(b"clm-derive-v1 cipher "),
+        nonce: makes_nonce.then(|| labelled(b"clm-derive-v1 nonce ")),
+    }))
+}
