@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test as-user bench evidence renew deny advisories
+.PHONY: setup demo dev check test as-user crash bench evidence renew deny advisories
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -46,6 +46,11 @@ evidence: setup ## every route with the PKCS#11 calls behind it, into docs/EVIDE
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-nextest
 	cargo build --locked -p api -p softhsm-fault
 	CLM_EVIDENCE=$(CURDIR)/docs/EVIDENCE.md scripts/with-postgres.sh cargo nextest run --locked -p tests --test routes --no-capture -E 'test(evidence)'
+
+KILLS ?= 20
+crash: setup ## processes of every kind killed under load, KILLS of each, and whether everything is true afterwards; SEED=… repeats a run
+	cargo build --locked -p api
+	CLM_CRASH_KILLS=$(KILLS) CLM_CRASH_SEED=$(SEED) cargo test --quiet --locked -p tests --test crash -- --nocapture
 
 SECONDS_A_ROW ?= 10
 bench: setup ## the service under load beside what its token can do by itself; SECONDS_A_ROW=2 is a quick look that writes nothing down

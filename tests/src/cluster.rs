@@ -44,7 +44,8 @@ impl Cluster {
             self.options
         );
         let log = format!("--log={socket}/log");
-        self.run("pg_ctl", &["--silent", "--wait", "start", &log, "--options", &options, "-D"])
+        let started = self.run("pg_ctl", &["--silent", "--wait", "start", &log, "--options", &options, "-D"]);
+        started.with_context(|| std::fs::read_to_string(self.directory.path().join("log")).unwrap_or_default())
     }
 
     /// Ends it as a crash would.
