@@ -6,8 +6,9 @@ use crate::{AuditError, Table, insert};
 use audit_chain::{Event, Head, Link};
 use futures_util::FutureExt;
 use sqlx::postgres::{PgDatabaseError, PgSeverity};
-use sqlx::{Connection, PgConnection};
+use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use std::panic::AssertUnwindSafe;
+use tokio::sync::oneshot;
 use uuid::Uuid;
 
 /// What a batch became.
@@ -78,12 +79,18 @@ impl Batch {
     }
 
     async fn in_transaction(&mut self, lease: &mut Lease, table: Table, jobs: Vec<Job>) -> Result<bool, Failure> {
-        let mut transaction = lease.connection.begin().await.map_err(Failure::Before)?;
-        for job in jobs {
+        let mut jobs = jobs.into_iter();
+        let mut transaction = match lease.connection.begin().await {
+            Ok(transaction) => transaction,
+            Err(error) => return Err(refuse(jobs, error)),
+        };
+        while let Some(job) = jobs.next() {
             match job {
                 Job::Append { event, done } => self.add(*event, Box::new(move |outcome| drop(done.send(outcome)))),
-                Job::Change { organization_id, change } => {
-                    self.change(&mut transaction, table, organization_id, change).await.map_err(Failure::Before)?;
+                Job::Change { organization_id, change, refused } => {
+                    if let Err(error) = self.change(&mut transaction, table, (organization_id, change), refused).await {
+                        return Err(refuse(jobs, error));
+                    }
                 }
             }
         }
@@ -103,25 +110,26 @@ impl Batch {
         &mut self,
         transaction: &mut PgConnection,
         table: Table,
-        organization_id: Uuid,
-        change: Change,
+        (organization_id, change): (Uuid, Change),
+        refused: oneshot::Sender<AuditError>,
     ) -> Result<(), sqlx::Error> {
-        let mut savepoint = transaction.begin().await?;
-        sqlx::query(
-            "SELECT set_config('clm.organization_id', $1, true), set_config('lock_timeout', '2s', true), set_config('statement_timeout', '5s', true)",
-        )
-        .bind(organization_id.to_string())
-        .execute(&mut *savepoint)
-        .await?;
+        let mut savepoint = match savepoint(transaction, organization_id).await {
+            Ok(savepoint) => savepoint,
+            Err(error) => {
+                drop(refused.send(unavailable(&error)));
+                return Err(error);
+            }
+        };
         let (event, settle) = match AssertUnwindSafe(change(&mut savepoint)).catch_unwind().await {
             Ok(Ok(made)) => made,
             Ok(Err(tell)) => {
                 self.refused.push(tell);
                 return savepoint.rollback().await;
             }
-            // Its caller learns it from the channel that the panic dropped; the log lives on.
+            // The log lives on.
             Err(_) => {
                 tracing::error!(table = table.name, "a state change panicked; nothing of it was written");
+                drop(refused.send(AuditError::Refused("the change panicked, see the service's log".into())));
                 return savepoint.rollback().await;
             }
         };
@@ -162,6 +170,28 @@ impl Batch {
         let inserted = insert::records(connection, table, self.head, &self.records, fence, seq).await?;
         Ok(inserted == self.records.len() as u64)
     }
+}
+
+/// Nothing is written of jobs that were not reached.
+fn refuse(jobs: impl Iterator<Item = Job>, error: sqlx::Error) -> Failure {
+    let told = unavailable(&error);
+    jobs.for_each(|job| job.refuse(&told));
+    Failure::Before(error)
+}
+
+/// Where a change runs: as its organization, and not for long.
+async fn savepoint(
+    transaction: &mut PgConnection,
+    organization_id: Uuid,
+) -> Result<Transaction<'_, Postgres>, sqlx::Error> {
+    let mut savepoint = transaction.begin().await?;
+    sqlx::query(
+        "SELECT set_config('clm.organization_id', $1, true), set_config('lock_timeout', '2s', true), set_config('statement_timeout', '5s', true)",
+    )
+    .bind(organization_id.to_string())
+    .execute(&mut *savepoint)
+    .await?;
+    Ok(savepoint)
 }
 
 /// The statement was refused and undone, and the connection lives. Not so when the server ends the session: that may come after the commit.

@@ -8,8 +8,16 @@ use tokio::sync::oneshot;
 use uuid::Uuid;
 
 pub(crate) enum Job {
-    Append { event: Box<Event>, done: oneshot::Sender<Result<(), AuditError>> },
-    Change { organization_id: Uuid, change: Change },
+    Append {
+        event: Box<Event>,
+        done: oneshot::Sender<Result<(), AuditError>>,
+    },
+    /// `refused` tells why nothing of it was written, nor will be; if it is dropped without a word, nobody knows.
+    Change {
+        organization_id: Uuid,
+        change: Change,
+        refused: oneshot::Sender<AuditError>,
+    },
 }
 
 /// Runs SQL in the writer's transaction; gives its event and what to call once that is durable (or is not).
@@ -20,10 +28,11 @@ pub(crate) type Settle = Box<dyn FnOnce(Result<(), AuditError>) + Send>;
 pub(crate) type Tell = Box<dyn FnOnce() + Send>;
 
 impl Job {
-    /// The database cannot be asked. A change's caller learns it from its channel being dropped.
+    /// Nothing of it was written.
     pub(crate) fn refuse(self, error: &AuditError) {
-        if let Self::Append { done, .. } = self {
-            drop(done.send(Err(error.clone())));
+        match self {
+            Self::Append { done, .. } => drop(done.send(Err(error.clone()))),
+            Self::Change { refused, .. } => drop(refused.send(error.clone())),
         }
     }
 }
@@ -44,7 +53,7 @@ pub(crate) fn reason(error: &sqlx::Error) -> String {
     reason.into()
 }
 
-/// What a caller hears whose job was dropped.
+/// What a caller hears whose job was dropped without a word, maybe in the middle of its commit.
 pub(crate) fn ended() -> AuditError {
-    AuditError::Unavailable("the database is away, or the writer has ended".into())
+    AuditError::Uncertain("the writer ended".into())
 }

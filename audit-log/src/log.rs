@@ -84,8 +84,12 @@ impl AuditLog {
                 }
             })
         });
-        self.enqueue(Job::Change { organization_id, change })?;
-        outcome.await.unwrap_or_else(|_| Err(ChangeError::Audit(ended())))
+        let (refused, why) = oneshot::channel();
+        self.enqueue(Job::Change { organization_id, change, refused })?;
+        match outcome.await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(ChangeError::Audit(why.await.unwrap_or_else(|_| ended()))),
+        }
     }
 
     /// Signs a checkpoint over all chains of the log every few seconds while they grow, until the log is dropped.
@@ -101,7 +105,7 @@ impl AuditLog {
     fn enqueue(&self, job: Job) -> Result<(), AuditError> {
         self.jobs.try_send(job).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => AuditError::Busy,
-            mpsc::error::TrySendError::Closed(_) => ended(),
+            mpsc::error::TrySendError::Closed(_) => AuditError::Unavailable("the writer has ended".into()),
         })
     }
 }

@@ -126,12 +126,14 @@ impl Vault {
             let token_object = version.hsm_key_id;
             key.settings.latest_version = number;
             key.revision += 1;
-            let (key_mac, version_mac) = self.bind(&key, &version).await?;
+            let bound = self.bind(&key, &version).await;
+            let (key_mac, version_mac) = self.written(token_object, bound).await?;
             version.row_mac = version_mac;
             let mut event = change_event(caller, self.inner.clock.now(), "key.rotate", &key, number);
             event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
-            match self.write(key, key_mac, vec![version], Vec::new(), None, event).await {
-                Err(Error::Conflict) => self.discard(token_object).await,
+            let changed = self.write(key, key_mac, vec![version], Vec::new(), None, event).await;
+            match self.written(token_object, changed).await {
+                Err(Error::Conflict) => {}
                 Err(error) => return Err(error),
                 Ok(()) => return self.present(caller, mount_id, name).await,
             }

@@ -7,6 +7,7 @@ use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::named_keys;
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
+use audit_log::AuditError;
 use chrono::SubsecRound;
 use hsm_bridge::{KeyRef, KeyType, Purpose};
 use std::collections::BTreeMap;
@@ -84,7 +85,9 @@ impl Vault {
             versions: BTreeMap::new(),
         };
         let mut version = self.generate_version(&key, 1, new.on_token).await?;
-        let (key_mac, version_mac) = self.bind(&key, &version).await?;
+        let token_object = version.hsm_key_id;
+        let bound = self.bind(&key, &version).await;
+        let (key_mac, version_mac) = self.written(token_object, bound).await?;
         version.row_mac = version_mac;
         let now = self.inner.clock.now();
         let mut event = change_event(caller, now, "key.create", &key, 1);
@@ -94,18 +97,12 @@ impl Vault {
         }
         event.data.insert("storage".into(), Value::Text(version.storage.clone().into()));
         event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
-        let token_object = version.hsm_key_id;
-        let created = match self.insert(key, key_mac, version, event).await {
+        let inserted = self.insert(key, key_mac, version, event).await;
+        let created = match self.written(token_object, inserted).await {
             Ok(()) => true,
             // Somebody else was faster: theirs is the key.
-            Err(Error::Exists) => {
-                self.discard(token_object).await;
-                false
-            }
-            Err(error) => {
-                // A change that was refused, or whose record could not be written, left no row. One whose commit got no answer may have.
-                return Err(error);
-            }
+            Err(Error::Exists) => false,
+            Err(error) => return Err(error),
         };
         self.inner.cache.clear();
         let key = self.key(organization_id, mount_id, name).await?.ok_or(Error::Conflict)?;
@@ -216,6 +213,16 @@ impl Vault {
         let (key_bytes, version_bytes) = (key.row_bytes(false), version.row_bytes());
         let macs = self.macs(deployment.mac_key(), MacDomain::SecureRow, &[&key_bytes, &version_bytes]).await?;
         Ok((macs[0].to_vec(), macs[1].to_vec()))
+    }
+
+    /// Passes on whether a row was written. The object that was made for it goes if it was not; if nobody knows, it stays: it may be the key.
+    pub(super) async fn written<T>(&self, token_object: Option<Uuid>, outcome: Result<T>) -> Result<T> {
+        if let Err(error) = &outcome
+            && !matches!(error, Error::Audit(AuditError::Uncertain(_)))
+        {
+            self.discard(token_object).await;
+        }
+        outcome
     }
 
     /// An object whose row was not written.

@@ -37,11 +37,20 @@ pub(crate) struct Signature {
     pub(crate) text: String,
 }
 
+/// Why a request had no success.
+enum Refused {
+    /// Nothing was done, and nothing is left behind.
+    Whole,
+    /// The answer leaves it open, or there is none.
+    Unclear,
+}
+
 /// What was asked and answered about a key; what was asked and not answered may have been done.
 #[derive(Debug, Default)]
 pub(crate) struct Key {
-    pub(crate) on_token: bool,
     pub(crate) made: bool,
+    /// Answers, or none, that leave open whether its object was made on the token.
+    pub(crate) unclear: u64,
     pub(crate) rotations_asked: u64,
     pub(crate) rotations_done: u64,
     pub(crate) deletion_asked: bool,
@@ -137,8 +146,8 @@ impl Told {
         self.done.extend(other.done);
         for (name, key) in other.keys {
             let mine = self.keys.entry(name).or_default();
-            mine.on_token |= key.on_token;
             mine.made |= key.made;
+            mine.unclear += key.unclear;
             mine.rotations_asked += key.rotations_asked;
             mine.rotations_done += key.rotations_done;
             mine.deletion_asked |= key.deletion_asked;
@@ -194,7 +203,7 @@ impl Client {
         let key = self.usable.choose(&mut self.rng).unwrap().clone();
         let message: [u8; 24] = self.rng.random();
         let body = json!({"input": BASE64_STANDARD.encode(message)});
-        if let Some((user_agent, answer)) = self.ask("sign", &format!("transit/sign/{key}"), &body).await {
+        if let Ok((user_agent, answer)) = self.ask("sign", &format!("transit/sign/{key}"), &body).await {
             let text = answer["data"]["signature"].as_str().unwrap().to_owned();
             let signature = Signature { key, message: message.into(), text };
             self.keep("key.sign", user_agent, &answer, Some(signature));
@@ -205,13 +214,18 @@ impl Client {
         let name = format!("key-{}-{}", self.number, self.requests);
         let (kind, storage) =
             [("ecdsa-p256", "wrapped"), ("ecdsa-p256", "token"), ("ed25519", "token")][self.rng.random_range(0..3)];
-        let key = self.told.keys.entry(name.clone()).or_default();
-        key.on_token = storage == "token";
+        self.told.keys.insert(name.clone(), Key::default());
         let body = json!({"type": kind, "storage": storage});
-        if let Some((user_agent, answer)) = self.ask("create", &format!("transit/keys/{name}"), &body).await {
-            self.told.keys.get_mut(&name).unwrap().made = true;
-            self.usable.push(name);
-            self.keep("key.create", user_agent, &answer, None);
+        let asked = self.ask("create", &format!("transit/keys/{name}"), &body).await;
+        let key = self.told.keys.get_mut(&name).unwrap();
+        match asked {
+            Ok((user_agent, answer)) => {
+                key.made = true;
+                self.usable.push(name);
+                self.keep("key.create", user_agent, &answer, None);
+            }
+            Err(Refused::Unclear) => key.unclear += 1,
+            Err(Refused::Whole) => {}
         }
     }
 
@@ -221,9 +235,14 @@ impl Client {
         let Some(name) = self.usable[own..].choose(&mut self.rng).cloned() else { return self.create().await };
         self.told.keys.entry(name.clone()).or_default().rotations_asked += 1;
         let asked = self.ask("rotate", &format!("transit/keys/{name}/rotate"), &json!({})).await;
-        if let Some((user_agent, answer)) = asked {
-            self.told.keys.get_mut(&name).unwrap().rotations_done += 1;
-            self.keep("key.rotate", user_agent, &answer, None);
+        let key = self.told.keys.get_mut(&name).unwrap();
+        match asked {
+            Ok((user_agent, answer)) => {
+                key.rotations_done += 1;
+                self.keep("key.rotate", user_agent, &answer, None);
+            }
+            Err(Refused::Unclear) => key.unclear += 1,
+            Err(Refused::Whole) => {}
         }
     }
 
@@ -234,10 +253,10 @@ impl Client {
         let name = self.usable.swap_remove(self.rng.random_range(1..self.usable.len()));
         let path = format!("transit/keys/{name}");
         let leave = self.ask("configure", &format!("{path}/config"), &json!({"deletion_allowed": true})).await;
-        let Some((user_agent, answer)) = leave else { return };
+        let Ok((user_agent, answer)) = leave else { return };
         self.keep("key.configure", user_agent, &answer, None);
         self.told.keys.get_mut(&name).unwrap().deletion_asked = true;
-        if let Some((user_agent, answer)) = self.ask("delete", &path, &Value::Null).await {
+        if let Ok((user_agent, answer)) = self.ask("delete", &path, &Value::Null).await {
             self.told.keys.get_mut(&name).unwrap().deletion_done = true;
             self.keep("key.delete", user_agent, &answer, None);
         }
@@ -249,8 +268,8 @@ impl Client {
     }
 
     /// Asks once, and gives a successful answer with the User-Agent of the request. Whatever is killed, the only other answers are 503 and none.
-    async fn ask(&mut self, verb: &'static str, path: &str, body: &Value) -> Option<(String, Value)> {
-        let target = self.target.borrow_and_update().clone()?;
+    async fn ask(&mut self, verb: &'static str, path: &str, body: &Value) -> Result<(String, Value), Refused> {
+        let Some(target) = self.target.borrow_and_update().clone() else { return Err(Refused::Whole) };
         self.requests += 1;
         let user_agent = format!("crash-{}-{}", self.number, self.requests);
         let method = if body.is_null() { reqwest::Method::DELETE } else { reqwest::Method::PUT };
@@ -271,9 +290,13 @@ impl Client {
             Ok((200 | 204, body)) => {
                 self.answered.send_modify(|count| *count += 1);
                 let body = if body.is_empty() { Value::Null } else { serde_json::from_slice(&body).unwrap() };
-                Some((user_agent, body))
+                Ok((user_agent, body))
             }
-            Ok((503, _)) => None,
+            Ok((503, body)) => {
+                let said = String::from_utf8_lossy(&body);
+                let unclear = said.contains("the worker ended") || said.contains("look whether the change was made");
+                Err(if unclear { Refused::Unclear } else { Refused::Whole })
+            }
             Ok((status, body)) => panic!("{verb} {path}: {status} {}", String::from_utf8_lossy(&body)),
             Err(error) => {
                 assert!(!error.is_timeout(), "{verb} {path}: no answer in {PATIENCE:?}");
@@ -282,7 +305,7 @@ impl Client {
                 let other = |now: &Option<Target>| now.as_ref().is_none_or(|now| now.address != gone);
                 let there = tokio::time::timeout(PATIENCE, self.target.wait_for(other)).await;
                 assert!(there.is_ok(), "{verb} {path}: {error:?}, and the server is still there");
-                None
+                Err(Refused::Unclear)
             }
         }
     }
