@@ -9,3 +9,4 @@ pub mod settings;
 mod shutdown;
 mod state;
 pub mod telemetry;
+pub mod worker;

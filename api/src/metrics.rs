@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     worker_restarts: Counter,
     hsm_in_flight: Gauge,
     alarms: Counter,
+    orphans: Gauge,
     audit_waiting: Family<Log, Gauge>,
 }
 
@@ -66,6 +67,7 @@ impl Metrics {
             worker_restarts: Counter::default(),
             hsm_in_flight: Gauge::default(),
             alarms: Counter::default(),
+            orphans: Gauge::default(),
             audit_waiting: Family::default(),
             registry: Registry::default(),
         };
@@ -86,6 +88,11 @@ impl Metrics {
             "integrity_alarms",
             "Rows refused because they were changed behind the service's back",
             metrics.alarms.clone(),
+        );
+        registry.register(
+            "integrity_orphans",
+            "What did not fit together, databases and token, when this server looked last; -1: it has not looked",
+            metrics.orphans.clone(),
         );
         registry.register("audit_waiting", "Records that wait for the database", metrics.audit_waiting.clone());
         Self { registry, ..metrics }
@@ -108,6 +115,7 @@ impl Metrics {
         let alarms =
             services.map_or(0, |services| services.vault.integrity_alarms() + services.core.integrity_alarms());
         self.alarms.inner().store(alarms, Ordering::Relaxed);
+        self.orphans.set(services.map_or(-1, Services::orphans));
         if let Some(services) = services {
             self.observe_hsm(&services.vault.bridge().status());
             for (log, audit) in [("secure_audit_log", services.vault.audit()), ("audit_log", services.core.audit())] {

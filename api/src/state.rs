@@ -3,13 +3,14 @@
 use crate::app::seal::Seal;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// The service: settings, where it stands, what it counts.
 #[derive(Debug)]
 pub struct State {
     pub(crate) settings: Settings,
-    pub(crate) seal: Seal,
+    pub(crate) seal: Arc<Seal>,
     pub(crate) metrics: Metrics,
     pub(crate) started: Instant,
 }
@@ -17,6 +18,11 @@ pub struct State {
 impl State {
     /// Closed; [`crate::server::Server::run`] opens it.
     pub fn new(settings: Settings) -> Self {
-        Self { seal: Seal::new(settings.seal.kind), metrics: Metrics::new(), started: Instant::now(), settings }
+        Self {
+            seal: Arc::new(Seal::new(settings.seal.kind)),
+            metrics: Metrics::new(),
+            started: Instant::now(),
+            settings,
+        }
     }
 }

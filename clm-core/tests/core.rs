@@ -227,7 +227,7 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
     }
     assert_eq!(
         compared,
-        ["access_policies", "app_role_secret_ids", "app_roles", "auth_roles", "mounts", "roles", "tokens"]
+        ["access_policies", "app_role_secret_ids", "app_roles", "auth_roles", "mounts", "outbox", "roles", "tokens"]
     );
     assert_eq!(rows.finish(), []);
 }

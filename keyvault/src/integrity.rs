@@ -76,7 +76,7 @@ impl Vault {
             let Finding::DestroyedKeyOnToken { object, .. } = finding else { continue };
             let Some(row) = rows.get(&object) else { continue };
             // Whoever writes "destroyed" behind the service's back must not have the token's only copy destroyed.
-            self.check_rows(row.organization_id, &[("private_keys", row.id, row.row_bytes(), &row.row_mac)]).await?;
+            self.check_rows(row.organization_id, &[(row.table(), row.id, row.row_bytes(), &row.row_mac)]).await?;
             self.inner.bridge.destroy_token_key(object).await?;
             removed.push(object);
         }
@@ -109,7 +109,7 @@ impl Vault {
         let mut found = HashMap::new();
         for organization_id in organizations {
             let mut transaction = read_as_of_now(&self.inner.pool, *organization_id).await?;
-            let rows = key_versions::on_token(&mut transaction, *organization_id, token_id).await?;
+            let rows = key_versions::on_token(&mut transaction, *organization_id, token_id, None).await?;
             transaction.rollback().await?;
             found.extend(rows.into_iter().filter_map(|row| Some((row.hsm_key_id?, row))));
         }

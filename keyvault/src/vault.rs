@@ -163,7 +163,7 @@ impl Vault {
 }
 
 /// The service itself as caller.
-pub(crate) fn system(organization_id: Uuid) -> Caller {
+pub fn system(organization_id: Uuid) -> Caller {
     Caller {
         request_id: Uuid::now_v7(),
         organization_id,

@@ -1,9 +1,10 @@
 //! Whether the two databases and the token fit together; repairs what it safely can. Never deletes a row.
 
-use super::{Context, Result};
+use super::{Context, Result, Services};
 use clm_core::ROOT_ORGANIZATION;
 use keyvault::Finding;
 use serde_json::{Value, json};
+use std::sync::atomic::Ordering;
 use uuid::Uuid;
 
 /// Something that does not fit.
@@ -28,32 +29,8 @@ impl Orphan {
 impl Context {
     /// Lists orphans both ways: of the whole deployment for organization `root`, else of the caller's organization.
     pub(crate) async fn check_integrity(&self) -> Result<Vec<Orphan>> {
-        let organizations = self.organizations_seen().await?;
-        let (vault, core) = (&self.services.vault, &self.services.core);
         let everything = self.caller.organization_id == ROOT_ORGANIZATION;
-        let mut orphans: Vec<Orphan> =
-            vault.compare_token(&organizations, everything).await?.into_iter().map(Orphan::from).collect();
-        for organization_id in organizations {
-            if !vault.has_organization_key(organization_id).await? {
-                orphans.push(Orphan {
-                    kind: "organization_without_key",
-                    id: organization_id.to_string(),
-                    text: "no key of this organization that this token can unwrap: restore clm_secure_db, or connect the token that can"
-                        .into(),
-                    repairable: false,
-                });
-            }
-            // Keys first: a mount that is made meanwhile is then among the mounts.
-            let with_keys = vault.mounts_with_keys(organization_id).await?;
-            let mounts = core.mount_ids(organization_id).await?;
-            orphans.extend(with_keys.into_iter().filter(|(mount, _)| !mounts.contains(mount)).map(|(mount, keys)| Orphan {
-                kind: "keys_without_mount",
-                id: mount.to_string(),
-                text: format!("{keys} keys belong to this mount, which clm_core_db does not have: `clm audit verify --rows` says whether it was disabled or taken away behind the service's back"),
-                repairable: false,
-            }));
-        }
-        Ok(orphans)
+        orphans(&self.services, self.organizations_seen().await?, everything).await
     }
 
     /// Mends what can be mended without losing anything; what was removed from the token, by CKA_ID.
@@ -68,6 +45,60 @@ impl Context {
         }
         Ok(vec![self.caller.organization_id])
     }
+}
+
+/// The recurrent look: mends what can be mended without losing anything, and raises its voice about the rest.
+pub(crate) async fn watch(services: &Services) -> Result<()> {
+    let organizations = services.core.organizations().await?;
+    let mut found = orphans(services, organizations.clone(), true).await?;
+    if found.iter().any(|orphan| orphan.repairable) {
+        services.vault.remove_destroyed(&keyvault::system(ROOT_ORGANIZATION), &organizations).await?;
+        found = orphans(services, organizations, true).await?;
+    }
+    for Orphan { kind, id, text, .. } in &found {
+        tracing::error!(kind, id, alarm = "integrity", "{text}");
+    }
+    services.orphans.store(i64::try_from(found.len()).unwrap_or(i64::MAX), Ordering::Relaxed);
+    Ok(())
+}
+
+/// What does not fit; with `everything`, also what is nobody's, which is sound only if the organizations are all there are.
+async fn orphans(services: &Services, organizations: Vec<Uuid>, everything: bool) -> Result<Vec<Orphan>> {
+    let vault = &services.vault;
+    let mut orphans: Vec<Orphan> =
+        vault.compare_token(&organizations, everything).await?.into_iter().map(Orphan::from).collect();
+    for organization_id in organizations {
+        if !vault.has_organization_key(organization_id).await? {
+            orphans.push(Orphan {
+                kind: "organization_without_key",
+                id: organization_id.to_string(),
+                text: "no key of this organization that this token can unwrap: restore clm_secure_db, or connect the token that can"
+                    .into(),
+                repairable: false,
+            });
+        }
+        orphans.extend(keys_without_mount(services, organization_id).await?.into_iter().map(|(mount, keys)| Orphan {
+            kind: "keys_without_mount",
+            id: mount.to_string(),
+            text: format!("{keys} keys belong to this mount, which clm_core_db does not have: `clm audit verify --rows` says whether it was disabled or taken away behind the service's back"),
+            repairable: false,
+        }));
+    }
+    Ok(orphans)
+}
+
+async fn keys_without_mount(services: &Services, organization_id: Uuid) -> Result<Vec<(Uuid, i64)>> {
+    // Keys first: a mount that is made meanwhile is then among the mounts.
+    let mut without = services.vault.mounts_with_keys(organization_id).await?;
+    let mounts = services.core.mount_ids(organization_id).await?;
+    without.retain(|(mount, _)| !mounts.contains(mount));
+    if !without.is_empty() {
+        // Those that are being destroyed, or were meanwhile, are on their way.
+        let closing = services.core.closing_mounts(organization_id).await?;
+        let still = services.vault.mounts_with_keys(organization_id).await?;
+        without.retain(|(mount, _)| !closing.contains(mount) && still.iter().any(|(with, _)| with == mount));
+    }
+    Ok(without)
 }
 
 impl From<Finding> for Orphan {

@@ -4,7 +4,7 @@
 
 mod error;
 pub(crate) mod initialise;
-mod integrity;
+pub(crate) mod integrity;
 pub(crate) mod keys;
 pub(crate) mod mounts;
 mod open;

@@ -10,7 +10,6 @@ use std::time::Duration;
 use thiserror::Error;
 
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-const SWEEP_EVERY: Duration = Duration::from_secs(10);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
 /// The service cannot work with these settings or databases.
@@ -25,30 +24,17 @@ enum Failure {
 }
 
 /// Opens both sides, then unseals where that needs nobody. Returns when nothing is left to wait for.
-pub(crate) async fn keep_open(settings: &Settings, seal: &Seal) -> Result<(), Fatal> {
+pub(crate) async fn keep_open(settings: &Settings, seal: &Arc<Seal>) -> Result<(), Fatal> {
     let clock = SharedClock(Arc::new(clm_core::clock::SystemClock::new()));
     let vault = patiently(seal, async || open_vault(settings, &clock).await).await?;
     let core = patiently(seal, async || open_core(settings, &vault, &clock).await).await?;
     core.sign_checkpoints(vault.checkpoint_signer()).map_err(|error| Fatal(error.to_string()))?;
-    let services = Services { vault, core, clock };
+    let services = Services::new(vault, core, clock);
     seal.opened(services.clone());
-    tokio::spawn(keep_swept(services.clone()));
+    crate::worker::start(seal, services.clone());
     patiently(seal, async || follow(seal, &services).await).await?;
     warn_of_a_lone_token(&services).await;
     Ok(())
-}
-
-/// What is left over in one database by what happened in the other.
-async fn keep_swept(services: Services) {
-    let mut tick = tokio::time::interval(SWEEP_EVERY);
-    // The first tick is at once; nothing is pressing then.
-    tick.tick().await;
-    loop {
-        tick.tick().await;
-        if let Err(error) = super::wrapping::sweep(&services).await {
-            tracing::warn!(%error, "ended entries could not be swept; tried again in ten seconds");
-        }
-    }
 }
 
 /// Tries until it works; what is missing meanwhile is the answer to requests.

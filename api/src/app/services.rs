@@ -5,6 +5,7 @@ use clm_core::{Core, MacError, RowMac};
 use futures_util::future::BoxFuture;
 use keyvault::{HsmError, Vault};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 /// Keys and people. A cheap clone.
 #[derive(Clone, Debug)]
@@ -14,9 +15,21 @@ pub struct Services {
     /// Who may do what.
     pub core: Core,
     pub(super) clock: SharedClock,
+    /// What did not fit together when this server looked last; below zero: it has not looked.
+    pub(super) orphans: Arc<AtomicI64>,
 }
 
 impl Services {
+    /// Both sides, and what they have in common.
+    pub(super) fn new(vault: Vault, core: Core, clock: SharedClock) -> Self {
+        Self { vault, core, clock, orphans: Arc::new(AtomicI64::new(-1)) }
+    }
+
+    /// How much did not fit together when this server looked last (job `integrity.check`); below zero: it has not looked.
+    pub(crate) fn orphans(&self) -> i64 {
+        self.orphans.load(Ordering::Relaxed)
+    }
+
     /// Now.
     pub(crate) fn now(&self) -> DateTime<Utc> {
         clm_core::clock::Clock::now(&*self.clock.0)

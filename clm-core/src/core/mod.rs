@@ -29,6 +29,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
+use tokio::sync::Notify;
 use uuid::Uuid;
 
 /// The organization `root`: owner of the root namespace, the same in both databases and every installation.
@@ -51,6 +52,7 @@ struct Inner {
     freshness: Freshness,
     mounts: KnownMounts,
     refusals: Refusals,
+    entries_written: Notify,
     alarms: AtomicU64,
 }
 
@@ -87,6 +89,7 @@ impl Core {
             freshness: Freshness::default(),
             mounts: KnownMounts::default(),
             refusals: Refusals::default(),
+            entries_written: Notify::new(),
             alarms: AtomicU64::new(0),
             settings,
             mac,
@@ -141,6 +144,10 @@ impl Core {
 
     pub(crate) fn cache(&self) -> &AuthorityCache {
         &self.0.cache
+    }
+
+    pub(crate) fn entries_written(&self) -> &Notify {
+        &self.0.entries_written
     }
 
     pub(crate) fn is_fresh(&self) -> bool {

@@ -5,6 +5,8 @@ use super::table::accessor;
 use super::{Mount, MountClass};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::outbox::OutboxKind;
+use crate::record::add_rows;
 use crate::store::{self, MountRow, StoreError};
 use audit_chain::Caller;
 use std::sync::Arc;
@@ -82,7 +84,7 @@ impl Core {
         Ok(Arc::new(mount))
     }
 
-    /// Unmounts; `None` when nothing was mounted there. What the engine kept is the engine's to remove.
+    /// Unmounts; `None` when nothing was mounted there. An entry of the outbox has what the engine kept destroyed.
     pub async fn unmount(&self, caller: &Caller, path: &str) -> Result<Option<Arc<Mount>>> {
         let path = mount_path(path);
         if is_protected(MountClass::Secret, &path) {
@@ -92,12 +94,23 @@ impl Core {
         // The record's revision is the one after the row's last, so that a row put back is an older self.
         let gone = Mount { revision: mount.revision + 1, ..(*mount).clone() };
         let row = MountRow { mount: gone, row_mac: store::tokens::REVOKED_MAC };
-        let event = self.mount_event(caller, "mount.disable", "delete", &row);
+        let entry = self.outbox_row(caller.organization_id, OutboxKind::MountClose, mount.id).await?;
+        let mut event = self.mount_event(caller, "mount.disable", "delete", &row);
+        let rows = [
+            (store::mounts::TABLE, row.mount.id, row.mount.revision, row.row_mac),
+            (store::outbox::TABLE, entry.id, entry.revision, entry.row_mac),
+        ];
+        add_rows(&mut event, rows);
         let deleted = Arc::clone(&mount);
         self.change(caller.organization_id, move |connection| {
-            Box::pin(async move { store::mounts::delete(connection, &deleted).await.map(|()| ((), event)) })
+            Box::pin(async move {
+                store::mounts::delete(&mut *connection, &deleted).await?;
+                store::outbox::insert(connection, &entry).await?;
+                Ok(((), event))
+            })
         })
         .await?;
+        self.entries_written().notify_one();
         self.reload_mounts().await?;
         Ok(Some(mount))
     }
@@ -163,7 +176,7 @@ impl Core {
         let mut event = self.event(caller, event_type, "system", ("mount", Some(row.mount.path.clone())), action);
         event.data.insert("type".into(), audit_chain::Value::Text(row.mount.mount_type.clone().into()));
         event.data.insert("mount_id".into(), audit_chain::Value::Text(row.mount.id.to_string().into()));
-        crate::record::add_rows(&mut event, [(store::mounts::TABLE, row.mount.id, row.mount.revision, row.row_mac)]);
+        add_rows(&mut event, [(store::mounts::TABLE, row.mount.id, row.mount.revision, row.row_mac)]);
         event
     }
 }

@@ -9,9 +9,11 @@ pub(crate) mod app_roles;
 pub(crate) mod auth_roles;
 mod bind;
 mod error;
+mod jobs;
 pub(crate) mod mount_moves;
 pub(crate) mod mounts;
 pub(crate) mod organizations;
+pub(crate) mod outbox;
 pub(crate) mod roles;
 pub(crate) mod tokens;
 

@@ -110,6 +110,17 @@ impl Vault {
 
     /// Makes a new version, which new work uses.
     pub async fn rotate_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<Arc<Key>> {
+        self.rotate_version(caller, mount_id, name, None).await
+    }
+
+    /// The same, only if the newest version is `expected`; else [`Error::Conflict`].
+    pub(super) async fn rotate_version(
+        &self,
+        caller: &Caller,
+        mount_id: Uuid,
+        name: &KeyName,
+        expected: Option<u32>,
+    ) -> Result<Arc<Key>> {
         for _ in 0..ATTEMPTS {
             let (mut key, versions) = self
                 .read_key(caller.organization_id, mount_id, name)
@@ -120,6 +131,9 @@ impl Vault {
             }
             // From now on it is this service's.
             key.settings.imported = false;
+            if expected.is_some_and(|expected| expected != key.settings.latest_version) {
+                return Err(Error::Conflict);
+            }
             let on_token = versions.last().is_some_and(|version| version.storage == "token");
             let number = key.settings.latest_version + 1;
             let mut version = self.generate_version(&key, number, on_token).await?;
@@ -141,15 +155,37 @@ impl Vault {
         Err(Error::Conflict)
     }
 
-    /// Deletes a key for good: its blobs are gone when this returns; objects on the token follow.
+    /// Deletes a key for good, if its settings allow that: its blobs are gone when this returns; objects on the token follow.
     pub async fn delete_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<()> {
+        let refused = |why: &str| Error::Invalid(format!("error deleting policy {name}: {why}"));
+        match self.destroy(caller, mount_id, name, |key| key.settings.deletion_allowed).await {
+            Err(Error::NotFound(_)) => Err(refused("could not delete key; not found")),
+            Ok(false) => Err(refused("deletion is not allowed for this key")),
+            Ok(true) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Deletes a key for good, whatever its settings say: its mount is no more.
+    pub(crate) async fn destroy_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<()> {
+        self.destroy(caller, mount_id, name, |_| true).await.map(drop)
+    }
+
+    /// `false`: it may not be.
+    async fn destroy(
+        &self,
+        caller: &Caller,
+        mount_id: Uuid,
+        name: &KeyName,
+        may: impl Fn(&Key) -> bool + Send,
+    ) -> Result<bool> {
         for _ in 0..ATTEMPTS {
-            let refused = |why: &str| Error::Invalid(format!("error deleting policy {name}: {why}"));
-            let Some((mut key, mut versions)) = self.read_key(caller.organization_id, mount_id, name).await? else {
-                return Err(refused("could not delete key; not found"));
-            };
-            if !key.settings.deletion_allowed {
-                return Err(refused("deletion is not allowed for this key"));
+            let (mut key, mut versions) = self
+                .read_key(caller.organization_id, mount_id, name)
+                .await?
+                .ok_or_else(|| Error::NotFound("key not found".into()))?;
+            if !may(&key) {
+                return Ok(false);
             }
             key.revision += 1;
             let key_mac = self.key_mac(&key, true).await?;
@@ -165,7 +201,7 @@ impl Vault {
             for object in objects {
                 self.discard(Some(object)).await;
             }
-            return Ok(());
+            return Ok(true);
         }
         Err(Error::Conflict)
     }

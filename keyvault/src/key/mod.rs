@@ -2,6 +2,7 @@
 
 mod aead;
 mod algorithm;
+mod auto_rotate;
 mod change;
 mod create;
 mod data_key;

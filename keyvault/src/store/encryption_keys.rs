@@ -113,13 +113,16 @@ pub(super) async fn on_token(
     connection: &mut PgConnection,
     organization_id: Uuid,
     token_id: Uuid,
+    mount_id: Option<Uuid>,
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT n.key_type, n.key_size, k.id, k.organization_id, n.id AS named_key_id, k.key_version, k.storage AS \"storage!\", k.encrypted_key_material, \
          k.hmac_key_material, k.encryption_key_id, k.is_exportable AS \"is_exportable!\", k.hsm_key_id, k.hsm_token_id, k.key_state, k.revision, k.row_mac, \
-         k.created_at FROM encryption_keys k JOIN named_keys n ON n.id = k.named_key_id WHERE k.organization_id = $1 AND k.hsm_token_id = $2 ORDER BY k.id",
+         k.created_at FROM encryption_keys k JOIN named_keys n ON n.id = k.named_key_id WHERE k.organization_id = $1 AND k.hsm_token_id = $2 \
+         AND ($3::uuid IS NULL OR n.mount_id = $3) ORDER BY k.id",
         organization_id,
-        token_id
+        token_id,
+        mount_id
     )
     .fetch_all(connection)
     .await?;

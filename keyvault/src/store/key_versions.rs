@@ -72,14 +72,15 @@ pub(crate) async fn of_key(
     }
 }
 
-/// Versions of an organization's keys that are objects on a token, or were; of deleted keys too.
+/// Versions of an organization's keys that are objects on a token, or were; of deleted keys too. `mount_id`: of that mount alone.
 pub(crate) async fn on_token(
     connection: &mut PgConnection,
     organization_id: Uuid,
     token_id: Uuid,
+    mount_id: Option<Uuid>,
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
-    let mut versions = private_keys::on_token(&mut *connection, organization_id, token_id).await?;
-    versions.append(&mut encryption_keys::on_token(connection, organization_id, token_id).await?);
+    let mut versions = private_keys::on_token(&mut *connection, organization_id, token_id, mount_id).await?;
+    versions.append(&mut encryption_keys::on_token(connection, organization_id, token_id, mount_id).await?);
     Ok(versions)
 }
 

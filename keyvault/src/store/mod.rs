@@ -1,6 +1,7 @@
 //! All SQL of clm_secure_db, one file a table. Statements are checked when they are compiled, as the service's own role, against `.sqlx/`:
 //! `make renew` writes that from the schema.
 
+pub(crate) mod closed_mounts;
 pub(crate) mod cubbyhole_entries;
 pub(crate) mod cubbyhole_keys;
 pub(crate) mod encryption_keys;

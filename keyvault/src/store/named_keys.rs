@@ -72,6 +72,65 @@ pub(crate) async fn names(
     .await
 }
 
+/// Names of a mount's keys after one, sorted, at most `limit`.
+pub(crate) async fn names_after(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    mount_id: Uuid,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>, sqlx::Error> {
+    sqlx::query_scalar!(
+        r#"SELECT name FROM named_keys WHERE organization_id = $1 AND mount_id = $2 AND deleted_at IS NULL AND name COLLATE "C" > $3 ORDER BY name COLLATE "C" LIMIT $4"#,
+        organization_id,
+        mount_id,
+        after,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// A key whose newest version is old enough to be followed by another.
+#[derive(Clone, Debug)]
+pub(crate) struct DueKey {
+    pub(crate) id: Uuid,
+    pub(crate) mount_id: Uuid,
+    pub(crate) name: String,
+    pub(crate) latest_version: u32,
+}
+
+/// Those of an organization after an id, by id. Nothing of them is believed: rotating reads and checks the rows.
+pub(crate) async fn due_for_rotation(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    now: DateTime<Utc>,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<DueKey>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT n.id, n.mount_id, n.name, n.latest_version FROM named_keys n \
+         LEFT JOIN private_keys p ON p.named_key_id = n.id AND p.version = n.latest_version \
+         LEFT JOIN encryption_keys e ON e.named_key_id = n.id AND e.key_version = n.latest_version \
+         WHERE n.organization_id = $1 AND n.auto_rotate_seconds > 0 AND n.deleted_at IS NULL AND n.id > $3 \
+         AND (NOT n.imported_key OR n.imported_key_allow_rotation) \
+         AND coalesce(p.created_at, e.created_at) + make_interval(secs => n.auto_rotate_seconds) <= $2 ORDER BY n.id LIMIT $4",
+        organization_id,
+        now,
+        after,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    let due = rows.into_iter().map(|row| DueKey {
+        id: row.id,
+        mount_id: row.mount_id,
+        name: row.name,
+        latest_version: version(row.latest_version),
+    });
+    Ok(due.collect())
+}
+
 /// Mounts that have keys, and how many.
 pub(crate) async fn mounts(
     connection: &mut PgConnection,

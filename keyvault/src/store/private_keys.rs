@@ -44,13 +44,16 @@ pub(super) async fn on_token(
     connection: &mut PgConnection,
     organization_id: Uuid,
     token_id: Uuid,
+    mount_id: Option<Uuid>,
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT n.key_type, p.id, p.organization_id, p.named_key_id, p.version, p.storage, p.encrypted_key_material, p.hmac_key_material, p.encryption_key_id, \
          p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at \
-         FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id WHERE p.organization_id = $1 AND p.hsm_token_id = $2 ORDER BY p.id",
+         FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id WHERE p.organization_id = $1 AND p.hsm_token_id = $2 \
+         AND ($3::uuid IS NULL OR n.mount_id = $3) ORDER BY p.id",
         organization_id,
-        token_id
+        token_id,
+        mount_id
     )
     .fetch_all(connection)
     .await?;

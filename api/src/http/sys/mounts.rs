@@ -4,6 +4,7 @@ use crate::app::Result;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::parameters::Parameters;
+use crate::worker::CrashPoint;
 use clm_core::{ConfigChange, Mount, NewMount, TuneMount};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -51,6 +52,7 @@ pub(super) async fn disable(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
     let unmounted = core.unmount(&call.context.caller, call.capture("path")).await;
     call.context.recorded("delete", unmounted).await?;
+    CrashPoint::MountDisabled.reached();
     Ok(Answer::nothing())
 }
 

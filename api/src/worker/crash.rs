@@ -1,0 +1,34 @@
+//! Points between the two databases at which a test ends the process, as `kill -9` would. In a release build they are nothing.
+
+use clap::ValueEnum;
+
+/// Names the point at which the process is to end.
+#[cfg(debug_assertions)]
+const VARIABLE: &str = "CLM_CRASH_AT";
+
+/// The steps of a change that spans both databases, each durable when it is reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum CrashPoint {
+    /// `clm_core_db` has disabled the mount; nobody was answered.
+    MountDisabled,
+    /// A server has taken the entry of the outbox.
+    EntryTaken,
+    /// `clm_secure_db` makes nothing more in the mount.
+    MountClosed,
+    /// Some of its keys are destroyed.
+    KeysDestroyed,
+    /// The token is rid of them.
+    ObjectsRemoved,
+    /// The entry is gone.
+    EntryFinished,
+}
+
+impl CrashPoint {
+    /// Ends the process, if this is the point that the environment names.
+    pub(crate) fn reached(self) {
+        #[cfg(debug_assertions)]
+        if std::env::var(VARIABLE).is_ok_and(|name| Self::from_str(&name, true) == Ok(self)) {
+            std::process::abort();
+        }
+    }
+}
