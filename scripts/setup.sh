@@ -12,6 +12,7 @@ ls /usr/lib/postgresql/*/bin/initdb >/dev/null 2>&1 || command -v initdb >/dev/n
 ls /usr/lib/*/faketime/libfaketime.so.1 >/dev/null 2>&1 || missing+=(faketime)
 need pkcs11-tool opensc
 need openssl openssl
+need gcore gdb
 need cc build-essential
 need curl curl
 need pgrep procps
