@@ -29,20 +29,7 @@ impl Vault {
             },
         };
         self.check_rows(organization_id, &[(cubbyhole_keys::TABLE, row.id, row_bytes(&row), &row.row_mac)]).await?;
-        let organization_key = self.organization_key(organization_id).await?;
-        if row.encryption_key_id != organization_key.id {
-            return Err(Error::Operator(format!(
-                "cubbyhole key {} is wrapped by another organization key than this token unwraps",
-                row.id
-            )));
-        }
-        let key = Arc::new(WrappedKey {
-            id: row.id,
-            key_type: KeyType::Aes256,
-            purpose: Purpose::Encryption,
-            blob: row.blob,
-            wrapped_by: KeyRef::Wrapped(organization_key),
-        });
+        let key = Arc::new(self.data_key_wrapped(organization_id, row.id, row.blob, row.encryption_key_id).await?);
         deployment
             .cubbyhole_keys
             .lock()

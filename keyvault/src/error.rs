@@ -14,7 +14,7 @@ pub enum Error {
     #[error(transparent)]
     Audit(#[from] AuditError),
     /// Someone else changed the same thing at the same time, again and again.
-    #[error("the key is being changed by others; try again")]
+    #[error("it is being changed by others; try again")]
     Conflict,
     /// The database is away or refused.
     #[error("clm_secure_db: {0}")]

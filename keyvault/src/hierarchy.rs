@@ -1,6 +1,7 @@
 //! Root ▸ organization ▸ working key: which key unwraps which.
 
 use crate::row_mac::{MacDomain, RowBytes};
+use crate::secret::DataKeys;
 use crate::store::encryption_keys::{self, OrganizationKeyRow};
 use crate::store::hsm_tokens::{self, TokenRow};
 use crate::store::read_as_of_now;
@@ -23,6 +24,7 @@ pub(crate) struct Deployment {
     token: TokenRow,
     organization_keys: Mutex<HashMap<Uuid, Arc<WrappedKey>>>,
     pub(crate) cubbyhole_keys: Mutex<HashMap<Uuid, Arc<WrappedKey>>>,
+    pub(crate) data_keys: Mutex<DataKeys>,
 }
 
 impl Deployment {
@@ -154,8 +156,12 @@ impl Vault {
                 capabilities.label, capabilities.serial
             ))
         })?;
-        let deployment =
-            Arc::new(Deployment { token, organization_keys: Mutex::default(), cubbyhole_keys: Mutex::default() });
+        let deployment = Arc::new(Deployment {
+            token,
+            organization_keys: Mutex::default(),
+            cubbyhole_keys: Mutex::default(),
+            data_keys: Mutex::default(),
+        });
         *self.inner.deployment.write().await = Some(Arc::clone(&deployment));
         Ok(deployment)
     }
@@ -193,6 +199,24 @@ impl Vault {
             .unwrap_or_else(PoisonError::into_inner)
             .insert(organization_id, Arc::clone(&key));
         Ok(key)
+    }
+
+    /// A key of an organization for what it keeps (AES-256), which its organization key wraps.
+    pub(crate) async fn data_key_wrapped(
+        &self,
+        organization_id: Uuid,
+        id: Uuid,
+        blob: Vec<u8>,
+        encryption_key_id: Uuid,
+    ) -> Result<WrappedKey> {
+        let organization_key = self.organization_key(organization_id).await?;
+        if encryption_key_id != organization_key.id {
+            return Err(Error::Operator(format!(
+                "data key {id} is wrapped by another organization key than this token unwraps"
+            )));
+        }
+        let wrapped_by = KeyRef::Wrapped(organization_key);
+        Ok(WrappedKey { id, key_type: KeyType::Aes256, purpose: Purpose::Encryption, blob, wrapped_by })
     }
 }
 

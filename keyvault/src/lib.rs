@@ -4,6 +4,7 @@
 //!   root wrapping key (one a token, never leaves it)
 //!     ▸ organization key (wrapped once per token)
 //!         ▸ working key, one a version (wrapped, or an object on the token)
+//!         ▸ data key, under which secrets are encrypted
 //! ```
 //!
 //! Every verb of [`Vault`] writes its record before it returns: no answer before its record.
@@ -20,6 +21,7 @@ pub mod key;
 mod mount;
 mod record;
 mod row_mac;
+pub mod secret;
 mod store;
 mod vault;
 mod verify;

@@ -31,6 +31,13 @@ pub(crate) fn event(caller: &Caller, now: DateTime<Utc>, category: &'static str,
     }
 }
 
+/// The event of what was refused or failed, and why; nothing secret.
+pub(crate) fn failed(mut event: Event, reason: &str) -> Event {
+    event.outcome = Outcome::Failure;
+    event.error_message = Some(reason.to_owned());
+    event
+}
+
 /// Which rows a change wrote, as `clm audit verify --rows` compares them.
 pub(crate) fn rows<'a>(rows: impl IntoIterator<Item = (&'static str, Uuid, i64, &'a [u8])>) -> Value {
     let row = |(table, id, revision, mac): (&'static str, Uuid, i64, &[u8])| {

@@ -1,5 +1,6 @@
 //! Rows are bound: every row that gives power carries a MAC over all that matters in it, made with a key in the HSM.
 
+use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -12,6 +13,8 @@ pub enum MacDomain {
     CoreRow,
     /// SecretIDs of AppRoles, which are stored only as MAC.
     SecretId,
+    /// What secrets hold, so that records can name it.
+    SecretValue,
     /// Rows of clm_secure_db.
     SecureRow,
     /// Token texts, which are stored only as MAC.
@@ -25,6 +28,7 @@ impl MacDomain {
             Self::BatchToken => b"clm-mac-v1 batch token ",
             Self::CoreRow => b"clm-mac-v1 core row ",
             Self::SecretId => b"clm-mac-v1 secret id ",
+            Self::SecretValue => b"clm-mac-v1 secret value ",
             Self::SecureRow => b"clm-mac-v1 secure row ",
             Self::Token => b"clm-mac-v1 token ",
         };
@@ -58,6 +62,11 @@ impl RowBytes {
 
     pub(crate) fn integer(self, value: i64) -> Self {
         self.field(b'i', &value.to_le_bytes())
+    }
+
+    /// In whole microseconds, as PostgreSQL keeps it.
+    pub(crate) fn time(self, value: Option<DateTime<Utc>>) -> Self {
+        self.bytes(value.map(|time| time.timestamp_micros().to_le_bytes()).as_ref().map(<[u8; 8]>::as_slice))
     }
 
     pub(crate) fn flag(self, value: bool) -> Self {

@@ -4,6 +4,7 @@ use crate::cache::KeyCache;
 use crate::clock::Clock;
 use crate::hierarchy::{Deployment, VaultSigner};
 use crate::row_mac::MacDomain;
+use crate::secret::Turns;
 use crate::store::{self, hsm_tokens};
 use crate::{Error, Result, record};
 use audit_chain::{Caller, Outcome, Severity, Value};
@@ -42,6 +43,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Arc<KeyCache>,
     pub(crate) deployment: RwLock<Option<Arc<Deployment>>>,
+    pub(crate) turns: Turns,
     alarms: AtomicU64,
 }
 
@@ -70,8 +72,8 @@ impl Vault {
         let cache = Arc::new(KeyCache::new());
         tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), options.clone()));
         let audit = AuditLog::start(options.clone(), audit_log::SECURE);
-        let inner =
-            Inner { pool, bridge, audit, clock, cache, deployment: RwLock::new(None), alarms: AtomicU64::new(0) };
+        let (deployment, alarms) = (RwLock::new(None), AtomicU64::new(0));
+        let inner = Inner { pool, bridge, audit, clock, cache, deployment, turns: Turns::new(), alarms };
         let inner = Arc::new(inner);
         let clock = Arc::clone(&inner.clock);
         inner.audit.checkpoint_with(options, Arc::new(VaultSigner(Arc::downgrade(&inner))), move || clock.now());

@@ -1,4 +1,4 @@
-//! Organization keys and their wrappings, one per token; versions of symmetric keys.
+//! Organization keys and their wrappings, one per token; data keys of organizations; versions of symmetric keys.
 
 use super::key_versions::KeyVersionRow;
 use crate::key::KeyAlgorithm;
@@ -19,6 +19,20 @@ pub(crate) struct OrganizationKeyRow {
     pub(crate) root_version: i32,
     pub(crate) blob: Vec<u8>,
     pub(crate) wrapping_mac: Vec<u8>,
+}
+
+/// A data key of an organization.
+#[derive(Clone, Debug)]
+pub(crate) struct DataKeyRow {
+    pub(crate) id: Uuid,
+    pub(crate) organization_id: Uuid,
+    pub(crate) key_version: i32,
+    pub(crate) key_state: String,
+    /// Wrapped by the organization key.
+    pub(crate) blob: Vec<u8>,
+    pub(crate) encryption_key_id: Uuid,
+    pub(crate) revision: i64,
+    pub(crate) row_mac: Vec<u8>,
 }
 
 /// The newest of an organization.
@@ -70,6 +84,50 @@ pub(crate) async fn insert(
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// A data key by its id, or the newest.
+pub(crate) async fn data_key(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    id: Option<Uuid>,
+) -> Result<Option<DataKeyRow>, sqlx::Error> {
+    sqlx::query_as!(
+        DataKeyRow,
+        "SELECT id, organization_id, key_version, key_state, encrypted_key_material AS \"blob!\", encryption_key_id AS \"encryption_key_id!\", revision, row_mac \
+         FROM encryption_keys WHERE organization_id = $1 AND key_type = 'data' AND named_key_id IS NULL AND ($2::uuid IS NULL OR id = $2) \
+         ORDER BY key_version DESC LIMIT 1",
+        organization_id,
+        id
+    )
+    .fetch_optional(connection)
+    .await
+}
+
+/// Adds a data key, unless the organization has that version.
+pub(crate) async fn insert_data_key(
+    connection: &mut PgConnection,
+    key: &DataKeyRow,
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "INSERT INTO encryption_keys (id, organization_id, key_id, key_type, algorithm, key_state, key_version, key_wrap_algorithm, storage, is_exportable, \
+         encrypted_key_material, encryption_key_id, revision, row_mac, created_at) \
+         VALUES ($1, $2, $3, 'data', 'AES-256', $4, $5, 'AES-KWP', 'wrapped', false, $6, $7, $8, $9, $10) ON CONFLICT DO NOTHING",
+        key.id,
+        key.organization_id,
+        format!("data/{}/{}", key.organization_id, key.key_version),
+        key.key_state,
+        key.key_version,
+        key.blob,
+        key.encryption_key_id,
+        key.revision,
+        key.row_mac,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
 }
 
 /// Versions of a symmetric key.

@@ -9,6 +9,9 @@ pub(crate) mod hsm_tokens;
 pub(crate) mod key_versions;
 pub(crate) mod named_keys;
 mod private_keys;
+pub(crate) mod secret_mounts;
+pub(crate) mod secret_versions;
+pub(crate) mod secrets;
 
 use crate::{Error, Result};
 use sqlx::migrate::{MigrateError, Migrator};

@@ -24,6 +24,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("private_keys", "storage", "'token'"),
     ("roles", "role_code", "'R$'"),
     ("secret_versions", "encrypted_data", "'\\x00'"),
+    ("secret_versions", "value_hmac", "decode(repeat('00', 32), 'hex')"),
     ("*", "num_uses", "0"),
     ("workflows", "workflow_definition", "'{\"steps\": []}'"),
 ];

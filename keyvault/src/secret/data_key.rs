@@ -1,0 +1,179 @@
+//! Data keys of organizations, under which their secrets are encrypted: AES-256, wrapped by the organization key, made when one is needed first.
+
+use super::SecretName;
+use crate::row_mac::{MacDomain, RowBytes};
+use crate::store::encryption_keys::{self, DataKeyRow};
+use crate::store::{read_as_of_now, secret_versions};
+use crate::vault::system;
+use crate::{Error, Result, Vault, record};
+use hsm_bridge::{Ciphertext, KeyRef, KeyType, Purpose, WrappedKey};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
+use uuid::Uuid;
+
+/// Bytes of an IV of AES-GCM (SP 800-38D).
+const IV: usize = 12;
+
+/// One, ready for use.
+#[derive(Debug)]
+pub(super) struct DataKey {
+    version: i32,
+    key: Arc<WrappedKey>,
+}
+
+/// Those that were asked for.
+#[derive(Debug, Default)]
+pub(crate) struct DataKeys {
+    by_id: HashMap<Uuid, Arc<DataKey>>,
+    /// By organization.
+    newest: HashMap<Uuid, Uuid>,
+}
+
+/// Where a ciphertext belongs.
+pub(super) struct Place<'p> {
+    pub(super) organization_id: Uuid,
+    pub(super) name: &'p SecretName,
+    pub(super) secret_id: Uuid,
+    pub(super) version: i32,
+}
+
+impl DataKey {
+    pub(super) fn id(&self) -> Uuid {
+        self.key.id
+    }
+}
+
+impl Vault {
+    /// IV, ciphertext and tag of a version.
+    pub(super) async fn seal_version(&self, key: &DataKey, place: Place<'_>, content: &[u8]) -> Result<Vec<u8>> {
+        let aad = bound(&place, key);
+        let sealed =
+            self.inner.bridge.aes_gcm_encrypt(&KeyRef::Wrapped(Arc::clone(&key.key)), content.to_vec(), aad).await?;
+        Ok([sealed.iv.as_slice(), &sealed.ciphertext_and_tag].concat())
+    }
+
+    /// What a version holds; a ciphertext that is not the one written for this place is refused as the row is. `row`: the version's.
+    pub(super) async fn open_version(
+        &self,
+        key_id: Uuid,
+        place: Place<'_>,
+        row: Uuid,
+        ciphertext: &[u8],
+    ) -> Result<Vec<u8>> {
+        let refused = async || self.refuse_row(place.organization_id, secret_versions::TABLE, row).await;
+        let Some(key) = self.stored_data_key(place.organization_id, Some(key_id)).await? else {
+            return Err(refused().await);
+        };
+        let Some((iv, ciphertext_and_tag)) = ciphertext.split_first_chunk::<IV>() else {
+            return Err(refused().await);
+        };
+        let sealed = Ciphertext { iv: *iv, ciphertext_and_tag: ciphertext_and_tag.to_vec() };
+        let aad = bound(&place, &key);
+        match self.inner.bridge.aes_gcm_decrypt(&KeyRef::Wrapped(Arc::clone(&key.key)), sealed, aad).await {
+            Ok(content) => Ok(content),
+            // The tag does not fit what was read: somebody else wrote the row.
+            Err(hsm_bridge::Error::Refused { .. }) => Err(refused().await),
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    /// The newest, made if there is none.
+    pub(super) async fn newest_data_key(&self, organization_id: Uuid) -> Result<Arc<DataKey>> {
+        if let Some(key) = self.stored_data_key(organization_id, None).await? {
+            return Ok(key);
+        }
+        match self.make_data_key(organization_id).await {
+            // Another server was faster.
+            Ok(()) | Err(Error::Exists) => self.stored_data_key(organization_id, None).await?.ok_or(Error::Conflict),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// One by its id, or the newest.
+    async fn stored_data_key(&self, organization_id: Uuid, id: Option<Uuid>) -> Result<Option<Arc<DataKey>>> {
+        let deployment = self.deployment().await?;
+        {
+            let known = deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner);
+            let wanted = id.as_ref().or_else(|| known.newest.get(&organization_id));
+            if let Some(key) = wanted.and_then(|id| known.by_id.get(id)) {
+                return Ok(Some(Arc::clone(key)));
+            }
+        }
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
+        let row = encryption_keys::data_key(&mut transaction, organization_id, id).await?;
+        transaction.rollback().await?;
+        let Some(row) = row else { return Ok(None) };
+        self.check_rows(organization_id, &[("encryption_keys", row.id, row_bytes(&row), &row.row_mac)]).await?;
+        let (key_id, version) = (row.id, row.key_version);
+        let key = self.data_key_wrapped(organization_id, key_id, row.blob, row.encryption_key_id).await?;
+        let key = Arc::new(DataKey { version, key: Arc::new(key) });
+        let mut known = deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner);
+        known.by_id.insert(key_id, Arc::clone(&key));
+        if id.is_none() {
+            known.newest.insert(organization_id, key_id);
+        }
+        Ok(Some(key))
+    }
+
+    async fn make_data_key(&self, organization_id: Uuid) -> Result<()> {
+        let organization_key = self.organization_key(organization_id).await?;
+        let encryption_key_id = organization_key.id;
+        let wrapped_by = KeyRef::Wrapped(organization_key);
+        let generated =
+            self.inner.bridge.generate_wrapped_key(KeyType::Aes256, Purpose::Encryption, &wrapped_by).await?;
+        let mut row = DataKeyRow {
+            id: Uuid::now_v7(),
+            organization_id,
+            key_version: 1,
+            key_state: "active".into(),
+            blob: generated.blob,
+            encryption_key_id,
+            revision: 1,
+            row_mac: Vec::new(),
+        };
+        row.row_mac = self.mac(MacDomain::SecureRow, &row_bytes(&row)).await?.to_vec();
+        let now = self.inner.clock.now();
+        let mut event = record::event(&system(organization_id), now, "key_access", "data_key.create");
+        event.resource_id = Some(row.id.to_string());
+        let written = [("encryption_keys", row.id, row.revision, row.row_mac.as_slice())];
+        event.data.insert("rows".into(), record::rows(written));
+        self.inner
+            .audit
+            .commit(organization_id, move |connection| {
+                Box::pin(async move {
+                    if encryption_keys::insert_data_key(connection, &row, now).await? {
+                        return Ok(((), event));
+                    }
+                    Err(Error::Exists)
+                })
+            })
+            .await
+            .map_err(Error::from)
+    }
+}
+
+fn row_bytes(row: &DataKeyRow) -> Vec<u8> {
+    RowBytes::new("encryption_keys")
+        .text("data key")
+        .id(Some(row.id))
+        .integer(row.revision)
+        .id(Some(row.organization_id))
+        .integer(row.key_version.into())
+        .text(&row.key_state)
+        .bytes(Some(&row.blob))
+        .id(Some(row.encryption_key_id))
+        .finish()
+}
+
+/// What a ciphertext is bound to.
+fn bound(place: &Place<'_>, key: &DataKey) -> Vec<u8> {
+    RowBytes::new("secret_versions")
+        .id(Some(place.organization_id))
+        .id(Some(place.name.mount_id))
+        .text(&place.name.path)
+        .id(Some(place.secret_id))
+        .integer(place.version.into())
+        .id(Some(key.key.id))
+        .integer(key.version.into())
+        .finish()
+}
