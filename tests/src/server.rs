@@ -144,9 +144,13 @@ impl Server {
         self.ask(Method::PUT, path, Some(body.to_string().into())).await
     }
 
-    /// Any method, any body, without a `Content-Type`, as Go's clients send it.
+    /// Any method, any body, without a `Content-Type`, as Go's clients send it; but a patch says that it is one.
     pub async fn ask(&self, method: Method, path: &str, body: Option<Vec<u8>>) -> Result<Answer> {
+        let is_patch = method == Method::PATCH;
         let mut request = self.client.request(method, format!("{}/v1/{path}", self.address));
+        if is_patch {
+            request = request.header("Content-Type", "application/merge-patch+json");
+        }
         if !self.token.is_empty() {
             request = request.header("X-Vault-Token", &self.token);
         }

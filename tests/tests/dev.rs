@@ -76,9 +76,10 @@ async fn many_ephemeral_ones_run_at_once_and_leave_nothing() {
     let servers = futures_util::future::join_all((0..3).map(start)).await;
     for (number, server) in servers.into_iter().enumerate() {
         assert_eq!(server.token, format!("root-{number}"));
-        assert_eq!(server.put("transit/keys/k", json!({})).await.unwrap().status, 400, "no default type without one");
+        assert_eq!(server.put("transit/keys/k", json!({"type": "none"})).await.unwrap().status, 400);
         assert_eq!(server.put("transit/keys/k", json!({"type": "ed25519"})).await.unwrap().status, 200);
         signs(&server, "k").await;
+        assert_eq!(server.put("secret/data/a", json!({"data": {"x": 1}})).await.unwrap().body["data"]["version"], 1);
         let processes = descendants(server.pid());
         let kept = state_of(server.pid());
         assert!(kept.is_dir() && processes.len() > 3, "{processes:?}");

@@ -10,6 +10,7 @@ pub(crate) mod mounts;
 mod open;
 mod pin;
 pub(crate) mod seal;
+pub(crate) mod secrets;
 mod services;
 mod shamir;
 pub(crate) mod wrapping;

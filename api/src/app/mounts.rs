@@ -16,7 +16,7 @@ impl Context {
     pub(crate) async fn set_engine_option(&self, mount: &Mount, name: &str, value: String) -> Result<()> {
         let options = Some(BTreeMap::from([(name.to_owned(), value)]));
         let tuned = self.services.core.tune(&self.caller, &mount.path, TuneMount { options, ..TuneMount::default() });
-        self.recorded("update", tuned.await).await
+        self.recorded("update", tuned.await).await.map(drop)
     }
 
     /// Ways to log in, likewise.

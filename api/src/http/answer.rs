@@ -19,6 +19,7 @@ pub(crate) struct Answer {
     body: Body,
     status: StatusCode,
     accessor: Option<String>,
+    lease_duration: u64,
     warnings: Vec<String>,
 }
 
@@ -37,6 +38,8 @@ enum Body {
 pub(crate) enum Refusal {
     /// Status and sentence.
     Text(StatusCode, String),
+    /// 404 without a body: what a patch was to change is not there.
+    Absent,
     /// 404: no such path below this mount.
     UnsupportedPath,
     /// 405: not that with this path.
@@ -45,7 +48,7 @@ pub(crate) enum Refusal {
 
 impl Answer {
     fn new(body: Body) -> Self {
-        Self { body, status: StatusCode::OK, accessor: None, warnings: Vec::new() }
+        Self { body, status: StatusCode::OK, accessor: None, lease_duration: 0, warnings: Vec::new() }
     }
 
     /// Nothing to say: 204, or 404 for reads and lists.
@@ -88,6 +91,11 @@ impl Answer {
         Self { accessor: Some(accessor), ..self }
     }
 
+    /// With how long the caller should think that it holds, seconds.
+    pub(crate) fn lasting(self, lease_duration: u64) -> Self {
+        Self { lease_duration, ..self }
+    }
+
     /// `data` under another status.
     pub(crate) fn with_status(self, status: StatusCode) -> Self {
         Self { status, ..self }
@@ -120,7 +128,8 @@ impl Answer {
             other => return Err(Box::new(Self { body: other, ..self })),
         };
         self.warnings.extend_from_slice(ignored);
-        Ok((envelope(request_id, data, auth, self.warnings, endpoint.shape), self.accessor))
+        let filled = envelope(request_id, self.lease_duration, (data, auth), self.warnings, endpoint.shape);
+        Ok((filled, self.accessor))
     }
 
     /// What goes to the client. `ignored`: warnings that are worth no answer of their own.
@@ -131,6 +140,7 @@ impl Answer {
             Body::Nothing if self.warnings.is_empty() && reads => errors(StatusCode::NOT_FOUND, &[]),
             Body::Nothing if self.warnings.is_empty() => empty(StatusCode::NO_CONTENT),
             Body::Refused(Refusal::Text(status, text)) => errors(status, &[&text]),
+            Body::Refused(Refusal::Absent) => empty(StatusCode::NOT_FOUND),
             Body::Refused(Refusal::UnsupportedPath) => wrapped(StatusCode::NOT_FOUND, "unsupported path"),
             Body::Refused(Refusal::UnsupportedOperation) => {
                 wrapped(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")
@@ -148,18 +158,28 @@ impl Answer {
                     Body::Auth(auth) => (Value::Null, auth),
                     _ => (Value::Null, Value::Null),
                 };
-                json_response(self.status, &envelope(request_id, data, auth, self.warnings, endpoint.shape))
+                let parts = (data, auth);
+                json_response(
+                    self.status,
+                    &envelope(request_id, self.lease_duration, parts, self.warnings, endpoint.shape),
+                )
             }
         }
     }
 }
 
-fn envelope(request_id: Uuid, data: Value, auth: Value, warnings: Vec<String>, shape: Shape) -> Value {
+fn envelope(
+    request_id: Uuid,
+    lease_duration: u64,
+    (data, auth): (Value, Value),
+    warnings: Vec<String>,
+    shape: Shape,
+) -> Value {
     let mut envelope = Map::with_capacity(8);
     envelope.insert("request_id".into(), request_id.to_string().into());
     envelope.insert("lease_id".into(), "".into());
     envelope.insert("renewable".into(), false.into());
-    envelope.insert("lease_duration".into(), 0.into());
+    envelope.insert("lease_duration".into(), lease_duration.into());
     let injected = if shape == Shape::Injected { data.as_object().cloned() } else { None };
     envelope.insert("data".into(), data);
     envelope.insert("wrap_info".into(), Value::Null);
@@ -197,6 +217,12 @@ pub(super) fn errors(status: StatusCode, texts: &[&str]) -> HttpResponse {
 /// As engines report what they do not know.
 pub(super) fn wrapped(status: StatusCode, text: &str) -> HttpResponse {
     errors(status, &[&format!("1 error occurred:\n\t* {text}\n\n")])
+}
+
+/// An envelope with a warning and nothing else.
+pub(super) fn warned(status: StatusCode, request_id: Uuid, warning: &str) -> HttpResponse {
+    let nothing = (Value::Null, Value::Null);
+    json_response(status, &envelope(request_id, 0, nothing, vec![warning.to_owned()], Shape::Envelope))
 }
 
 /// No body.

@@ -6,7 +6,7 @@ use super::call::{Call, OpenCall, authenticated};
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
-use super::{ENGINES, openapi, sys};
+use super::{ENGINES, kv, openapi, sys};
 use crate::app::seal::Phase;
 use crate::app::wrapping;
 use crate::app::{Context, Error, Services};
@@ -119,7 +119,7 @@ impl Dispatch {
         }
         services.core.ensure_mounts().await.map_err(|error| self.refusal(&error.into()))?;
         let Some((mount, rest)) = services.core.resolve(ROOT_ORGANIZATION, &head.path) else { return Ok(None) };
-        let found = found(&mount.mount_type, rest);
+        let found = found(mount.engine(), rest);
         Ok(found
             .filter(|(route, _)| mount.mount_type != "system" && route.endpoints.iter().any(Endpoint::is_open))
             .map(|(route, captures)| (route, Some(mount), captures)))
@@ -180,7 +180,7 @@ impl Dispatch {
     ) -> Outcome<HttpResponse> {
         let organization = context.caller.organization_id;
         let resolved = context.services.core.resolve(organization, &head.path);
-        let route = resolved.as_ref().and_then(|(mount, rest)| found(&mount.mount_type, rest));
+        let route = resolved.as_ref().and_then(|(mount, rest)| found(mount.engine(), rest));
         if head.help {
             return Ok(help(route.as_ref().map(|(route, _)| *route), &head.path));
         }
@@ -203,7 +203,7 @@ impl Dispatch {
             let permitted = context.permit(operation, parameters.fields(), wrap_ttl).await;
             permitted.map_err(|error| self.refusal(&error))?;
         }
-        let Some((mount, _)) = resolved else {
+        let Some((mount, rest)) = resolved else {
             let text = format!("no handler for route \"{}\". route entry not found.", head.path);
             return Err(Box::new(errors(StatusCode::NOT_FOUND, &[&text])));
         };
@@ -212,10 +212,18 @@ impl Dispatch {
                 let wanted = Wanted { captures, parameters, may_create, token, wrap_ttl };
                 self.call(endpoint, context, mount, wanted).await
             }
-            (Some(_), None) if head.verb != Verb::List => {
-                Err(Box::new(wrapped(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")))
+            (route, _) => Err(Box::new(self.elsewhere(&mount, head.verb, rest, route.map(|(route, _)| route)))),
+        }
+    }
+
+    /// Nothing is offered there, or not that.
+    fn elsewhere(&self, mount: &Mount, verb: Verb, path: &str, route: Option<&'static Route>) -> HttpResponse {
+        match (kv::elsewhere(mount.engine(), verb, path, self.request_id), route) {
+            (Some(response), route) if route.is_none() || path.is_empty() => response,
+            (_, Some(route)) if verb != Verb::List || route.takes_rest() => {
+                wrapped(StatusCode::METHOD_NOT_ALLOWED, "unsupported operation")
             }
-            _ => Err(Box::new(wrapped(StatusCode::NOT_FOUND, "unsupported path"))),
+            _ => wrapped(StatusCode::NOT_FOUND, "unsupported path"),
         }
     }
 
@@ -261,7 +269,7 @@ impl Dispatch {
 
     /// Fields of the query for reads, lists and deletions, whose body is not looked at; else of the body.
     async fn parameters(&self, head: &Head, body: Incoming) -> Outcome<Parameters> {
-        if head.verb != Verb::Write {
+        if !head.verb.has_body() {
             return Ok(Parameters::new(head.query.clone()));
         }
         let fields = self.fields(head, body).await.map_err(|bad| match bad {

@@ -1,7 +1,7 @@
 //! The Vault HTTP API: one table of routes an engine, and one place for the rules that hold for all of them.
 //!
 //! A request goes `listener` (connections, TLS) → `service` (time, panics, logs) → `dispatch` (sealed → token → policies → route →
-//! handler) → a handler in `sys/`, `auth_token/` or `transit/`, which reads its fields, calls a verb of `app` and says
+//! handler) → a handler in `sys/`, `auth_token/`, `kv/` or `transit/`, which reads its fields, calls a verb of `app` and says
 //! what to answer.
 
 mod answer;
@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod cubbyhole;
 mod dispatch;
+mod kv;
 pub(crate) mod listener;
 pub(crate) mod metrics_listener;
 mod openapi;
@@ -31,11 +32,13 @@ pub use table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
 /// 1.14 keeps them off what only Enterprise has; what follows the `+` is ours.
 pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 
-/// Engines by type of mount, with where they are mounted when nobody says otherwise.
+/// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise.
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
+    Engine { mount_type: "kv-v1", usual_path: "kv/", routes: kv::FIRST },
+    Engine { mount_type: "kv-v2", usual_path: "secret/", routes: kv::SECOND },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },
     Engine { mount_type: "transit", usual_path: "transit/", routes: transit::ROUTES },
 ];
@@ -49,7 +52,7 @@ pub(crate) struct Engine {
 /// One thing that the API offers, for tests that must cover all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouteInfo {
-    /// `GET`, `LIST`, `POST` or `DELETE`.
+    /// `GET`, `LIST`, `POST`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// `/v1/transit/sign/{name}`.
     pub path: String,

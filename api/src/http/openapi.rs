@@ -57,6 +57,7 @@ fn path_item(engine: &Engine, route: &'static Route) -> Map<String, Value> {
             Verb::Delete => "delete",
             Verb::List if item.contains_key("get") => continue,
             Verb::List | Verb::Read => "get",
+            Verb::Patch => "patch",
             Verb::Write => "post",
         };
         item.insert(method.into(), operation(engine, route, endpoint));
@@ -75,9 +76,9 @@ fn operation(engine: &Engine, route: &'static Route, endpoint: &'static Endpoint
     if endpoint.takes_any_field() {
         let schema = json!({ "type": "object", "additionalProperties": true });
         operation.insert("requestBody".into(), json!({ "content": { "application/json": { "schema": schema } } }));
-    } else if endpoint.verb == Verb::Write && !endpoint.parameters.is_empty() {
-        let schema = body_schema(endpoint);
-        operation.insert("requestBody".into(), json!({ "content": { "application/json": { "schema": schema } } }));
+    } else if endpoint.verb.has_body() && !endpoint.parameters.is_empty() {
+        let kind = if endpoint.verb == Verb::Patch { "application/merge-patch+json" } else { "application/json" };
+        operation.insert("requestBody".into(), json!({ "content": { kind: { "schema": body_schema(endpoint) } } }));
     } else {
         let mut parameters = query(endpoint);
         let both = route.endpoints.iter().any(|other| other.verb == Verb::List);
@@ -133,7 +134,7 @@ fn schema(kind: Kind) -> Value {
         Kind::Integer => json!({ "type": "integer" }),
         Kind::List => json!({ "type": "array", "items": { "type": "string" } }),
         Kind::Objects => json!({ "type": "array", "items": { "type": "object" } }),
-        Kind::Texts => json!({ "type": "object" }),
+        Kind::Object | Kind::Texts => json!({ "type": "object" }),
         Kind::Text => json!({ "type": "string" }),
     }
 }

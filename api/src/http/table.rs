@@ -41,6 +41,8 @@ pub struct Endpoint {
 pub enum Verb {
     Delete,
     List,
+    /// A merge patch (RFC 7396).
+    Patch,
     Read,
     /// POST and PUT.
     Write,
@@ -80,6 +82,8 @@ pub enum Kind {
     Integer,
     /// An array, or text with commas.
     List,
+    /// An object.
+    Object,
     /// An array of objects.
     Objects,
     /// An object with texts.
@@ -111,7 +115,7 @@ impl Endpoint {
             parameters: &[],
             shape: Shape::Envelope,
             // What changes something is recorded; a table says so where a read is, too.
-            audited: matches!(verb, Verb::Write | Verb::Delete),
+            audited: matches!(verb, Verb::Write | Verb::Patch | Verb::Delete),
             exists: None,
             handler: Handler::Permitted(handler),
         }
@@ -167,6 +171,13 @@ impl Endpoint {
     }
 }
 
+impl Route {
+    /// Whether its paths end in whatever follows.
+    pub(super) fn takes_rest(&self) -> bool {
+        self.pattern.rsplit('/').next().is_some_and(|part| part.starts_with("{+"))
+    }
+}
+
 impl Parameter {
     /// Stands for all fields that there may be.
     pub(super) const ANY: Self = Self::new("*", Kind::Text, "Any field");
@@ -181,11 +192,17 @@ impl Parameter {
 }
 
 impl Verb {
+    /// Whether its fields are in the body.
+    pub(super) fn has_body(self) -> bool {
+        matches!(self, Self::Patch | Self::Write)
+    }
+
     /// The method that OpenAPI and tests show.
     pub fn method(self) -> &'static str {
         match self {
             Self::Delete => "DELETE",
             Self::List => "LIST",
+            Self::Patch => "PATCH",
             Self::Read => "GET",
             Self::Write => "POST",
         }
@@ -196,6 +213,7 @@ impl Verb {
         match self {
             Self::Delete => Operation::Delete,
             Self::List => Operation::List,
+            Self::Patch => Operation::Patch,
             Self::Read => Operation::Read,
             Self::Write => Operation::Update,
         }

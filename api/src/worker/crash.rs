@@ -17,7 +17,9 @@ pub enum CrashPoint {
     MountClosed,
     /// Some of its keys are destroyed.
     KeysDestroyed,
-    /// The token is rid of them.
+    /// Some of its secrets are destroyed, or it has none.
+    SecretsDestroyed,
+    /// The token is rid of its keys.
     ObjectsRemoved,
     /// The entry is gone.
     EntryFinished,

@@ -17,6 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(240);
 const _: () = assert!(PATIENCE.as_secs() < LEASE.as_secs());
 /// Keys destroyed in one step.
 const STEP: i64 = 100;
+/// Secrets destroyed in one transaction.
+const SECRETS: i64 = 25;
 
 pub(super) async fn keep_emptied(seal: Arc<Seal>, services: Services) {
     loop {
@@ -67,6 +69,11 @@ async fn close_mount(services: &Services, entry: &OutboxEntry) -> keyvault::Resu
     while let Some(last) = vault.destroy_keys_of_mount(&caller, mount_id, &after, STEP).await? {
         CrashPoint::KeysDestroyed.reached();
         after = last;
+    }
+    let mut after = Some(String::new());
+    while let Some(last) = after {
+        after = vault.destroy_secrets_of_mount(&caller, mount_id, &last, SECRETS).await?;
+        CrashPoint::SecretsDestroyed.reached();
     }
     vault.remove_objects_of_mount(entry.organization_id, mount_id).await?;
     CrashPoint::ObjectsRemoved.reached();

@@ -2,7 +2,7 @@
 
 use super::config::{MountConfig, NewMount};
 use super::table::accessor;
-use super::{Mount, MountClass};
+use super::{Mount, MountClass, kv};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::outbox::OutboxKind;
@@ -12,7 +12,7 @@ use audit_chain::Caller;
 use std::sync::Arc;
 use uuid::Uuid;
 
-/// Engines that can be mounted.
+/// Engines that can be mounted, beside those of KV.
 const ENGINES: [&str; 1] = ["transit"];
 /// Ways to log in that can be enabled.
 const METHODS: [&str; 1] = ["approle"];
@@ -40,16 +40,14 @@ impl Core {
             }));
         }
         checked_path(&path)?;
-        let known: &[&str] = match class {
-            MountClass::Secret => &ENGINES,
-            MountClass::Auth => &METHODS,
+        let is_known = match class {
+            MountClass::Secret => ENGINES.contains(&mount_type.as_str()) || kv::TYPES.contains(&mount_type.as_str()),
+            MountClass::Auth => METHODS.contains(&mount_type.as_str()),
         };
-        if !known.contains(&mount_type.as_str()) {
+        if !is_known {
             return Err(Error::invalid(format!("plugin not found in the catalog: {mount_type}")));
         }
-        if new.options.contains_key("version") {
-            return Err(Error::invalid(format!("engine {mount_type} has no option `version`")));
-        }
+        let (mount_type, options) = kv::settle(&mount_type, new.options)?;
         let config = MountConfig::default().changed(&new.config, self.settings().max_lease_ttl)?;
         let id = Uuid::now_v7();
         let mount = Mount {
@@ -60,7 +58,7 @@ impl Core {
             path,
             mount_type,
             description: new.description,
-            options: Some(new.options),
+            options: Some(options),
             config,
             local: new.local,
             seal_wrap: new.seal_wrap,

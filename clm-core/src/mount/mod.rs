@@ -4,6 +4,7 @@
 
 mod config;
 mod enable;
+mod kv;
 mod logins;
 mod remount;
 mod table;

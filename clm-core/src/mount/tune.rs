@@ -2,7 +2,7 @@
 
 use super::config::TuneMount;
 use super::enable::mount_path;
-use super::{Mount, MountClass};
+use super::{Mount, MountClass, kv};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::store::{self, MountRow};
@@ -26,8 +26,8 @@ impl Core {
         Ok(data)
     }
 
-    /// Changes settings of a mount.
-    pub async fn tune(&self, caller: &Caller, path: &str, tune: TuneMount) -> Result<()> {
+    /// Changes settings of a mount; gives what is worth saying about it.
+    pub async fn tune(&self, caller: &Caller, path: &str, tune: TuneMount) -> Result<Option<String>> {
         let mount = self.tunable(caller.organization_id, path)?;
         if mount.builtin {
             return Err(Error::invalid(format!("cannot tune \"{}\"", mount.path)));
@@ -37,12 +37,10 @@ impl Core {
         if let Some(description) = tune.description {
             changed.description = description;
         }
-        if let Some(options) = tune.options {
-            if options.contains_key("version") {
-                return Err(Error::invalid(format!("engine {} has no option `version`", mount.mount_type)));
-            }
-            changed.options.get_or_insert_default().extend(options);
-        }
+        let said = match tune.options {
+            None => None,
+            Some(options) => kv::tune(&mut changed, options)?,
+        };
         changed.revision += 1;
         let row_mac = self.row_mac(store::mounts::bound_bytes(&changed)).await?;
         let row = MountRow { mount: changed, row_mac };
@@ -51,7 +49,8 @@ impl Core {
             Box::pin(async move { store::mounts::update(connection, &row).await.map(|()| ((), event)) })
         })
         .await?;
-        self.reload_mounts().await
+        self.reload_mounts().await?;
+        Ok(said)
     }
 
     fn tunable(&self, organization_id: Uuid, path: &str) -> Result<Arc<Mount>> {

@@ -69,11 +69,17 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     (reqwest::Method::from_bytes(route.method.as_bytes()).unwrap(), path)
 }
 
+/// What is there beside `transit/`.
+const MOUNTS: [(&str, &str); 3] =
+    [("sys/auth/approle", "approle"), ("sys/mounts/kv", "kv-v1"), ("sys/mounts/secret", "kv-v2")];
+
 async fn started() -> (Site, Server) {
     let site = Site::ready("").await.unwrap();
     let mut server = site.serve().await.unwrap();
     server.initialize().await.unwrap();
-    assert_eq!(server.put("sys/auth/approle", serde_json::json!({"type": "approle"})).await.unwrap().status, 204);
+    for (path, kind) in MOUNTS {
+        assert_eq!(server.put(path, serde_json::json!({"type": kind})).await.unwrap().status, 204, "{path}");
+    }
     (site, server)
 }
 

@@ -82,8 +82,11 @@ impl Known {
             "unseal" => {
                 self.root.clone_from(&server.token);
                 server.until_health(200).await.unwrap();
-                policy(server, "everything", &["create", "delete", "list", "read", "sudo", "update"]).await;
-                assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
+                policy(server, "everything", &["create", "delete", "list", "patch", "read", "sudo", "update"]).await;
+                for (path, kind) in [("kv", "kv-v1"), ("secret", "kv-v2"), ("transit", "transit")] {
+                    let mounted = server.put(&format!("sys/mounts/{path}"), json!({"type": kind})).await.unwrap();
+                    assert_eq!(mounted.status, 204, "{path}: {mounted:?}");
+                }
             }
             "remount" => self.moved = answer.text("migration_id").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),

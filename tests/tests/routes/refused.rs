@@ -4,13 +4,13 @@ use super::{policy, requests, started, token};
 use sqlx::Row as _;
 use std::time::{Duration, Instant};
 
-const CAPABILITIES: [&str; 6] = ["create", "delete", "list", "read", "sudo", "update"];
+const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "sudo", "update"];
 
 /// Answered for any valid token: it says where a path is mounted, to who may touch something there, and leaves no record.
 const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.
-const CREATING: [&str; 1] = ["transit-encrypt"];
+const CREATING: [&str; 4] = ["kv1-write", "kv2-write-data", "kv2-write-metadata", "transit-encrypt"];
 
 /// Paths that need `sudo` beside their own capability.
 const SUDO: [&str; 8] = [
@@ -93,6 +93,7 @@ async fn a_token_with_every_capability_but_the_routes_own_is_refused_with_a_reco
             // What it names is not there.
             "POST" if CREATING.contains(&id) => "create",
             "GET" => "read",
+            "PATCH" => "patch",
             "POST" => "update",
             "LIST" => "list",
             _ => "delete",

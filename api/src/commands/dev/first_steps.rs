@@ -1,4 +1,4 @@
-//! From an empty service to one that signs: initialised, unsealed, `transit/` mounted. Each step can be the last before a crash.
+//! From an empty service to one that signs: initialised, unsealed, `transit/` and `secret/` mounted. Each step can be the last before a crash.
 
 use super::state::{StateDirectory, random_text};
 use crate::app::initialise::{Wanted, initialise};
@@ -11,6 +11,8 @@ use clm_core::NewMount;
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
+/// Paths and types.
+const MOUNTS: [(&str, &str); 2] = [("transit/", "transit"), ("secret/", "kv-v2")];
 const TOKEN_FILE: &str = "root-token";
 const SHARE_FILE: &str = "unseal-key";
 
@@ -74,18 +76,24 @@ async fn make(state: &State, directory: &StateDirectory, root_token: SecretStrin
     Ok(())
 }
 
-/// Once in the state's life: whoever disables it later has it stay so.
+/// Each once in the state's life: whoever disables one later has it stay so.
 async fn mount(state: &State, directory: &StateDirectory) -> Result<()> {
-    if directory.path("mounted").exists() {
+    let mounted = directory.read("mounted")?.map(|list| list.expose_secret().to_owned()).unwrap_or_default();
+    let missing: Vec<_> =
+        MOUNTS.iter().filter(|(path, _)| !mounted.split_whitespace().any(|known| known == *path)).collect();
+    if missing.is_empty() {
         return Ok(());
     }
     let core = &state.seal.services()?.core;
     core.ensure_mounts().await?;
-    if !core.mounts(clm_core::ROOT_ORGANIZATION).iter().any(|mount| mount.path == "transit/") {
-        let new = NewMount { mount_type: Some("transit".into()), ..NewMount::default() };
-        core.mount(&caller("sys/mounts/transit"), "transit", new).await?;
+    for (path, mount_type) in missing {
+        if !core.mounts(clm_core::ROOT_ORGANIZATION).iter().any(|mount| mount.path == *path) {
+            let new = NewMount { mount_type: Some((*mount_type).into()), ..NewMount::default() };
+            core.mount(&caller(&format!("sys/mounts/{}", path.trim_end_matches('/'))), path, new).await?;
+        }
     }
-    directory.write("mounted", &"transit/".into())
+    let paths: Vec<&str> = MOUNTS.iter().map(|(path, _)| *path).collect();
+    directory.write("mounted", &paths.join(" ").into())
 }
 
 fn caller(path: &str) -> Caller {

@@ -76,8 +76,7 @@ pub(super) async fn tune_at(call: &Call, path: &str) -> Result<Answer> {
     };
     let core = &call.context.services.core;
     let tuned = core.tune(&call.context.caller, path, tune).await;
-    call.context.recorded("update", tuned).await?;
-    Ok(Answer::nothing())
+    Ok(Answer::nothing().warn(call.context.recorded("update", tuned).await?))
 }
 
 fn config(parameters: &Parameters) -> Result<ConfigChange> {

@@ -1,0 +1,88 @@
+//! What is left when secrets are destroyed: their rows, without what they held.
+
+use super::{ask, done, started, started_at};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+use std::time::{Duration, Instant};
+use tests::Site;
+
+async fn count(site: &Site, what: &str) -> i64 {
+    let mut superuser = site.secure.superuser().await.unwrap();
+    let statement = format!("SELECT count(*) FROM {what}");
+    sqlx::query_scalar(AssertSqlSafe(statement)).fetch_one(&mut superuser).await.unwrap()
+}
+
+const READABLE: &str = "secret_versions WHERE encrypted_data IS NOT NULL OR value_hmac IS NOT NULL";
+
+#[tokio::test]
+async fn what_is_destroyed_dropped_or_deleted_for_good_has_no_ciphertext_any_more() {
+    let (site, server) = started().await;
+    for _ in 0..3 {
+        done(&server, "POST secret/data/a {\"data\":{}}").await;
+    }
+    assert_eq!(count(&site, READABLE).await, 3);
+    done(&server, "POST secret/destroy/a {\"versions\":[2]}").await;
+    assert_eq!(count(&site, READABLE).await, 2);
+    done(&server, "POST secret/metadata/a {\"max_versions\":1}").await;
+    done(&server, "POST secret/data/a {\"data\":{}}").await;
+    assert_eq!(count(&site, READABLE).await, 1);
+    done(&server, "DELETE secret/metadata/a").await;
+    assert_eq!((count(&site, READABLE).await, count(&site, "secret_versions").await), (0, 4));
+    done(&server, "POST kv/a {\"x\":1}").await;
+    done(&server, "POST kv/a {\"x\":2}").await;
+    assert_eq!(count(&site, READABLE).await, 1);
+    done(&server, "DELETE kv/a").await;
+    assert_eq!(count(&site, READABLE).await, 0);
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
+
+/// Until so many are left.
+async fn until(site: &Site, what: &str, left: i64) {
+    let deadline = Instant::now() + Duration::from_secs(40);
+    loop {
+        let is = count(site, what).await;
+        if is == left {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{is} {what}, and not {left}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test]
+async fn secrets_of_a_mount_that_is_disabled_are_destroyed_though_the_server_is_killed_meanwhile() {
+    let mut site = Site::ready("").await.unwrap();
+    let mut server = started_at(&site).await;
+    for number in 0..60 {
+        done(&server, &format!("POST secret/data/s{number} {{\"data\":{{}}}}")).await;
+    }
+    done(&server, "POST secret/config {\"max_versions\":5}").await;
+    done(&server, "POST kv/a {\"x\":1}").await;
+    let token = server.token.clone();
+    drop(server);
+    site.variables = vec![("CLM_CRASH_AT", "secrets-destroyed".into())];
+    server = site.serve().await.unwrap();
+    server.token.clone_from(&token);
+    server.until_health(200).await.unwrap();
+    done(&server, "DELETE sys/mounts/secret").await;
+    assert_eq!(server.wait().unwrap(), None, "it ended by a signal");
+    let left = count(&site, READABLE).await;
+    assert!(1 < left && left < 61, "{left} are left");
+    drop(server);
+    site.variables.clear();
+    // The lease of whoever was killed runs out.
+    let mut core = site.core.superuser().await.unwrap();
+    sqlx::query("UPDATE outbox SET leased_until = now()").execute(&mut core).await.unwrap();
+    server = site.serve().await.unwrap();
+    server.token.clone_from(&token);
+    server.until_health(200).await.unwrap();
+    assert_eq!(ask(&server, "GET secret/data/s1").await.status, 404);
+    until(&site, READABLE, 1).await;
+    until(&site, "secrets WHERE deleted_at IS NULL", 1).await;
+    done(&server, "POST sys/mounts/secret {\"type\":\"kv-v2\"}").await;
+    assert_eq!(ask(&server, "GET secret/data/s1").await.status, 404);
+    assert_eq!(ask(&server, "LIST secret/metadata").await.status, 404);
+    assert_eq!(done(&server, "GET secret/config").await["max_versions"], 0);
+    assert_eq!(done(&server, "GET kv/a").await, json!({"x": 1}));
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
