@@ -2,6 +2,7 @@
 
 mod app;
 pub mod commands;
+pub mod crash;
 pub mod http;
 mod metrics;
 pub mod server;
@@ -9,4 +10,4 @@ pub mod settings;
 mod shutdown;
 mod state;
 pub mod telemetry;
-pub mod worker;
+mod worker;

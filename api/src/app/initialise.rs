@@ -8,6 +8,7 @@ use super::seal::{Phase, Seal};
 use super::services::Services;
 use super::shamir::{Secret, Split};
 use super::{Error, Result, pin};
+use crate::crash::CrashPoint;
 use crate::settings::{SealKind, Settings};
 use audit_chain::Caller;
 use clm_core::SealConfiguration;
@@ -88,6 +89,7 @@ async fn with_pkcs11(
 ) -> Result<Initialised> {
     services.vault.bridge().ready().await?;
     services.vault.initialize(caller).await?;
+    CrashPoint::OrganizationKeyMade.reached();
     let mut configuration = SealConfiguration { cluster_id: Some(Uuid::new_v4()), ..SealConfiguration::default() };
     let mut recovery_keys = Vec::new();
     if let Some(split) = recovery {
@@ -137,6 +139,7 @@ async fn make_shamir(
     let secret = Secret::random()?;
     let keys = secret.split(split);
     services.vault.bridge().set_pin(secret.pin()).await?;
+    CrashPoint::PinChanged.reached();
     let configuration = SealConfiguration {
         shares: split.shares,
         threshold: split.threshold,

@@ -4,6 +4,7 @@
 //! handed out: killed in between, a process leaves content that nobody can reach, which goes with its time.
 
 use super::{Context, Error, Result, Services};
+use crate::crash::CrashPoint;
 use audit_chain::Caller;
 use clm_core::{IssuedToken, Token};
 use keyvault::EntryName;
@@ -28,6 +29,7 @@ pub(crate) async fn wrap(
 ) -> Result<IssuedToken> {
     let issued = services.core.prepare_wrapping(caller.organization_id, path, ttl).await?;
     keep(services, caller, &issued.token, answer).await?;
+    CrashPoint::ContentKept.reached();
     services.core.write_wrapping(caller, &issued, None).await?;
     Ok(issued)
 }
@@ -37,6 +39,7 @@ pub(crate) async fn unwrap(services: &Services, caller: &Caller, token: &Token) 
     // First read: while the HSM is away the token stays good.
     let answer = kept(services, caller, token).await?;
     services.core.end_wrapping(caller, token).await?;
+    CrashPoint::WrappingEnded.reached();
     services.vault.delete_entry(caller, entry(token, RESPONSE)).await?;
     Ok(answer)
 }
@@ -48,6 +51,7 @@ pub(crate) async fn rewrap(services: &Services, caller: &Caller, old: &Token) ->
     let issued = core.prepare_wrapping(old.organization_id, &old.path, old.creation_ttl).await?;
     keep(services, caller, &issued.token, &answer).await?;
     core.write_wrapping(caller, &issued, Some(old)).await?;
+    CrashPoint::ContentRewrapped.reached();
     services.vault.delete_entry(caller, entry(old, RESPONSE)).await?;
     Ok(issued)
 }

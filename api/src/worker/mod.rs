@@ -3,11 +3,8 @@
 //! Each server runs both; leases in `clm_core_db` see to it that one at a time does a piece of work. A server may be killed at any point:
 //! when its lease is over, another does the work again. While the service is sealed the work waits.
 
-mod crash;
 mod jobs;
 mod outbox;
-
-pub use crash::CrashPoint;
 
 use crate::app::Services;
 use crate::app::seal::Seal;

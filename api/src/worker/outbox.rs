@@ -1,8 +1,8 @@
 //! Has the vault follow what `clm_core_db` has changed.
 
-use super::CrashPoint;
 use crate::app::Services;
 use crate::app::seal::{Phase, Seal};
+use crate::crash::CrashPoint;
 use audit_chain::Caller;
 use clm_core::{OutboxEntry, OutboxKind};
 use std::sync::Arc;

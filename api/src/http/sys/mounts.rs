@@ -1,10 +1,10 @@
 //! Which engine is where.
 
 use crate::app::Result;
+use crate::crash::CrashPoint;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::parameters::Parameters;
-use crate::worker::CrashPoint;
 use clm_core::{ConfigChange, Mount, NewMount, TuneMount};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;

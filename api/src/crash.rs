@@ -9,6 +9,16 @@ const VARIABLE: &str = "CLM_CRASH_AT";
 /// The steps of a change that spans both databases, each durable when it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CrashPoint {
+    /// `sys/init`: `clm_secure_db` has the organization's key, `clm_core_db` nobody.
+    OrganizationKeyMade,
+    /// `sys/init` of the seal shamir: the token has a PIN that nobody knows.
+    PinChanged,
+    /// A wrapped answer is kept; its token is not written.
+    ContentKept,
+    /// A wrapping token has ended; what it was for is still kept.
+    WrappingEnded,
+    /// A wrapped answer has a new token and is kept under the old one, too.
+    ContentRewrapped,
     /// `clm_core_db` has disabled the mount; nobody was answered.
     MountDisabled,
     /// A server has taken the entry of the outbox.
