@@ -1,8 +1,11 @@
 //! Certificates of a test's own.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    PKCS_ECDSA_P256_SHA256, PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 
 /// A certificate authority. Nobody else knows it.
@@ -20,6 +23,19 @@ pub struct Issued {
     pub certificate: String,
     /// The key.
     pub key: String,
+}
+
+/// Of P-256, uncompressed.
+struct Point([u8; 65]);
+
+impl PublicKeyData for Point {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static SignatureAlgorithm {
+        &PKCS_ECDSA_P256_SHA256
+    }
 }
 
 impl Authority {
@@ -44,6 +60,14 @@ impl Authority {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
         self.signed(params)
+    }
+
+    /// A certificate, PEM, for the P-256 key of which this PEM is the public half.
+    pub fn certify(&self, name: &str, public_key: &str) -> Result<String> {
+        let body: String = public_key.lines().filter(|line| !line.starts_with('-')).collect();
+        let der = BASE64_STANDARD.decode(body)?;
+        let point = der.last_chunk::<65>().context("SubjectPublicKeyInfo of P-256 ends with the point")?;
+        Ok(Self::params(name)?.signed_by(&Point(*point), &self.issuer)?.pem())
     }
 
     fn params(name: &str) -> Result<CertificateParams> {

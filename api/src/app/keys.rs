@@ -4,8 +4,8 @@ use super::{Context, Error, Result};
 use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
 use keyvault::key::{
-    DataKey, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial, Key,
-    KeyConfig, KeyName, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
+    ByokRequest, DataKey, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial,
+    Key, KeyConfig, KeyName, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -66,6 +66,30 @@ impl Context {
     ) -> Result<BTreeMap<u32, Zeroizing<String>>> {
         let exported = self.services.vault.export_key(&self.caller, key, request).await;
         self.refusals("key.export", &key.name, exported).await
+    }
+
+    /// A key's versions, wrapped for the holder of another.
+    pub(crate) async fn export_for(&self, key: &Key, request: ByokRequest<'_>) -> Result<BTreeMap<u32, Vec<u8>>> {
+        let exported = self.services.vault.export_for(&self.caller, key, request).await;
+        self.refusals("key.export", &key.name, exported).await
+    }
+
+    /// PEM of a request for a certificate of a key.
+    pub(crate) async fn request_certificate(&self, key: &Key, version: i64, template: Option<&str>) -> Result<String> {
+        let requested = self.services.vault.request_certificate(&self.caller, key, version, template).await;
+        self.refusals("key.request_certificate", &key.name, requested).await
+    }
+
+    /// Keeps a chain of certificates with a key.
+    pub(crate) async fn set_certificate(
+        &self,
+        mount: &Mount,
+        name: &KeyName,
+        version: i64,
+        chain: &str,
+    ) -> Result<Arc<Key>> {
+        let set = self.services.vault.set_certificate(&self.caller, mount.id, name, version, chain).await;
+        self.refusals("key.set_certificate", name, set).await
     }
 
     /// PEM of the key under which keys are sent to this mount.

@@ -196,6 +196,7 @@ impl Vault {
             hsm_key_id: None,
             hsm_token_id: None,
             public_key: Vec::new(),
+            certificate_chain: None,
             key_state: "active".into(),
             revision: 1,
             row_mac: Vec::new(),

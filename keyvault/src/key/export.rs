@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the words are Vault's")]
 pub enum ExportKind {
+    CertificateChain,
     EncryptionKey,
     HmacKey,
     PublicKey,
@@ -55,6 +56,7 @@ impl Vault {
         for version in chosen(key, request.version)? {
             let (algorithm, public, format) = (key.algorithm, &version.public_key, request.format);
             let text = match request.kind {
+                ExportKind::CertificateChain => chain(version),
                 ExportKind::PublicKey => material::public(algorithm, public, format).map(Zeroizing::new),
                 ExportKind::HmacKey => {
                     let missing = || Error::Invalid(no_hmac_key(version.version));
@@ -66,11 +68,15 @@ impl Vault {
             exported.insert(version.version, text?);
         }
         let mut event = record::event(caller, self.inner.clock.now(), "export", "key.export");
-        let is_secret = request.kind != ExportKind::PublicKey;
+        let is_secret = ![ExportKind::CertificateChain, ExportKind::PublicKey].contains(&request.kind);
         event.severity = if is_secret { Severity::Warning } else { Severity::Info };
         event.resource_id = Some(key.id.to_string());
         event.data.insert("key".into(), Value::Text(key.name.to_string().into()));
-        let what = if is_secret { "secret material in the clear" } else { "public keys" };
+        let what = match request.kind {
+            ExportKind::CertificateChain => "certificates",
+            ExportKind::PublicKey => "public keys",
+            _ => "secret material in the clear",
+        };
         event.data.insert("exported".into(), Value::Text(what.into()));
         let versions = exported.keys().map(|version| Value::Integer((*version).into())).collect();
         event.data.insert("versions".into(), Value::List(versions));
@@ -107,6 +113,11 @@ fn private(version: &KeyVersion) -> Result<&KeyRef> {
     version.private("export").map_err(Error::Invalid)
 }
 
+fn chain(version: &KeyVersion) -> Result<Zeroizing<String>> {
+    let missing = || Error::Invalid("no certificate chain was set for this key version".into());
+    version.certificate_chain.clone().map(Zeroizing::new).ok_or_else(missing)
+}
+
 fn check(key: &Key, request: &ExportRequest) -> Result<()> {
     let refused = |why: String| Err(Error::Invalid(why));
     if request.kind == ExportKind::PublicKey {
@@ -114,6 +125,12 @@ fn check(key: &Key, request: &ExportRequest) -> Result<()> {
         return match key.algorithm.is_symmetric() {
             true => refused(format!("unknown key type {name} for export type public-key")),
             false => Ok(()),
+        };
+    }
+    if request.kind == ExportKind::CertificateChain {
+        return match key.algorithm.supports_signing() {
+            true => Ok(()),
+            false => refused(format!("a key of type {} has no certificate chain", key.algorithm.name())),
         };
     }
     if !key.settings.exportable {

@@ -112,6 +112,7 @@ impl Vault {
             key,
             hmac_key,
             public_key: row.public_key.clone(),
+            certificate_chain: row.certificate_chain.clone(),
             created_at: row.created_at,
             on_token,
         })

@@ -3,6 +3,8 @@
 mod aead;
 mod algorithm;
 mod auto_rotate;
+mod byok;
+mod certificate;
 mod change;
 mod create;
 mod data_key;
@@ -21,6 +23,7 @@ mod tools;
 mod trim;
 
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
+pub use byok::ByokRequest;
 pub use change::KeyConfig;
 pub use create::NewKey;
 pub use data_key::{DataKey, DataKeyRequest};
@@ -90,6 +93,8 @@ pub struct KeyVersion {
     pub hmac_key: Option<KeyRef>,
     /// SubjectPublicKeyInfo, DER; empty for symmetric keys.
     pub public_key: Vec<u8>,
+    /// PEM: the certificate of this version, then those of its issuers.
+    pub certificate_chain: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
     /// It is an object on the token rather than a wrapped blob.

@@ -217,7 +217,7 @@ pub(super) fn readable<'k>(key: &'k Key, number: u32, what: &str) -> Result<&'k 
     key.versions.get(&number).ok_or_else(|| "no such key version".into())
 }
 
-fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMechanism, String> {
+pub(super) fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMechanism, String> {
     let Some(modulus) = algorithm.modulus_bytes() else {
         return Ok(if algorithm == KeyAlgorithm::Ed25519 { SignMechanism::Ed25519 } else { SignMechanism::Ecdsa });
     };
@@ -243,7 +243,7 @@ fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMecha
 }
 
 /// From an input to what the token signs.
-fn prepare(algorithm: KeyAlgorithm, request: &SignRequest, input: Vec<u8>) -> Result<Vec<u8>, String> {
+pub(super) fn prepare(algorithm: KeyAlgorithm, request: &SignRequest, input: Vec<u8>) -> Result<Vec<u8>, String> {
     if algorithm == KeyAlgorithm::Ed25519 {
         return Ok(input);
     }

@@ -26,6 +26,8 @@ pub(crate) struct KeyVersionRow {
     pub(crate) hsm_token_id: Option<Uuid>,
     /// Empty for symmetric keys.
     pub(crate) public_key: Vec<u8>,
+    /// Of pairs, PEM: the certificate of this version, then those of its issuers.
+    pub(crate) certificate_chain: Option<String>,
     pub(crate) key_state: String,
     pub(crate) revision: i64,
     pub(crate) row_mac: Vec<u8>,
@@ -55,6 +57,7 @@ impl KeyVersionRow {
             .bytes(Some(&self.public_key))
             .text(&self.key_state)
             .later("hmac_key_material", self.hmac_blob.as_deref(), |bytes, blob| bytes.bytes(Some(blob)))
+            .later("certificate_chain", self.certificate_chain.as_deref(), RowBytes::text)
             .finish()
     }
 }

@@ -12,7 +12,7 @@ pub(super) async fn versions(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT id, organization_id, named_key_id, version, storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, \
-         public_key, key_state, revision, row_mac, created_at FROM private_keys WHERE named_key_id = $1 ORDER BY version",
+         public_key, key_state, revision, row_mac, created_at, certificate_chain FROM private_keys WHERE named_key_id = $1 ORDER BY version",
         named_key_id
     )
     .fetch_all(connection)
@@ -31,6 +31,7 @@ pub(super) async fn versions(
         hsm_key_id: row.hsm_key_id,
         hsm_token_id: row.hsm_token_id,
         public_key: row.public_key,
+        certificate_chain: row.certificate_chain,
         key_state: row.key_state,
         revision: row.revision,
         row_mac: row.row_mac,
@@ -48,7 +49,7 @@ pub(super) async fn on_token(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT n.key_type, p.id, p.organization_id, p.named_key_id, p.version, p.storage, p.encrypted_key_material, p.hmac_key_material, p.encryption_key_id, \
-         p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at \
+         p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at, p.certificate_chain \
          FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id WHERE p.organization_id = $1 AND p.hsm_token_id = $2 \
          AND ($3::uuid IS NULL OR n.mount_id = $3) ORDER BY p.id",
         organization_id,
@@ -73,6 +74,7 @@ pub(super) async fn on_token(
             hsm_key_id: row.hsm_key_id,
             hsm_token_id: row.hsm_token_id,
             public_key: row.public_key,
+            certificate_chain: row.certificate_chain,
             key_state: row.key_state,
             revision: row.revision,
             row_mac: row.row_mac,
@@ -116,7 +118,7 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
 pub(super) async fn update_version(connection: &mut PgConnection, key: &KeyVersionRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "UPDATE private_keys SET encrypted_key_material = $1, key_state = $2, revision = $3, row_mac = $4, hmac_key_material = $6, storage = $7, \
-         encryption_key_id = $8 WHERE id = $5 AND revision = $3::bigint - 1",
+         encryption_key_id = $8, certificate_chain = $9 WHERE id = $5 AND revision = $3::bigint - 1",
         key.blob.as_deref(),
         key.key_state,
         key.revision,
@@ -124,7 +126,8 @@ pub(super) async fn update_version(connection: &mut PgConnection, key: &KeyVersi
         key.id,
         key.hmac_blob.as_deref(),
         key.storage,
-        key.encryption_key_id
+        key.encryption_key_id,
+        key.certificate_chain
     )
     .execute(connection)
     .await?;

@@ -16,7 +16,7 @@ use std::process::Command;
 use tests::{Server, Site, openssl};
 
 /// Runs `openssl` in the site's directory; gives what it printed.
-fn openssl(site: &Site, arguments: &str) -> Vec<u8> {
+pub(super) fn openssl(site: &Site, arguments: &str) -> Vec<u8> {
     let directory = site.path("x");
     let output =
         Command::new("openssl").args(arguments.split(' ')).current_dir(directory.parent().unwrap()).output().unwrap();
@@ -25,21 +25,22 @@ fn openssl(site: &Site, arguments: &str) -> Vec<u8> {
 }
 
 /// A new key pair: PKCS#8 DER of the private half, PEM of the public one.
-fn pair(site: &Site, options: &str) -> (Vec<u8>, String) {
+pub(super) fn pair(site: &Site, options: &str) -> (Vec<u8>, String) {
     openssl(site, &format!("genpkey {options} -outform DER -out brought.der"));
     let private = openssl(site, "pkcs8 -topk8 -nocrypt -inform DER -in brought.der -outform DER");
     let public = openssl(site, "pkey -inform DER -in brought.der -pubout");
     (private, String::from_utf8(public).unwrap())
 }
 
-const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
+pub(super) const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
 const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
 const P521: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-521";
 
 /// As Vault's clients wrap: RSA-OAEP(wrapping key, AES key) ‖ AES-KWP(AES key, material).
-async fn wrapped(server: &Server, hash: &'static OaepAlgorithm, material: &[u8]) -> String {
-    let pem = read(server, "wrapping_key").await.text("public_key").to_owned();
-    assert!(pem.ends_with("-----END PUBLIC KEY-----\n"), "{pem}");
+pub(super) async fn wrapped(server: &Server, hash: &'static OaepAlgorithm, material: &[u8]) -> String {
+    let answer = read(server, "wrapping_key").await;
+    let pem = answer.text("public_key");
+    assert!(pem.ends_with("-----END PUBLIC KEY-----\n"), "{answer:?}");
     let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
     let key = PublicEncryptingKey::from_der(&BASE64_STANDARD.decode(body).unwrap()).unwrap();
     let key = OaepPublicEncryptingKey::new(key).unwrap();

@@ -1,6 +1,8 @@
 //! The verbs around keys, from outside: what comes in, what goes out, and what is destroyed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod byok;
+mod certificate;
 mod cosign;
 mod crypto;
 mod data_keys;

@@ -47,6 +47,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     let mut path = route.path.strip_prefix("/v1/").unwrap().replace("{urlalgorithm}", "sha2-256");
     let words = [
         ("{plaintext}", "plaintext"),
+        ("{destination}", "recipient"),
         ("{type}", "public-key"),
         ("{version}", "latest"),
         ("{property}", "token-ttl"),

@@ -3,7 +3,7 @@
 use super::{policy, requests, table::Row, token};
 use serde_json::json;
 use sqlx::PgConnection;
-use tests::{Answer, Server, Site};
+use tests::{Answer, Authority, Server, Site};
 
 /// Types and outcomes of the records that requests with this User-Agent left, in both logs.
 async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConnection) -> Vec<(String, String)> {
@@ -18,6 +18,8 @@ async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConne
 #[derive(Default)]
 pub(crate) struct Known {
     pub(crate) root: String,
+    /// Of the key `ec`, a certificate in PEM with `\\n` for its line ends.
+    chain: String,
     ciphertext: String,
     moved: String,
     /// Of AppRole, with its accessor.
@@ -32,6 +34,7 @@ impl Known {
         let words = [
             ("$TOKEN", token),
             ("$ACCESSOR", accessor),
+            ("$CHAIN", &self.chain),
             ("$CIPHERTEXT", &self.ciphertext),
             ("$MOVE", &self.moved),
             ("$SECRET_ACCESSOR", &self.secret.1),
@@ -59,6 +62,17 @@ impl Known {
         if row.body.contains("$SECRET") {
             let made = server.put("auth/approle/role/r/secret-id", json!({})).await.unwrap();
             self.secret = (made.text("secret_id").to_owned(), made.text("secret_id_accessor").to_owned());
+        }
+        if row.name == "leaving" {
+            server.put("transit/keys/recipient", json!({"type": "rsa-2048"})).await.unwrap();
+            server.put("transit/keys/leaving", json!({"type": "ecdsa-p256", "exportable": true})).await.unwrap();
+        }
+        if row.body.contains("$CHAIN") {
+            let key = server.get("transit/keys/ec").await.unwrap();
+            let newest = key.body["data"]["keys"].as_object().unwrap().values().next_back().unwrap();
+            let public = newest["public_key"].as_str().unwrap();
+            let chain = Authority::create("authority").unwrap().certify("ec", public).unwrap();
+            self.chain = chain.replace('\r', "").replace('\n', "\\n");
         }
         server.token = token(server, &["everything"]).await.0;
         if row.id.starts_with("cubbyhole") {

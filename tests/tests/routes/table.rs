@@ -6,7 +6,7 @@ pub(crate) struct Row {
     /// What its path names; `$MOVE` is the id that `remount` gave.
     pub(crate) name: &'static str,
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$SECRET` and
-    /// `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token.
+    /// `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`.
     pub(crate) body: &'static str,
     /// Type of the one record that it leaves; `None`: none.
     pub(crate) event: Option<&'static str>,
@@ -181,6 +181,10 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-wrapping-key", "", "", "key.create"),
     recorded("transit-import-key", "imported", PUBLIC, "key.import"),
     recorded("transit-import-version", "imported", PUBLIC, "key.import"),
+    recorded("transit-byok-export-key", "leaving", "", "key.export"),
+    recorded("transit-byok-export-key-version", "leaving", "", "key.export"),
+    recorded("transit-request-certificate", "ec", "{}", "key.request_certificate"),
+    recorded("transit-set-certificate", "ec", r#"{"certificate_chain":"$CHAIN"}"#, "key.set_certificate"),
     recorded("transit-trim-key", "ec", r#"{"min_available_version":1}"#, "key.trim"),
     recorded("transit-delete-key", "ec", "", "key.delete"),
     recorded("transit-write-keys-config", "", r#"{"disable_upsert":true}"#, "mount.tune"),

@@ -15,27 +15,16 @@ pub(super) async fn wrapping_key(call: Call) -> Result<Answer> {
 
 pub(super) async fn import(call: Call) -> Result<Answer> {
     let name = name(&call)?;
-    let asked = match new(&call).and_then(|new| Ok((new, material(&call)?))) {
-        Ok(asked) => asked,
-        Err(refused @ Error::Invalid(_)) => {
-            return Err(call.context.refuse_key("key.import", &name, &refused.to_string()).await);
-        }
-        Err(other) => return Err(other),
-    };
-    call.context.import_key(&call.mount, &name, asked.0, asked.1).await?;
+    let asked = new(&call).and_then(|new| Ok((new, material(&call)?)));
+    let (new, material) = call.context.understood("key.import", &name, asked).await?;
+    call.context.import_key(&call.mount, &name, new, material).await?;
     Ok(Answer::nothing())
 }
 
 pub(super) async fn import_version(call: Call) -> Result<Answer> {
     let name = name(&call)?;
     let completed = call.parameters.integer("version")?.filter(|version| *version != 0);
-    let material = match material(&call) {
-        Ok(material) => material,
-        Err(refused @ Error::Invalid(_)) => {
-            return Err(call.context.refuse_key("key.import", &name, &refused.to_string()).await);
-        }
-        Err(other) => return Err(other),
-    };
+    let material = call.context.understood("key.import", &name, material(&call)).await?;
     call.context.import_version(&call.mount, &name, completed, material).await?;
     Ok(Answer::nothing())
 }
@@ -66,10 +55,9 @@ fn algorithm(kind: &str) -> Result<KeyAlgorithm> {
     }
 }
 
-/// `ciphertext` wins over `public_key`.
-fn material(call: &Call) -> Result<ImportedMaterial> {
-    let parameters = &call.parameters;
-    let word = parameters.text("hash_function")?.unwrap_or_default();
+/// The hash of RSA-OAEP and its MGF1.
+pub(super) fn hash(call: &Call, field: &str) -> Result<Hash> {
+    let word = call.parameters.text(field)?.unwrap_or_default();
     let hash = match word.to_ascii_uppercase().as_str() {
         "SHA1" => "sha1",
         "SHA224" => "sha2-224",
@@ -78,7 +66,13 @@ fn material(call: &Call) -> Result<ImportedMaterial> {
         "SHA512" => "sha2-512",
         _ => return Err(Error::invalid(format!("unknown hash function: {word}"))),
     };
-    let hash = Hash::parse(hash).ok_or_else(|| Error::invalid(format!("unknown hash function: {word}")))?;
+    Hash::parse(hash).ok_or_else(|| Error::invalid(format!("unknown hash function: {word}")))
+}
+
+/// `ciphertext` wins over `public_key`.
+fn material(call: &Call) -> Result<ImportedMaterial> {
+    let parameters = &call.parameters;
+    let hash = hash(call, "hash_function")?;
     let given = |name: &str| parameters.text(name).map(|text| text.filter(|text| !text.is_empty()));
     if let Some(ciphertext) = given("ciphertext")? {
         let ciphertext = BASE64_STANDARD.decode(ciphertext.trim());

@@ -1,6 +1,7 @@
 //! `transit/`: named keys, and what is done with them.
 
 mod batch;
+mod certificate;
 mod data_key;
 mod decrypt;
 mod encrypt;
@@ -80,6 +81,8 @@ const VERIFY: &[Parameter] = &[
 ];
 
 const EXPORT: &[Parameter] = &[field("format", Text, "Empty for each type's own; der, pem or raw")];
+const BYOK: &[Parameter] =
+    &[field("hash", Text, "Hash of RSA-OAEP and its MGF1: SHA1, SHA256 (unless given), SHA384 or SHA512")];
 const IMPORT: &[Parameter] = &[
     field("allow_plaintext_backup", Boolean, "Backups may hold the key"),
     field("allow_rotation", Boolean, "Later versions may be made here"),
@@ -246,6 +249,26 @@ pub(super) const ROUTES: &[Route] = &[
         .with(IMPORT_VERSION)],
     },
     Route {
+        pattern: "keys/{name}/csr",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-request-certificate",
+            "A request (PKCS#10) for a certificate",
+            |call| Box::pin(certificate::request(call)),
+        )
+        .with(certificate::REQUEST)],
+    },
+    Route {
+        pattern: "keys/{name}/set-certificate",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-set-certificate",
+            "Keep a chain of certificates with a key",
+            |call| Box::pin(certificate::set(call)),
+        )
+        .with(certificate::SET)],
+    },
+    Route {
         pattern: "keys/{name}/trim",
         endpoints: &[Endpoint::new(Write, "transit-trim-key", "Destroy old versions", |call| {
             Box::pin(keys::trim(call))
@@ -267,6 +290,28 @@ pub(super) const ROUTES: &[Route] = &[
         })
         .audited(true)
         .with(EXPORT)],
+    },
+    Route {
+        pattern: "byok-export/{destination}/{name}",
+        endpoints: &[Endpoint::new(
+            Read,
+            "transit-byok-export-key",
+            "Keys of all versions, wrapped for another key of the mount",
+            |call| Box::pin(export::byok(call)),
+        )
+        .audited(true)
+        .with(BYOK)],
+    },
+    Route {
+        pattern: "byok-export/{destination}/{name}/{version}",
+        endpoints: &[Endpoint::new(
+            Read,
+            "transit-byok-export-key-version",
+            "The key of one version, wrapped for another key of the mount",
+            |call| Box::pin(export::byok(call)),
+        )
+        .audited(true)
+        .with(BYOK)],
     },
     Route {
         pattern: "config/keys",

@@ -61,7 +61,7 @@ fn of_version(algorithm: KeyAlgorithm, version: &KeyVersion) -> Value {
         return version.created_at.timestamp().into();
     }
     json!({
-        "certificate_chain": "",
+        "certificate_chain": version.certificate_chain.as_deref().unwrap_or_default(),
         "creation_time": version.created_at.to_rfc3339_opts(SecondsFormat::Nanos, true),
         "name": algorithm.version_name(),
         "public_key": public_key(algorithm, &version.public_key),

@@ -55,6 +55,7 @@ const HARMLESS: &[&str] = &[
     "auto_rotate_period",
     "batch_results",
     "cas_required",
+    "certificate_chain",
     "convergent_encryption",
     "convergent_encryption_version",
     "created_time",
@@ -176,7 +177,7 @@ fn product(answered: &Answered<'_>, field: &str, calls: &[Call]) -> Product {
         "signature" if used(calls, "C_Sign", "CKO_PRIVATE_KEY").is_none() && of("hmac") => {
             needs("C_Sign", "CKO_SECRET_KEY")
         }
-        "signature" => needs("C_Sign", "CKO_PRIVATE_KEY"),
+        "csr" | "signature" => needs("C_Sign", "CKO_PRIVATE_KEY"),
         "hmac" => needs("C_Sign", "CKO_SECRET_KEY"),
         "ciphertext" if rsa => Ok(Some("encrypting takes the public key alone".into())),
         "ciphertext" => needs("C_Encrypt", "CKO_SECRET_KEY"),
