@@ -3,6 +3,7 @@
 use crate::cache::KeyCache;
 use crate::clock::Clock;
 use crate::hierarchy::{Deployment, VaultSigner};
+use crate::key::usage::{ENCRYPTIONS, Usage};
 use crate::row_mac::MacDomain;
 use crate::secret::Turns;
 use crate::store::{self, hsm_tokens};
@@ -27,6 +28,15 @@ pub struct Settings {
     pub database_url: SecretString,
     /// The token.
     pub hsm: hsm_bridge::Settings,
+    /// Encryptions that a version of an AES-GCM key may make, [`ENCRYPTIONS`] at most.
+    pub encryptions_per_version: u64,
+}
+
+impl Settings {
+    /// With as many encryptions a version as are safe.
+    pub fn new(database_url: SecretString, hsm: hsm_bridge::Settings) -> Self {
+        Self { database_url, hsm, encryptions_per_version: ENCRYPTIONS }
+    }
 }
 
 /// A cheap clone.
@@ -42,6 +52,7 @@ pub(crate) struct Inner {
     pub(crate) audit: AuditLog,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) cache: Arc<KeyCache>,
+    pub(crate) usage: Usage,
     pub(crate) deployment: RwLock<Option<Arc<Deployment>>>,
     pub(crate) turns: Turns,
     alarms: AtomicU64,
@@ -50,6 +61,7 @@ pub(crate) struct Inner {
 impl Vault {
     /// Connects the database and starts the HSM's supervisor. The HSM may be away. Refuses a database that does not keep what it says it wrote.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
+        let usage = Usage::new(settings.encryptions_per_version)?;
         let options: PgConnectOptions = settings
             .database_url
             .expose_secret()
@@ -73,7 +85,8 @@ impl Vault {
         tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), options.clone()));
         let audit = AuditLog::start(options.clone(), audit_log::SECURE);
         let (deployment, alarms) = (RwLock::new(None), AtomicU64::new(0));
-        let inner = Inner { pool, bridge, audit, clock, cache, deployment, turns: Turns::new(), alarms };
+        let turns = Turns::new();
+        let inner = Inner { pool, bridge, audit, clock, cache, usage, deployment, turns, alarms };
         let inner = Arc::new(inner);
         let clock = Arc::clone(&inner.clock);
         inner.audit.checkpoint_with(options, Arc::new(VaultSigner(Arc::downgrade(&inner))), move || clock.now());

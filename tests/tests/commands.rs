@@ -12,7 +12,7 @@ use tests::Site;
 use uuid::Uuid;
 
 async fn vault(site: &Site) -> Vault {
-    let settings = Settings { database_url: site.secure.url("clm_secure_app").into(), hsm: site.hsm().unwrap() };
+    let settings = Settings::new(site.secure.url("clm_secure_app").into(), site.hsm().unwrap());
     let vault = Vault::open(settings, Arc::new(SystemClock)).await.unwrap();
     vault.bridge().ready().await.unwrap();
     vault

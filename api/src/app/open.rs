@@ -65,6 +65,7 @@ async fn open_vault(settings: &Settings, clock: &SharedClock) -> Result<Vault, F
     let settings = keyvault::Settings {
         database_url: section.url("secure_database").map_err(|error| Failure::Fatal(format!("{error:#}")))?,
         hsm,
+        encryptions_per_version: settings.keys.encryptions_per_version,
     };
     Vault::open(settings, Arc::new(clock.clone())).await.map_err(|error| match error {
         keyvault::Error::Operator(text) => Failure::Fatal(text),

@@ -28,6 +28,8 @@ pub struct Settings {
     pub core_database: Option<Database>,
     /// The token.
     pub hsm: Option<keyvault::HsmSettings>,
+    /// Named keys.
+    pub keys: Keys,
     /// Who opens the token.
     pub seal: Seal,
     /// What is logged.
@@ -48,6 +50,20 @@ pub struct Urls {
     pub secure_url: SecretString,
     /// `postgresql://ROLE@HOST/clm_core_db`.
     pub core_url: SecretString,
+}
+
+/// The `[keys]` section.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Keys {
+    /// So often a version of an AES-GCM key encrypts, then it must be rotated. At most, and unless set, 2^32 (SP 800-38D, 8.3).
+    pub encryptions_per_version: u64,
+}
+
+impl Default for Keys {
+    fn default() -> Self {
+        Self { encryptions_per_version: keyvault::key::ENCRYPTIONS }
+    }
 }
 
 /// The `[seal]` section.

@@ -2,7 +2,7 @@
 
 use super::encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 use super::sign::{choose, readable};
-use super::{Derivation, Key};
+use super::{Derivation, Key, KeyVersion};
 use crate::{Error, Result, Vault};
 use hsm_bridge::{Ciphertext, Context, KeyRef, Plaintext, Sealed};
 use sha2::{Digest, Sha256};
@@ -29,7 +29,9 @@ impl Vault {
         }
         for (version, items) in of_version {
             let (indices, plaintexts): (Vec<usize>, Vec<Plaintext>) = items.into_iter().unzip();
-            let sealed = self.inner.bridge.aes_gcm_encrypt_all(usable(key, version)?, plaintexts).await?;
+            let (usable, private) = usable(key, version)?;
+            self.spend(key, usable, plaintexts.len()).await?;
+            let sealed = self.inner.bridge.aes_gcm_encrypt_all(private, plaintexts).await?;
             for (index, Ciphertext { iv, ciphertext_and_tag }) in indices.into_iter().zip(sealed) {
                 results[index] = Ok(Encrypted { version, ciphertext: [&iv[..], &ciphertext_and_tag].concat() });
             }
@@ -59,7 +61,7 @@ impl Vault {
         }
         for (version, items) in of_version {
             let (indices, sealed): (Vec<usize>, Vec<Sealed>) = items.into_iter().unzip();
-            let opened = self.inner.bridge.aes_gcm_decrypt_all(usable(key, version)?, sealed).await?;
+            let opened = self.inner.bridge.aes_gcm_decrypt_all(usable(key, version)?.1, sealed).await?;
             for (index, plaintext) in indices.into_iter().zip(opened) {
                 results[index] = plaintext.ok_or_else(|| "cipher: message authentication failed".into());
             }
@@ -68,9 +70,10 @@ impl Vault {
     }
 }
 
-fn usable(key: &Key, version: u32) -> Result<&KeyRef> {
-    let missing = || Error::Hsm(hsm_bridge::Error::Internal(format!("version {version} went away")));
-    key.versions.get(&version).and_then(|version| version.key.as_ref()).ok_or_else(missing)
+fn usable(key: &Key, number: u32) -> Result<(&KeyVersion, &KeyRef)> {
+    let missing = || Error::Hsm(hsm_bridge::Error::Internal(format!("version {number} went away")));
+    let version = key.versions.get(&number).ok_or_else(missing)?;
+    Ok((version, version.key.as_ref().ok_or_else(missing)?))
 }
 
 /// What the token derives the keys of a context from: SHA-256 of a label and the context, a label a use.

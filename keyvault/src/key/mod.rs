@@ -21,6 +21,7 @@ mod rsa;
 mod sign;
 mod tools;
 mod trim;
+pub(crate) mod usage;
 
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
 pub use byok::ByokRequest;
@@ -34,6 +35,7 @@ pub use import::{ImportedMaterial, NewImport};
 pub use material::ExportFormat;
 pub use name::KeyName;
 pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
+pub use usage::ENCRYPTIONS;
 
 use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};

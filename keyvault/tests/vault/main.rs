@@ -410,7 +410,7 @@ async fn a_database_that_would_lose_what_it_acknowledged_is_refused() {
     let (database, token) = (TestDatabase::create().await.unwrap(), TestToken::create().unwrap());
     keyvault::migrate(&database.migration_pool().await.unwrap()).await.unwrap();
     let url = database.url("clm_secure_app") + "&options=-csynchronous_commit%3Doff";
-    let settings = Settings { database_url: url.into(), hsm: token.settings.clone() };
+    let settings = Settings::new(url.into(), token.settings.clone());
     let error = Vault::open(settings, Arc::new(SystemClock)).await.unwrap_err();
     assert!(error.to_string().contains("synchronous_commit = on"), "{error}");
 }

@@ -65,7 +65,7 @@ impl Fixture {
 }
 
 pub(crate) async fn open(database: &TestDatabase, token: &TestToken) -> Vault {
-    let settings = Settings { database_url: database.url("clm_secure_app").into(), hsm: token.settings.clone() };
+    let settings = Settings::new(database.url("clm_secure_app").into(), token.settings.clone());
     Vault::open(settings, Arc::new(SystemClock)).await.unwrap()
 }
 

@@ -14,6 +14,7 @@ mod import;
 mod rsa;
 mod tools;
 mod trim;
+mod usage;
 mod vectors;
 
 use base64::Engine;

@@ -46,8 +46,7 @@ async fn second_token(site: &Site, root_token: &str) -> (Uuid, String) {
         .execute(&mut site.core.superuser().await.unwrap())
         .await
         .unwrap();
-    let settings =
-        keyvault::Settings { database_url: site.secure.url("clm_secure_app").into(), hsm: site.hsm().unwrap() };
+    let settings = keyvault::Settings::new(site.secure.url("clm_secure_app").into(), site.hsm().unwrap());
     let vault = Vault::open(settings, Arc::new(Time(clock::SystemClock::new()))).await.unwrap();
     vault.bridge().ready().await.unwrap();
     let caller = Caller {
