@@ -56,3 +56,11 @@ async fn hvac_encrypts_makes_data_keys_and_hmacs() {
     server.initialize().await.unwrap();
     run(&site, &server, "hvac_transit.py", &[]);
 }
+
+#[tokio::test]
+async fn hvac_keeps_secrets_in_both_versions_of_the_engine() {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    run(&site, &server, "hvac_secrets.py", &[]);
+}

@@ -4,3 +4,4 @@
 mod hvac;
 mod vaultrs;
 mod vaultrs_access;
+mod vaultrs_secrets;

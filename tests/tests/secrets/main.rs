@@ -2,7 +2,12 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod clients;
 mod gone;
+mod killed;
+mod model;
+mod property;
+mod races;
 mod reference;
 mod single;
 mod tampered;
