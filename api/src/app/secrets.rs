@@ -1,13 +1,22 @@
 //! Verbs of secrets. What a secret holds is a JSON object here, and bytes in keyvault, which records what it does; a refusal before it came
 //! that far is recorded here.
 
-use super::{Context, Error, Result};
+use super::{Context, Error, Result, Services};
 use clm_core::Mount;
 use keyvault::secret::{
-    MetadataChange, Patched, SecretMetadata, SecretName, SecretSettings, SecretVersion, VersionChange,
+    DataKeyStatus, MetadataChange, Patched, SecretMetadata, SecretName, SecretSettings, SecretVersion, VersionChange,
 };
 use serde_json::{Map, Value};
+use std::time::Duration;
+use uuid::Uuid;
 use zeroize::Zeroizing;
+
+/// Versions encrypted anew in one transaction.
+const STEP: i64 = 20;
+/// Between two of these, for those who read and write meanwhile.
+const PAUSE: Duration = Duration::from_millis(50);
+/// In one run: half a minute and what the steps themselves take.
+const STEPS: usize = 600;
 
 /// A version with what it holds; nothing when it is deleted or destroyed.
 pub(crate) struct Read {
@@ -121,6 +130,16 @@ impl Context {
         Ok(written.await?)
     }
 
+    /// A new data key, which what is written from now on is encrypted under; what is there follows.
+    pub(crate) async fn rotate_data_key(&self) -> Result<()> {
+        Ok(self.services.vault.rotate_data_key(&self.caller).await?)
+    }
+
+    /// The newest data key.
+    pub(crate) async fn data_key_status(&self) -> Result<DataKeyStatus> {
+        Ok(self.services.vault.data_key_status(self.caller.organization_id).await?)
+    }
+
     /// A refusal that keyvault was not asked for is recorded before it is answered.
     pub(crate) async fn recorded_refusal<T>(
         &self,
@@ -161,6 +180,22 @@ fn data_of(content: &[u8]) -> Result<Map<String, Value>, String> {
 
 fn content_of(data: &Map<String, Value>) -> Result<Zeroizing<Vec<u8>>, String> {
     serde_json::to_vec(data).map(Zeroizing::new).map_err(|error| error.to_string())
+}
+
+/// Encrypts what is under older data keys anew, not faster than [`STEP`] in every [`PAUSE`], for as long as one run of a job should last.
+pub(crate) async fn re_encrypt(services: &Services) -> Result<()> {
+    let mut steps = 0..STEPS;
+    for organization_id in services.core.active_organizations().await? {
+        let mut after = Uuid::nil();
+        while let Some(last) = services.vault.re_encrypt_secrets(organization_id, after, STEP).await? {
+            after = last;
+            if steps.next().is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ struct Job {
     run: fn(&Services) -> BoxFuture<'_, app::Result<()>>,
 }
 
-const JOBS: [Job; 3] = [
+const JOBS: [Job; 4] = [
     Job {
         name: "cubbyhole.sweep",
         every: Duration::from_secs(10),
@@ -32,6 +32,11 @@ const JOBS: [Job; 3] = [
         name: "integrity.check",
         every: Duration::from_secs(3600),
         run: |services| Box::pin(app::integrity::watch(services)),
+    },
+    Job {
+        name: "data_key.rotate",
+        every: Duration::from_secs(10),
+        run: |services| Box::pin(app::secrets::re_encrypt(services)),
     },
     Job { name: "key.rotate", every: Duration::from_secs(60), run: |services| Box::pin(rotate_keys(services)) },
 ];

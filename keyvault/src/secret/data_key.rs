@@ -25,8 +25,9 @@ pub(super) struct DataKey {
 #[derive(Debug, Default)]
 pub(crate) struct DataKeys {
     by_id: HashMap<Uuid, Arc<DataKey>>,
-    /// By organization.
-    newest: HashMap<Uuid, Uuid>,
+    /// By organization, with the state of the database's notifications: another server may rotate it. Whoever learns that late has written
+    /// under the one before, and the rotation comes round to it.
+    newest: HashMap<Uuid, (Uuid, u64)>,
 }
 
 /// Where a ciphertext belongs.
@@ -92,9 +93,11 @@ impl Vault {
     /// One by its id, or the newest.
     async fn stored_data_key(&self, organization_id: Uuid, id: Option<Uuid>) -> Result<Option<Arc<DataKey>>> {
         let deployment = self.deployment().await?;
+        let epoch = self.inner.cache.epoch();
         {
             let known = deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner);
-            let wanted = id.as_ref().or_else(|| known.newest.get(&organization_id));
+            let newest = known.newest.get(&organization_id).filter(|(_, read_at)| *read_at == epoch);
+            let wanted = id.as_ref().or_else(|| newest.map(|(id, _)| id));
             if let Some(key) = wanted.and_then(|id| known.by_id.get(id)) {
                 return Ok(Some(Arc::clone(key)));
             }
@@ -103,36 +106,21 @@ impl Vault {
         let row = encryption_keys::data_key(&mut transaction, organization_id, id).await?;
         transaction.rollback().await?;
         let Some(row) = row else { return Ok(None) };
-        self.check_rows(organization_id, &[("encryption_keys", row.id, row_bytes(&row), &row.row_mac)]).await?;
+        self.check_rows(organization_id, &[("encryption_keys", row.id, row.row_bytes(), &row.row_mac)]).await?;
         let (key_id, version) = (row.id, row.key_version);
         let key = self.data_key_wrapped(organization_id, key_id, row.blob, row.encryption_key_id).await?;
         let key = Arc::new(DataKey { version, key: Arc::new(key) });
         let mut known = deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner);
         known.by_id.insert(key_id, Arc::clone(&key));
         if id.is_none() {
-            known.newest.insert(organization_id, key_id);
+            known.newest.insert(organization_id, (key_id, epoch));
         }
         Ok(Some(key))
     }
 
     async fn make_data_key(&self, organization_id: Uuid) -> Result<()> {
-        let organization_key = self.organization_key(organization_id).await?;
-        let encryption_key_id = organization_key.id;
-        let wrapped_by = KeyRef::Wrapped(organization_key);
-        let generated =
-            self.inner.bridge.generate_wrapped_key(KeyType::Aes256, Purpose::Encryption, &wrapped_by).await?;
-        let mut row = DataKeyRow {
-            id: Uuid::now_v7(),
-            organization_id,
-            key_version: 1,
-            key_state: "active".into(),
-            blob: generated.blob,
-            encryption_key_id,
-            revision: 1,
-            row_mac: Vec::new(),
-        };
-        row.row_mac = self.mac(MacDomain::SecureRow, &row_bytes(&row)).await?.to_vec();
-        let now = self.inner.clock.now();
+        let row = self.generate_data_key(organization_id, 1).await?;
+        let now = row.created_at;
         let mut event = record::event(&system(organization_id), now, "key_access", "data_key.create");
         event.resource_id = Some(row.id.to_string());
         let written = [("encryption_keys", row.id, row.revision, row.row_mac.as_slice())];
@@ -150,19 +138,40 @@ impl Vault {
             .await
             .map_err(Error::from)
     }
-}
 
-fn row_bytes(row: &DataKeyRow) -> Vec<u8> {
-    RowBytes::new("encryption_keys")
-        .text("data key")
-        .id(Some(row.id))
-        .integer(row.revision)
-        .id(Some(row.organization_id))
-        .integer(row.key_version.into())
-        .text(&row.key_state)
-        .bytes(Some(&row.blob))
-        .id(Some(row.encryption_key_id))
-        .finish()
+    /// A new one, made in the token and bound, in no row yet.
+    pub(super) async fn generate_data_key(&self, organization_id: Uuid, key_version: i32) -> Result<DataKeyRow> {
+        let organization_key = self.organization_key(organization_id).await?;
+        let encryption_key_id = organization_key.id;
+        let wrapped_by = KeyRef::Wrapped(organization_key);
+        let generated =
+            self.inner.bridge.generate_wrapped_key(KeyType::Aes256, Purpose::Encryption, &wrapped_by).await?;
+        let mut row = DataKeyRow {
+            id: Uuid::now_v7(),
+            organization_id,
+            key_version,
+            key_state: "active".into(),
+            blob: generated.blob,
+            encryption_key_id,
+            revision: 1,
+            row_mac: Vec::new(),
+            created_at: self.inner.clock.now(),
+        };
+        self.bind_data_key(&mut row).await?;
+        Ok(row)
+    }
+
+    pub(super) async fn bind_data_key(&self, row: &mut DataKeyRow) -> Result<()> {
+        row.row_mac = self.mac(MacDomain::SecureRow, &row.row_bytes()).await?.to_vec();
+        Ok(())
+    }
+
+    /// It was rotated: the next value asks the database which one is the newest.
+    pub(super) async fn forget_newest_data_key(&self, organization_id: Uuid) -> Result<()> {
+        let deployment = self.deployment().await?;
+        deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner).newest.remove(&organization_id);
+        Ok(())
+    }
 }
 
 /// What a ciphertext is bound to.

@@ -13,6 +13,7 @@ mod list;
 mod metadata;
 mod overwrite;
 mod read;
+mod rotate;
 mod rules;
 mod turns;
 mod write;
@@ -21,6 +22,7 @@ mod write;
 pub use delete::VersionChange;
 pub use metadata::{CustomMetadataChange, MetadataChange, SecretMetadata};
 pub use read::ReadSecret;
+pub use rotate::DataKeyStatus;
 pub use rules::{LONGEST_PATH, LONGEST_VALUE, MOST_VERSIONS};
 pub use write::Patched;
 

@@ -2,6 +2,7 @@
 
 use super::key_versions::KeyVersionRow;
 use crate::key::KeyAlgorithm;
+use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -33,6 +34,22 @@ pub(crate) struct DataKeyRow {
     pub(crate) encryption_key_id: Uuid,
     pub(crate) revision: i64,
     pub(crate) row_mac: Vec<u8>,
+    pub(crate) created_at: DateTime<Utc>,
+}
+
+impl DataKeyRow {
+    pub(crate) fn row_bytes(&self) -> Vec<u8> {
+        RowBytes::new("encryption_keys")
+            .text("data key")
+            .id(Some(self.id))
+            .integer(self.revision)
+            .id(Some(self.organization_id))
+            .integer(self.key_version.into())
+            .text(&self.key_state)
+            .bytes(Some(&self.blob))
+            .id(Some(self.encryption_key_id))
+            .finish()
+    }
 }
 
 /// The newest of an organization.
@@ -94,7 +111,7 @@ pub(crate) async fn data_key(
 ) -> Result<Option<DataKeyRow>, sqlx::Error> {
     sqlx::query_as!(
         DataKeyRow,
-        "SELECT id, organization_id, key_version, key_state, encrypted_key_material AS \"blob!\", encryption_key_id AS \"encryption_key_id!\", revision, row_mac \
+        "SELECT id, organization_id, key_version, key_state, encrypted_key_material AS \"blob!\", encryption_key_id AS \"encryption_key_id!\", revision, row_mac, created_at \
          FROM encryption_keys WHERE organization_id = $1 AND key_type = 'data' AND named_key_id IS NULL AND ($2::uuid IS NULL OR id = $2) \
          ORDER BY key_version DESC LIMIT 1",
         organization_id,
@@ -124,6 +141,20 @@ pub(crate) async fn insert_data_key(
         key.revision,
         key.row_mac,
         now
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Writes a data key's state over the revision before; `false`: somebody else was faster.
+pub(crate) async fn update_data_key(connection: &mut PgConnection, key: &DataKeyRow) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE encryption_keys SET key_state = $1, revision = $2, row_mac = $3 WHERE id = $4 AND revision = $2::bigint - 1",
+        key.key_state,
+        key.revision,
+        key.row_mac,
+        key.id
     )
     .execute(connection)
     .await?;

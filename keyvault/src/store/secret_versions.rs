@@ -89,6 +89,61 @@ pub(crate) async fn readable(
     .await
 }
 
+/// A version that is not under its organization's newest data key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Outdated {
+    pub(crate) id: Uuid,
+    pub(crate) secret_id: Uuid,
+    pub(crate) version: i32,
+}
+
+/// Those whose ciphertext is under an older data key, in the order of their ids.
+pub(crate) async fn under_older_keys(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<Outdated>, sqlx::Error> {
+    sqlx::query_as!(
+        Outdated,
+        "SELECT id, secret_id, version FROM secret_versions WHERE destroyed_at IS NULL AND id > $2 AND encryption_key_id IN \
+         (SELECT k.id FROM encryption_keys k WHERE k.organization_id = $1 AND k.key_type = 'data' AND k.named_key_id IS NULL AND k.key_version < \
+         (SELECT max(n.key_version) FROM encryption_keys n WHERE n.organization_id = $1 AND n.key_type = 'data' AND n.named_key_id IS NULL)) \
+         ORDER BY id LIMIT $3",
+        organization_id,
+        after,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// How many are under a data key, destroyed ones too.
+pub(crate) async fn encrypted_under(connection: &mut PgConnection, key_id: Uuid) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT count(*) AS "count!" FROM secret_versions WHERE encryption_key_id = $1"#, key_id)
+        .fetch_one(connection)
+        .await
+}
+
+/// Writes the same value under another key over the revision before; `false`: somebody else was faster.
+pub(crate) async fn re_encrypt(
+    connection: &mut PgConnection,
+    row: &SecretVersionRow,
+    ciphertext: &[u8],
+) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE secret_versions SET encrypted_data = $1, encryption_key_id = $2, revision = $3, row_mac = $4 WHERE id = $5 AND revision = $3::bigint - 1",
+        ciphertext,
+        row.encryption_key_id,
+        row.revision,
+        row.row_mac,
+        row.id
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 /// IV, ciphertext and tag of one.
 pub(crate) async fn ciphertext(connection: &mut PgConnection, id: Uuid) -> Result<Option<Vec<u8>>, sqlx::Error> {
     sqlx::query_scalar!("SELECT encrypted_data FROM secret_versions WHERE id = $1", id).fetch_one(connection).await

@@ -152,6 +152,19 @@ pub(crate) async fn after(
     Ok(rows.into_iter().map(SecretRow::from).collect())
 }
 
+/// Names of those that are not deleted.
+pub(crate) async fn names_of(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<(Uuid, SecretName)>, sqlx::Error> {
+    let rows =
+        sqlx::query!("SELECT id, mount_id, secret_path FROM secrets WHERE id = ANY($1) AND deleted_at IS NULL", ids)
+            .fetch_all(connection)
+            .await?;
+    let name = |mount_id, path| SecretName { mount_id, path };
+    Ok(rows.into_iter().map(|row| (row.id, name(row.mount_id, row.secret_path))).collect())
+}
+
 /// Whether there is one of that name; what it is is not looked at.
 pub(crate) async fn exists(
     connection: &mut PgConnection,

@@ -13,13 +13,15 @@ const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
 const CREATING: [&str; 4] = ["kv1-write", "kv2-write-data", "kv2-write-metadata", "transit-encrypt"];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 8] = [
+const SUDO: [&str; 10] = [
     "auth-disable",
     "auth-enable",
     "auth-read",
     "auth-read-tuning",
     "auth-tune",
     "remount",
+    "rotate",
+    "rotate-keyring",
     "seal",
     "token-list-accessors",
 ];

@@ -9,6 +9,7 @@ mod model;
 mod property;
 mod races;
 mod reference;
+mod rotated;
 mod single;
 mod tampered;
 

@@ -11,6 +11,7 @@ mod metrics;
 mod mounts;
 mod policies;
 mod remount;
+mod rotate;
 mod seal;
 mod wrapping;
 
@@ -26,6 +27,12 @@ const LIST: Verb = Verb::List;
 
 const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
     Parameter::new(name, kind, description)
+}
+
+const fn rotation(id: &'static str) -> Endpoint {
+    let summary =
+        "Make a new data key, under which secrets are encrypted from now on, and in time those that are there";
+    Endpoint::new(Write, id, summary, |call| Box::pin(rotate::rotate(call)))
 }
 
 const HEALTH: &[Parameter] = &[
@@ -56,7 +63,7 @@ const MOUNT: &[Parameter] = &[
     field("options", Texts, "The engine's own"),
     field("plugin_name", Text, "Read, without meaning here"),
     field("seal_wrap", Boolean, "Kept and shown"),
-    field("type", Text, "The engine: transit").required(),
+    field("type", Text, "The engine: transit, kv, kv-v1 or kv-v2").required(),
 ];
 
 const TUNE: &[Parameter] = &[
@@ -206,6 +213,15 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(remount::status(call))
         })],
     },
+    Route {
+        pattern: "key-status",
+        endpoints: &[Endpoint::new(Read, "key-status", "Which data key secrets are encrypted under", |call| {
+            Box::pin(rotate::status(call))
+        })
+        .shaped(Shape::Injected)],
+    },
+    Route { pattern: "rotate", endpoints: &[rotation("rotate")] },
+    Route { pattern: "rotate/keyring", endpoints: &[rotation("rotate-keyring")] },
     Route {
         pattern: "policy",
         endpoints: &[

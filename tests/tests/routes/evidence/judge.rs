@@ -108,7 +108,7 @@ const KEPT: [(&str, &str); 11] = [
     ("wrapping-wrap", "C_Encrypt"),
 ];
 /// Events of making a key, and of none other.
-const MAKING: [&str; 2] = ["key.create", "key.rotate"];
+const MAKING: [&str; 3] = ["data_key.rotate", "key.create", "key.rotate"];
 
 /// Neither a worker that starts nor a checkpoint of the audit log.
 pub(super) fn is_of_a_request(call: &Call) -> bool {
