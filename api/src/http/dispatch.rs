@@ -92,7 +92,7 @@ impl Dispatch {
             return Err(Box::new(errors(StatusCode::NOT_FOUND, &["namespace not found"])));
         }
         if let Some(open) = self.open_below_mount(&services, &head).await? {
-            return self.answer_open(open, head, body).await;
+            return Box::pin(self.answer_open(open, head, body)).await;
         }
         let Some(token) = head.token.clone() else {
             services.core.note_unauthenticated(self.source, &head.path);
@@ -254,7 +254,21 @@ impl Dispatch {
         warnings: Vec<String>,
         wrap: Wrap<'_>,
     ) -> Outcome<HttpResponse> {
-        let Some(ttl) = wrap.ttl else { return Ok(answer.render(endpoint, self.request_id, warnings)) };
+        match wrap.ttl {
+            None => Ok(answer.render(endpoint, self.request_id, warnings)),
+            // Boxed because few answers are wrapped, and every request would carry room for it.
+            Some(ttl) => Box::pin(self.wrap(endpoint, answer, warnings, wrap, ttl)).await,
+        }
+    }
+
+    async fn wrap(
+        &self,
+        endpoint: &'static Endpoint,
+        answer: Answer,
+        warnings: Vec<String>,
+        wrap: Wrap<'_>,
+        ttl: u64,
+    ) -> Outcome<HttpResponse> {
         let (content, accessor) = match answer.into_wrapped(endpoint, self.request_id, &warnings) {
             Ok(content) => content,
             Err(answer) => return Ok(answer.render(endpoint, self.request_id, warnings)),

@@ -84,3 +84,20 @@ fn log(request_id: Uuid, operation: &'static str, status: u16, source: Option<Ip
         tracing::debug!(%request_id, operation, status, source, micros, "answered");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What an async function of four arguments gives, in bytes.
+    fn future<A, B, C, D, F: Future>(_: impl Fn(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn a_request_carries_no_room_for_what_few_requests_do() {
+        // It is copied and allocated for each request: what reads rows, or writes them, is boxed where it begins.
+        let size = future(respond);
+        assert!(size <= 4_096, "{size} bytes");
+    }
+}
