@@ -15,7 +15,8 @@ use tokio_rustls::TlsConnector;
 
 /// An input, standard base64: every request signs another one.
 const INPUT: &str = "0000000000000000";
-const SIGNATURE: &[u8] = b"\"signature\":\"vault:v1:";
+/// Before the base64 of each signature or HMAC.
+const SIGNATURE: &[u8] = b"\":\"vault:v1:";
 const WARMING: u8 = 0;
 const MEASURING: u8 = 1;
 const ENDING: u8 = 2;
@@ -26,6 +27,8 @@ pub(crate) struct Plan {
     /// Whose certificates to believe, PEM: HTTPS.
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) connections: usize,
+    /// `sign`, …
+    pub(crate) verb: &'static str,
     /// Key name.
     pub(crate) key: &'static str,
     pub(crate) token: String,
@@ -114,7 +117,8 @@ fn request(plan: &Plan) -> (Vec<u8>, Vec<usize>) {
         format!("{{{}\"batch_input\":[{items}]}}", plan.fields)
     };
     let head = format!(
-        "PUT /v1/transit/sign/{} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\nx-vault-token: {}\r\ncontent-length: {}\r\n\r\n",
+        "PUT /v1/transit/{}/{} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\nx-vault-token: {}\r\ncontent-length: {}\r\n\r\n",
+        plan.verb,
         plan.key,
         plan.token,
         body.len()

@@ -1,4 +1,4 @@
-//! What the token can do by itself: signatures a second without our processes, to set our own rate against.
+//! What the token can do by itself: signatures (or HMACs) a second without our processes, to set our own rate against.
 //!
 //! Each key is measured as an unwrapped session object, the kind that serves requests by default, and as a token object. Processes log in
 //! one after the other, because simultaneous starts lose tokens, and begin at one word.
@@ -23,6 +23,7 @@ const ID: &[u8] = b"clm-raw-rate";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
     Ed25519,
+    Hmac,
     P256,
     Rsa2048,
 }
@@ -40,13 +41,17 @@ impl Key {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Ed25519 => "Ed25519",
+            Self::Hmac => "HMAC-SHA-256",
             Self::P256 => "P-256",
             Self::Rsa2048 => "RSA-2048",
         }
     }
 
     fn parse(name: &str) -> Result<Self> {
-        [Self::Ed25519, Self::P256, Self::Rsa2048].into_iter().find(|key| key.name() == name).context("no such key")
+        [Self::Ed25519, Self::Hmac, Self::P256, Self::Rsa2048]
+            .into_iter()
+            .find(|key| key.name() == name)
+            .context("no such key")
     }
 
     /// Kinds of object, first the one that serves requests. SoftHSM wraps no Ed25519 keys: they stay on the token.
@@ -57,14 +62,29 @@ impl Key {
     fn mechanism(self) -> Mechanism<'static> {
         match self {
             Self::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
+            Self::Hmac => Mechanism::Sha256Hmac,
             Self::P256 => Mechanism::Ecdsa,
             Self::Rsa2048 => Mechanism::RsaPkcs,
         }
     }
 
-    /// A digest; for RSASSA-PKCS1-v1_5 as long as a SHA-256 DigestInfo.
+    /// A digest; for RSASSA-PKCS1-v1_5 as long as a SHA-256 DigestInfo, for HMAC as long as what requests bring.
     fn data(self) -> Vec<u8> {
-        vec![7; if self == Self::Rsa2048 { 51 } else { 32 }]
+        let length = match self {
+            Self::Hmac => 12,
+            Self::Rsa2048 => 51,
+            Self::Ed25519 | Self::P256 => 32,
+        };
+        vec![7; length]
+    }
+
+    fn class_and_type(self) -> (ObjectClass, KeyType) {
+        match self {
+            Self::Ed25519 => (ObjectClass::PRIVATE_KEY, KeyType::EC_EDWARDS),
+            Self::Hmac => (ObjectClass::SECRET_KEY, KeyType::GENERIC_SECRET),
+            Self::P256 => (ObjectClass::PRIVATE_KEY, KeyType::EC),
+            Self::Rsa2048 => (ObjectClass::PRIVATE_KEY, KeyType::RSA),
+        }
     }
 }
 
@@ -87,9 +107,10 @@ pub(crate) fn measure(site: &Site, key: Key, window: Duration) -> Result<Vec<Rat
     Ok(rates)
 }
 
-/// What `openssl speed` signs with a key in memory, one process.
+/// What `openssl speed` signs with a key in memory, one process. HMACs it measures otherwise.
 pub(crate) fn openssl(key: Key, window: Duration) -> Result<Option<f64>> {
     let (name, tag) = match key {
+        Key::Hmac => return Ok(None),
         Key::Ed25519 => ("ed25519", "+F6:"),
         Key::P256 => ("ecdsap256", "+F4:"),
         Key::Rsa2048 => ("rsa2048", "+F2:"),
@@ -152,8 +173,8 @@ pub(crate) fn sign(arguments: &[String]) -> Result<()> {
     let limit = Duration::from_secs_f64(seconds.parse()?);
     let session = log_in(module, label, pin_file)?;
     let (handle, made) = if object == "token" {
-        let (private, public) = generate(&session, key, true)?;
-        (private, vec![private, public])
+        let made = generate(&session, key, true)?;
+        (made[0], made)
     } else {
         (unwrapped(&session, key)?, Vec::new())
     };
@@ -195,8 +216,9 @@ fn log_in(module: &str, label: &str, pin_file: &str) -> Result<Session> {
     Ok(session)
 }
 
-fn generate(session: &Session, key: Key, on_token: bool) -> Result<(ObjectHandle, ObjectHandle)> {
-    let private = [
+/// The half that signs comes first.
+fn generate(session: &Session, key: Key, on_token: bool) -> Result<Vec<ObjectHandle>> {
+    let mut private = vec![
         Attribute::Token(on_token),
         Attribute::Private(true),
         Attribute::Sensitive(true),
@@ -211,6 +233,10 @@ fn generate(session: &Session, key: Key, on_token: bool) -> Result<(ObjectHandle
             public.push(Attribute::EcParams(vec![0x06, 0x03, 0x2b, 0x65, 0x70]));
             Mechanism::EccEdwardsKeyPairGen
         }
+        Key::Hmac => {
+            private.push(Attribute::ValueLen(32.into()));
+            return Ok(vec![session.generate_key(&Mechanism::GenericSecretKeyGen, &private)?]);
+        }
         // prime256v1.
         Key::P256 => {
             public.push(Attribute::EcParams(vec![0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07]));
@@ -222,7 +248,7 @@ fn generate(session: &Session, key: Key, on_token: bool) -> Result<(ObjectHandle
         }
     };
     let (public, private) = session.generate_key_pair(&mechanism, &public, &private)?;
-    Ok((private, public))
+    Ok(vec![private, public])
 }
 
 /// As a worker holds it: wrapped, unwrapped again, sensitive and not extractable.
@@ -230,11 +256,12 @@ fn unwrapped(session: &Session, key: Key) -> Result<ObjectHandle> {
     let wrapping =
         [Attribute::Token(false), Attribute::Wrap(true), Attribute::Unwrap(true), Attribute::ValueLen(32.into())];
     let wrapping = session.generate_key(&Mechanism::AesKeyGen, &wrapping)?;
-    let (private, public) = generate(session, key, false)?;
-    let blob = session.wrap_key(&Mechanism::AesKeyWrapPad, wrapping, private)?;
+    let made = generate(session, key, false)?;
+    let blob = session.wrap_key(&Mechanism::AesKeyWrapPad, wrapping, made[0])?;
+    let (class, key_type) = key.class_and_type();
     let template = [
-        Attribute::Class(ObjectClass::PRIVATE_KEY),
-        Attribute::KeyType(if key == Key::P256 { KeyType::EC } else { KeyType::RSA }),
+        Attribute::Class(class),
+        Attribute::KeyType(key_type),
         Attribute::Token(false),
         Attribute::Private(true),
         Attribute::Sensitive(true),
@@ -242,7 +269,7 @@ fn unwrapped(session: &Session, key: Key) -> Result<ObjectHandle> {
         Attribute::Sign(true),
     ];
     let handle = session.unwrap_key(&Mechanism::AesKeyWrapPad, wrapping, &blob, &template)?;
-    for object in [private, public, wrapping] {
+    for object in made.into_iter().chain([wrapping]) {
         session.destroy_object(object)?;
     }
     Ok(handle)

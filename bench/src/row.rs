@@ -68,6 +68,15 @@ pub(crate) const GROUPS: &[Group] = &[
             Row::single("Ed25519", 256),
         ],
     },
+    Group {
+        key: Key::Hmac,
+        rows: &[
+            Row::single("HMAC-SHA-256", 1),
+            Row::single("HMAC-SHA-256", 8),
+            Row::single("HMAC-SHA-256", 64),
+            Row::single("HMAC-SHA-256", 256),
+        ],
+    },
 ];
 
 /// What came of it.
@@ -81,7 +90,7 @@ pub(crate) struct Measured {
     /// From before the row until after it, as far as the backends have told.
     pub(crate) commits: i64,
     pub(crate) syncs: i64,
-    /// Records of signing that the row left.
+    /// Records of the row's verb that it left.
     pub(crate) records: u64,
     /// Signatures that they speak of.
     pub(crate) recorded_signatures: u64,
@@ -96,6 +105,7 @@ impl Row {
             address: service.address()?,
             authority: service.authority()?,
             connections: self.connections,
+            verb: verb(key),
             key: key_name(key),
             token: service.token.clone(),
             batch: self.batch,
@@ -106,7 +116,7 @@ impl Row {
         let before = postgres::counters(&mut service.superuser).await?;
         let (answered, start, end) = load::run(plan, window, || service.spent()).await?;
         let after: Counters = postgres::counters(&mut service.superuser).await?;
-        let (records, recorded_signatures) = postgres::records_of_signing(&auditor, &heads).await?;
+        let (records, recorded_signatures) = postgres::records(&auditor, verb(key), &heads).await?;
         let (holds, said) = service.verify_audit()?;
         Ok(Measured {
             answered,
@@ -146,8 +156,13 @@ impl Row {
     }
 }
 
+fn verb(key: Key) -> &'static str {
+    if key == Key::Hmac { "hmac" } else { "sign" }
+}
+
 fn key_name(key: Key) -> &'static str {
     match key {
+        Key::Hmac => "hmac",
         Key::Ed25519 => "ed25519",
         Key::P256 => "ecdsa-p256",
         Key::Rsa2048 => "rsa-2048",

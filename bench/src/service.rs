@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tests::{Authority, Server, Site};
 
 /// Keys by their types.
-const KEYS: [&str; 3] = ["ecdsa-p256", "ed25519", "rsa-2048"];
+const KEYS: [&str; 4] = ["ecdsa-p256", "ed25519", "hmac", "rsa-2048"];
 
 /// File of a site that has a certificate.
 const AUTHORITY: &str = "ca.pem";
@@ -32,11 +32,13 @@ impl Service {
         let mut server = site.serve().await?;
         server.initialize().await?;
         for kind in KEYS {
-            let made = server.put(&format!("transit/keys/{kind}"), json!({ "type": kind })).await?;
+            let size = if kind == "hmac" { 32 } else { 0 };
+            let made = server.put(&format!("transit/keys/{kind}"), json!({ "type": kind, "key_size": size })).await?;
             ensure!(made.status == 200, "{made:?}");
         }
-        let policy = "path \"transit/sign/*\" { capabilities = [\"update\"] }";
-        let written = server.put("sys/policies/acl/signs", json!({ "policy": policy })).await?;
+        let policy =
+            ["sign", "hmac"].map(|verb| format!("path \"transit/{verb}/*\" {{ capabilities = [\"update\"] }}\n"));
+        let written = server.put("sys/policies/acl/signs", json!({ "policy": policy.concat() })).await?;
         ensure!(written.status == 204, "{written:?}");
         let made = server.put("auth/token/create", json!({ "policies": ["signs"] })).await?;
         let token = made.body["auth"]["client_token"].as_str().with_context(|| format!("{made:?}"))?.to_owned();
