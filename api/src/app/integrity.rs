@@ -2,7 +2,7 @@
 
 use super::{Context, Result, Services};
 use clm_core::ROOT_ORGANIZATION;
-use keyvault::Finding;
+use keyvault::{Finding, Vault};
 use serde_json::{Value, json};
 use std::sync::atomic::Ordering;
 use uuid::Uuid;
@@ -77,25 +77,35 @@ async fn orphans(services: &Services, organizations: Vec<Uuid>, everything: bool
                 repairable: false,
             });
         }
-        orphans.extend(keys_without_mount(services, organization_id).await?.into_iter().map(|(mount, keys)| Orphan {
-            kind: "keys_without_mount",
-            id: mount.to_string(),
-            text: format!("{keys} keys belong to this mount, which clm_core_db does not have: `clm audit verify --rows` says whether it was disabled or taken away behind the service's back"),
-            repairable: false,
-        }));
+        let keys = without_mount(services, organization_id, Vault::mounts_with_keys).await?;
+        let secrets = without_mount(services, organization_id, Vault::mounts_with_secrets).await?;
+        for (kind, word, found) in [("keys_without_mount", "keys", keys), ("secrets_without_mount", "secrets", secrets)]
+        {
+            orphans.extend(found.into_iter().map(|(mount, count)| Orphan {
+                kind,
+                id: mount.to_string(),
+                text: format!("{count} {word} belong to this mount, which clm_core_db does not have: `clm audit verify --rows` says whether it was disabled or taken away behind the service's back"),
+                repairable: false,
+            }));
+        }
     }
     Ok(orphans)
 }
 
-async fn keys_without_mount(services: &Services, organization_id: Uuid) -> Result<Vec<(Uuid, i64)>> {
-    // Keys first: a mount that is made meanwhile is then among the mounts.
-    let mut without = services.vault.mounts_with_keys(organization_id).await?;
+/// Mounts that have something by what `ask` says, and that `clm_core_db` does not have.
+async fn without_mount(
+    services: &Services,
+    organization_id: Uuid,
+    ask: impl AsyncFn(&Vault, Uuid) -> keyvault::Result<Vec<(Uuid, i64)>>,
+) -> Result<Vec<(Uuid, i64)>> {
+    // What they have first: a mount that is made meanwhile is then among the mounts.
+    let mut without = ask(&services.vault, organization_id).await?;
     let mounts = services.core.mount_ids(organization_id).await?;
     without.retain(|(mount, _)| !mounts.contains(mount));
     if !without.is_empty() {
         // Those that are being destroyed, or were meanwhile, are on their way.
         let closing = services.core.closing_mounts(organization_id).await?;
-        let still = services.vault.mounts_with_keys(organization_id).await?;
+        let still = ask(&services.vault, organization_id).await?;
         without.retain(|(mount, _)| !closing.contains(mount) && still.iter().any(|(with, _)| with == mount));
     }
     Ok(without)

@@ -21,6 +21,14 @@ pub(super) async fn expect_open(connection: &mut PgConnection, mount_id: Uuid) -
 }
 
 impl Vault {
+    /// Mounts that have secrets of the organization, and how many.
+    pub async fn mounts_with_secrets(&self, organization_id: Uuid) -> Result<Vec<(Uuid, i64)>> {
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
+        let mounts = secrets::mounts(&mut transaction, organization_id).await?;
+        transaction.rollback().await?;
+        Ok(mounts)
+    }
+
     /// Destroys up to `limit` secrets of a closed mount whose paths come after `after`; the last one's path, or `None` when there were none
     /// left. A secret whose rows were changed behind the service's back is left as it is: its alarm was raised.
     pub async fn destroy_secrets_of_mount(

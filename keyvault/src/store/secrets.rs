@@ -152,6 +152,20 @@ pub(crate) async fn after(
     Ok(rows.into_iter().map(SecretRow::from).collect())
 }
 
+/// Mounts that have secrets, and how many.
+pub(crate) async fn mounts(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+) -> Result<Vec<(Uuid, i64)>, sqlx::Error> {
+    let rows = sqlx::query!(
+        r#"SELECT mount_id, count(*) AS "secrets!" FROM secrets WHERE organization_id = $1 AND deleted_at IS NULL GROUP BY mount_id ORDER BY mount_id"#,
+        organization_id
+    )
+    .fetch_all(connection)
+    .await?;
+    Ok(rows.into_iter().map(|row| (row.mount_id, row.secrets)).collect())
+}
+
 /// Names of those that are not deleted.
 pub(crate) async fn names_of(
     connection: &mut PgConnection,

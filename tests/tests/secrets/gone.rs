@@ -86,3 +86,20 @@ async fn secrets_of_a_mount_that_is_disabled_are_destroyed_though_the_server_is_
     assert_eq!(done(&server, "GET kv/a").await, json!({"x": 1}));
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }
+
+/// As after a backup of clm_core_db that was put back.
+#[tokio::test]
+async fn secrets_stay_when_their_mount_was_lost_and_not_disabled_and_that_is_said() {
+    let (site, server) = started().await;
+    done(&server, "POST secret/data/a {\"data\":{}}").await;
+    assert_eq!(done(&server, "GET sys/hsm/integrity").await["orphans"], json!([]));
+    let mut core = site.core.superuser().await.unwrap();
+    let lost = "DELETE FROM mounts WHERE path = 'secret/' RETURNING id";
+    let mount: uuid::Uuid = sqlx::query_scalar(lost).fetch_one(&mut core).await.unwrap();
+    let orphans = done(&server, "GET sys/hsm/integrity").await["orphans"].clone();
+    let told = orphans.as_array().unwrap().iter().map(|orphan| (&orphan["kind"], &orphan["id"], &orphan["repairable"]));
+    let expected = (&json!("secrets_without_mount"), &json!(mount), &json!(false));
+    assert_eq!(told.collect::<Vec<_>>(), [expected]);
+    done(&server, "POST sys/hsm/integrity").await;
+    assert_eq!((count(&site, READABLE).await, count(&site, "secrets WHERE deleted_at IS NULL").await), (1, 1));
+}
