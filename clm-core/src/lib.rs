@@ -23,6 +23,7 @@ mod settings;
 mod store;
 mod system_roles;
 mod token;
+mod userpass;
 
 // The public interface is:
 pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration};
@@ -41,3 +42,4 @@ pub use token::{
     Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
     WRAPPING_POLICY, Warning,
 };
+pub use userpass::{UserChange, UserLogin, UserRole};

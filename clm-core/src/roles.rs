@@ -33,10 +33,7 @@ pub(crate) struct RoleEvent {
 impl Core {
     /// A role, if its row is ours.
     pub(crate) async fn role<T: DeserializeOwned>(&self, key: &RoleKey) -> Result<Option<T>> {
-        match self.role_row(key).await? {
-            Some(row) => read(&row).map(Some),
-            None => Ok(None),
-        }
+        Ok(self.role_row(key).await?.map(|(_, role)| role))
     }
 
     /// Makes a role, or changes it; `change` is given the old one and says the new one. It counts for the next login.
@@ -51,9 +48,8 @@ impl Core {
             )));
         }
         for _ in 0..ATTEMPTS {
-            let old = self.role_row(key).await?;
-            let role = change(old.as_ref().map(read).transpose()?)?;
-            match self.write_role(caller, key, event, old.as_ref(), &role).await {
+            let (old, role) = self.role_row(key).await?.unzip();
+            match self.write_role(caller, key, event, old.as_ref(), &change(role)?).await {
                 Err(Error::Conflict(_)) => {}
                 other => return other,
             }
@@ -74,11 +70,13 @@ impl Core {
         Ok(true)
     }
 
-    async fn role_row(&self, key: &RoleKey) -> Result<Option<RoleRow>> {
+    /// A role and its row, if that is ours.
+    pub(crate) async fn role_row<T: DeserializeOwned>(&self, key: &RoleKey) -> Result<Option<(RoleRow, T)>> {
         let found = self.store().auth_role(key.organization_id, key.mount_id, &key.name).await?;
         let Some(row) = found else { return Ok(None) };
         self.check_row((auth_roles::TABLE, key.organization_id, row.id), row.bound_bytes(), &row.row_mac).await?;
-        Ok(Some(row))
+        let role = read(&row)?;
+        Ok(Some((row, role)))
     }
 
     async fn write_role<T: Serialize>(
@@ -89,6 +87,23 @@ impl Core {
         old: Option<&RoleRow>,
         role: &T,
     ) -> Result<()> {
+        let row = self.new_role_row(key, old, role).await?;
+        let action = if old.is_some() { "update" } else { "create" };
+        let mut event = self.role_event(caller, events.write, events.resource, &row, action);
+        add_rows(&mut event, [(auth_roles::TABLE, row.id, row.revision, row.row_mac)]);
+        self.change(key.organization_id, move |connection| {
+            Box::pin(async move { auth_roles::put(connection, &row).await.map(|()| ((), event)) })
+        })
+        .await
+    }
+
+    /// The row of a role as it is to be, in the place of `old`.
+    pub(crate) async fn new_role_row<T: Serialize>(
+        &self,
+        key: &RoleKey,
+        old: Option<&RoleRow>,
+        role: &T,
+    ) -> Result<RoleRow> {
         let config = serde_json::to_string(role).map_err(|error| Error::Internal(format!("role: {error}").into()))?;
         let mut row = RoleRow {
             id: old.map_or_else(Uuid::now_v7, |old| old.id),
@@ -100,13 +115,7 @@ impl Core {
             row_mac: [0; 32],
         };
         row.row_mac = self.row_mac(row.bound_bytes()).await?;
-        let action = if old.is_some() { "update" } else { "create" };
-        let mut event = self.role_event(caller, events.write, events.resource, &row, action);
-        add_rows(&mut event, [(auth_roles::TABLE, row.id, row.revision, row.row_mac)]);
-        self.change(key.organization_id, move |connection| {
-            Box::pin(async move { auth_roles::put(connection, &row).await.map(|()| ((), event)) })
-        })
-        .await
+        Ok(row)
     }
 
     fn role_event(

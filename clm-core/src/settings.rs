@@ -18,6 +18,12 @@ pub struct Settings {
     pub default_lease_ttl: u64,
     /// Longest time-to-live of a lease, seconds.
     pub max_lease_ttl: u64,
+    /// Wrong passwords that lock a person out.
+    pub lockout_failures: u32,
+    /// For how long, seconds; as long after the last one they are forgotten.
+    pub lockout_seconds: u64,
+    /// Passwords are refused: FIPS 140-3 does not approve how they are hashed.
+    pub fips: bool,
     /// Tokens whose authority is kept in memory.
     pub cached_tokens: usize,
 }
@@ -31,6 +37,9 @@ impl Settings {
             connections: 8,
             default_lease_ttl: DEFAULT_LEASE_TTL,
             max_lease_ttl: DEFAULT_LEASE_TTL,
+            lockout_failures: 5,
+            lockout_seconds: 900,
+            fips: false,
             cached_tokens: 100_000,
         }
     }

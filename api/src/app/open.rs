@@ -81,8 +81,12 @@ async fn open_vault(settings: &Settings, clock: &SharedClock) -> Result<Vault, F
 async fn open_core(settings: &Settings, vault: &Vault, clock: &SharedClock) -> Result<Core, Failure> {
     let section = settings.core_database.as_ref().ok_or_else(|| missing("core_database"))?;
     let url = section.url("core_database").map_err(|error| Failure::Fatal(format!("{error:#}")))?;
+    let (login, fips) = (settings.login, settings.fips);
     let mut settings = clm_core::Settings::new(url);
     settings.listen_url.clone_from(&section.listen_url);
+    settings.lockout_failures = login.lockout_failures;
+    settings.lockout_seconds = login.lockout_seconds;
+    settings.fips = fips;
     let mac = Arc::new(VaultMac(vault.clone()));
     Core::open(settings, mac, Arc::clone(&clock.0) as Arc<dyn clm_core::clock::Clock>).await.map_err(
         |error| match error {

@@ -29,6 +29,7 @@ pub(crate) struct OpenCall {
     pub(super) state: Arc<State>,
     /// The mount, if the path is below one and not below sys/.
     pub(super) mount: Option<Arc<Mount>>,
+    pub(super) captures: Captures,
     pub(super) parameters: Parameters,
     pub(super) token: Option<Arc<str>>,
     pub(super) request_id: Uuid,
@@ -45,6 +46,11 @@ impl Call {
 }
 
 impl OpenCall {
+    /// What the pattern took under `name`; empty where it took nothing.
+    pub(super) fn capture(&self, name: &str) -> &str {
+        self.captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+    }
+
     /// The login method that is asked.
     pub(super) fn login_method(&self) -> Result<(&Core, &Mount)> {
         let mount = self.mount.as_deref().ok_or_else(|| Error::Internal("a login without its mount".into()))?;

@@ -152,6 +152,7 @@ impl Dispatch {
         let call = OpenCall {
             state: Arc::clone(&self.state),
             mount,
+            captures,
             parameters,
             token: head.token,
             request_id: self.request_id,

@@ -24,6 +24,7 @@ mod table;
 pub(crate) mod tls;
 mod token_settings;
 mod transit;
+mod userpass;
 
 pub use openapi::document as openapi;
 pub use table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
@@ -41,6 +42,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "kv-v2", usual_path: "secret/", routes: kv::SECOND },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },
     Engine { mount_type: "transit", usual_path: "transit/", routes: transit::ROUTES },
+    Engine { mount_type: "userpass", usual_path: "auth/userpass/", routes: userpass::ROUTES },
 ];
 
 pub(crate) struct Engine {

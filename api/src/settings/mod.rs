@@ -32,6 +32,8 @@ pub struct Settings {
     pub keys: Keys,
     /// Who opens the token.
     pub seal: Seal,
+    /// People who log in.
+    pub login: Login,
     /// What is logged.
     pub log: Log,
     /// Prometheus.
@@ -84,6 +86,22 @@ pub enum SealKind {
     Pkcs11,
     /// People: the PIN is drawn at initialisation and split among them. `hsm.pin` is where the PIN of before is read, once.
     Shamir,
+}
+
+/// The `[login]` section.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Login {
+    /// Wrong passwords, one after another, that lock a person out. Default 5.
+    pub lockout_failures: u32,
+    /// For how long, seconds; as long after the last one they are forgotten. Default 900.
+    pub lockout_seconds: u64,
+}
+
+impl Default for Login {
+    fn default() -> Self {
+        Self { lockout_failures: 5, lockout_seconds: 900 }
+    }
 }
 
 /// The `[log]` section. Logs are JSON on standard error.

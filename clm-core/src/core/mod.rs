@@ -14,6 +14,7 @@ use crate::mac::{MacDomain, RowMac};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 use crate::token::AuthorityCache;
+use crate::userpass::PasswordWork;
 use audit_chain::Event;
 use audit_log::{AuditLog, ChangeError, examine};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -53,6 +54,7 @@ struct Inner {
     mounts: KnownMounts,
     refusals: Refusals,
     entries_written: Notify,
+    passwords: PasswordWork,
     alarms: AtomicU64,
 }
 
@@ -90,6 +92,7 @@ impl Core {
             mounts: KnownMounts::default(),
             refusals: Refusals::default(),
             entries_written: Notify::new(),
+            passwords: PasswordWork::default(),
             alarms: AtomicU64::new(0),
             settings,
             mac,
@@ -140,6 +143,15 @@ impl Core {
 
     pub(crate) fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub(crate) fn passwords(&self) -> Result<&PasswordWork> {
+        if self.0.settings.fips {
+            return Err(Error::invalid(
+                "passwords are hashed with argon2id, which FIPS 140-3 does not approve: with `fips = true` nobody logs in with one",
+            ));
+        }
+        Ok(&self.0.passwords)
     }
 
     pub(crate) fn cache(&self) -> &AuthorityCache {

@@ -16,6 +16,7 @@ pub(crate) mod organizations;
 pub(crate) mod outbox;
 pub(crate) mod roles;
 pub(crate) mod tokens;
+pub(crate) mod users;
 
 pub(crate) use access_policies::PolicyRow;
 pub(crate) use auth_roles::RoleRow;

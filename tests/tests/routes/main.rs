@@ -71,8 +71,12 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
 }
 
 /// What is there beside `transit/`.
-const MOUNTS: [(&str, &str); 3] =
-    [("sys/auth/approle", "approle"), ("sys/mounts/kv", "kv-v1"), ("sys/mounts/secret", "kv-v2")];
+const MOUNTS: [(&str, &str); 4] = [
+    ("sys/auth/approle", "approle"),
+    ("sys/auth/userpass", "userpass"),
+    ("sys/mounts/kv", "kv-v1"),
+    ("sys/mounts/secret", "kv-v2"),
+];
 
 async fn started() -> (Site, Server) {
     let site = Site::ready("").await.unwrap();

@@ -101,6 +101,8 @@ impl Known {
                     let mounted = server.put(&format!("sys/mounts/{path}"), json!({"type": kind})).await.unwrap();
                     assert_eq!(mounted.status, 204, "{path}: {mounted:?}");
                 }
+                let enabled = server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap();
+                assert_eq!(enabled.status, 204, "{enabled:?}");
             }
             "remount" => self.moved = answer.text("migration_id").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),

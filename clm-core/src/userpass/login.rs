@@ -1,0 +1,154 @@
+//! Logging in with a password.
+//!
+//! A name that nobody has takes the same steps as a wrong password: looks, MACs and one password hash.
+
+use super::UserRole;
+use super::user::user_name;
+use crate::core::Core;
+use crate::error::{Error, Result};
+use crate::login::{Login, Visitor};
+use crate::mount::Mount;
+use crate::record::add_rows;
+use crate::store::users::{self, User};
+use crate::store::{mounts, tokens};
+use crate::token::{IssuedToken, Warning};
+use audit_chain::{Outcome, Severity, Value};
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+/// What a person brings.
+#[derive(Clone, Debug)]
+pub struct UserLogin {
+    /// As typed.
+    pub name: String,
+    /// As typed.
+    pub password: SecretString,
+}
+
+const REFUSED: &str = "invalid username or password";
+
+impl Core {
+    /// Gives a token for a name and a password. A refusal is counted, and told without saying what was wrong.
+    pub async fn login_user(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        login: UserLogin,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let given = self.try_user(visitor, mount, login).await;
+        if matches!(given, Err(Error::Invalid(_))) {
+            self.note_unauthenticated(visitor.source, &visitor.path);
+        }
+        given
+    }
+
+    async fn try_user(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        login: UserLogin,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let passwords = self.passwords()?;
+        let name = user_name(&login.name).unwrap_or_default();
+        let role = self.user_role(mount, &name).await?;
+        let user = match &role {
+            Some(role) => self.user(mount.organization_id, role.user_id).await?,
+            None => {
+                // As long as for somebody who is known.
+                self.store().user(mount.organization_id, uuid::Uuid::nil()).await?;
+                self.row_mac(Vec::new()).await?;
+                self.row_mac(Vec::new()).await?;
+                None
+            }
+        };
+        let hash = user.as_ref().and_then(|user| user.password_hash.clone());
+        let fits = passwords.verify(login.password, hash).await?;
+        let (Some(role), Some(user)) = (role, user) else { return Err(Error::invalid(REFUSED)) };
+        if self.is_locked(&user) || !user.may_log_in() {
+            return Err(Error::invalid(REFUSED));
+        }
+        if !fits {
+            self.count_failure(visitor, &user).await?;
+            return Err(Error::invalid(REFUSED));
+        }
+        self.give_user(visitor, mount, role, user).await
+    }
+
+    /// Too many failures, the last one not long ago.
+    fn is_locked(&self, user: &User) -> bool {
+        let settings = self.settings();
+        let pause = TimeDelta::try_seconds(i64::try_from(settings.lockout_seconds).unwrap_or(i64::MAX));
+        let since = user.last_failed_login_at.map(|last| self.now() - last);
+        user.failed_login_attempts >= settings.lockout_failures
+            && since.zip(pause).is_some_and(|(since, pause)| since < pause)
+    }
+
+    async fn count_failure(&self, visitor: &Visitor, user: &User) -> Result<()> {
+        let settings = self.settings();
+        let now = self.now();
+        let pause = TimeDelta::try_seconds(i64::try_from(settings.lockout_seconds).unwrap_or(i64::MAX));
+        let forgotten_before = now - pause.unwrap_or(TimeDelta::days(36_500));
+        let failures = self.store().count_failed_login(user.organization_id, user.id, now, forgotten_before).await?;
+        if failures != settings.lockout_failures {
+            return Ok(());
+        }
+        tracing::warn!(user = %user.id, alarm = "login_lockout", "a person is locked out after too many wrong passwords");
+        let who = ("user", Some(user.username.clone()));
+        let mut event = self.event(&visitor.caller(), "user.lock", "authentication", who, "lock");
+        event.outcome = Outcome::Failure;
+        event.severity = Severity::Warning;
+        event.error_message = Some("too many wrong passwords".into());
+        event.data.insert("failures".into(), Value::Integer(failures.into()));
+        self.audit().append(event).await.map_err(Error::Audit)
+    }
+
+    async fn give_user(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        role: UserRole,
+        user: User,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let login = Login {
+            mount,
+            settings: &role.token,
+            bound_cidrs: None,
+            user_id: Some(user.id),
+            display_name: format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username),
+            meta: BTreeMap::from([("username".to_owned(), user.username.clone())]),
+        };
+        if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
+            return Err(Error::Forbidden("permission denied".into()));
+        }
+        let mut warnings = Vec::new();
+        let issued = self.prepare_login(visitor, login, &mut warnings).await?;
+        let mut caller = visitor.caller();
+        caller.user_id = Some(user.id);
+        let mut event = self.token_event(&caller, "login.userpass", &issued.token);
+        event.data.insert("username".into(), Value::Text(user.username.clone().into()));
+        let token = Arc::clone(&issued.token);
+        let (mount_id, now, source) = (mount.id, self.now(), visitor.source);
+        let written = self
+            .change(mount.organization_id, move |connection| {
+                Box::pin(async move {
+                    mounts::expect_there(connection, mount_id).await?;
+                    users::logged_in(connection, &user, now, source).await?;
+                    let mut rows = Vec::new();
+                    if !token.batch {
+                        tokens::insert(connection, &token).await?;
+                        rows.push((tokens::TABLE, token.id, token.revision, token.row_mac));
+                    }
+                    add_rows(&mut event, rows);
+                    Ok(((), event))
+                })
+            })
+            .await;
+        match written {
+            // Changed or taken away while this login was under way.
+            Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
+            other => other.map(|()| (issued, warnings)),
+        }
+    }
+}

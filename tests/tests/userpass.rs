@@ -1,0 +1,146 @@
+//! People from outside: they log in with names and passwords.
+#![expect(clippy::unwrap_used, reason = "tests")]
+
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::AssertSqlSafe;
+use tests::{Answer, Server, Site};
+
+async fn started() -> (Site, Server) {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    assert_eq!(server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap().status, 204);
+    let policy = json!({"policy": "path \"sys/mounts\" { capabilities = [\"read\"] }"});
+    assert_eq!(server.put("sys/policies/acl/p1", policy).await.unwrap().status, 204);
+    (site, server)
+}
+
+async fn post(server: &Server, path: &str, body: Value) -> Answer {
+    server.put(&format!("auth/userpass/{path}"), body).await.unwrap()
+}
+
+fn done(answer: &Answer, status: u16) {
+    assert_eq!(answer.status, status, "{answer:?}");
+}
+
+fn told(answer: &Answer, status: u16, text: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert!(answer.error().contains(text), "{answer:?}");
+}
+
+async fn login(server: &mut Server, name: &str, password: &str) -> Answer {
+    let root = std::mem::take(&mut server.token);
+    let answer = post(server, &format!("login/{name}"), json!({"password": password})).await;
+    server.token = root;
+    answer
+}
+
+async fn text_of(site: &Site, statement: &str) -> String {
+    let mut superuser = site.core.superuser().await.unwrap();
+    let found: Option<String> =
+        sqlx::query_scalar(AssertSqlSafe(statement.to_owned())).fetch_one(&mut superuser).await.unwrap();
+    found.unwrap_or_default()
+}
+
+async fn sql(site: &Site, statement: &str) -> u64 {
+    let mut superuser = site.core.superuser().await.unwrap();
+    sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut superuser).await.unwrap().rows_affected()
+}
+
+const REFUSED: &str = "invalid username or password";
+
+#[tokio::test]
+async fn a_person_logs_in_under_a_name_in_any_case() {
+    let (site, mut server) = started().await;
+    done(&post(&server, "users/bob", json!({"password": "pw", "token_policies": "p1", "token_ttl": "1h"})).await, 204);
+    let auth = login(&mut server, "BOB", "pw").await.body["auth"].clone();
+    assert_eq!(
+        (&auth["policies"], &auth["metadata"], &auth["lease_duration"], &auth["orphan"]),
+        (&json!(["default", "p1"]), &json!({"username": "bob"}), &json!(3600), &json!(true))
+    );
+    let token = auth["client_token"].as_str().unwrap().to_owned();
+    let root = std::mem::replace(&mut server.token, token);
+    assert_eq!(server.get("sys/mounts").await.unwrap().status, 200);
+    assert_eq!(server.get("auth/token/lookup-self").await.unwrap().text("display_name"), "userpass-bob");
+    server.token = root;
+    let hash = text_of(&site, "SELECT password_hash FROM users").await;
+    assert!(hash.starts_with("$argon2id$v=19$"), "{hash}");
+
+    let keys = server.ask(Method::from_bytes(b"LIST").unwrap(), "auth/userpass/users", None).await.unwrap();
+    assert_eq!(keys.body["data"]["keys"], json!(["bob"]));
+    assert_eq!(server.get("auth/userpass/users/bob").await.unwrap().body["data"]["token_policies"], json!(["p1"]));
+    done(&post(&server, "users/bob/password", json!({"password": "new"})).await, 204);
+    told(&login(&mut server, "bob", "pw").await, 400, REFUSED);
+    done(&post(&server, "users/bob/policies", json!({"token_policies": "p2"})).await, 204);
+    assert_eq!(login(&mut server, "bob", "new").await.body["auth"]["policies"], json!(["default", "p2"]));
+
+    told(&login(&mut server, "nobody", "pw").await, 400, REFUSED);
+    told(&post(&server, "login/bob", json!({})).await, 400, "missing password");
+    told(&post(&server, "users/new", json!({})).await, 400, "must provide either password or password_hash");
+    told(&post(&server, "users/nobody/password", json!({"password": "x"})).await, 400, "username does not exist");
+
+    done(&server.ask(Method::DELETE, "auth/userpass/users/bob", None).await.unwrap(), 204);
+    done(&server.ask(Method::DELETE, "auth/userpass/users/bob", None).await.unwrap(), 204);
+    told(&login(&mut server, "bob", "new").await, 400, REFUSED);
+    assert_eq!(text_of(&site, "SELECT concat(status, password_hash) FROM users").await, "inactive");
+    done(&post(&server, "users/bob", json!({"password": "again"})).await, 204);
+    assert_eq!(login(&mut server, "bob", "again").await.status, 200);
+    assert_eq!(text_of(&site, "SELECT count(*)::text FROM users").await, "1", "the same person");
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
+
+#[tokio::test]
+async fn how_many_wrong_passwords_are_too_many_is_a_setting_and_under_fips_nobody_has_one() {
+    let site = Site::ready("[login]\nlockout_failures = 2\n").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    done(&server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap(), 204);
+    done(&post(&server, "users/bob", json!({"password": "pw"})).await, 204);
+    for _ in 0..2 {
+        told(&login(&mut server, "bob", "wrong").await, 400, REFUSED);
+    }
+    told(&login(&mut server, "bob", "pw").await, 400, REFUSED);
+
+    let root = server.token.clone();
+    drop(server);
+    site.reconfigure("fips = true\n").unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.token = root;
+    server.until_health(200).await.unwrap();
+    told(&login(&mut server, "bob", "pw").await, 400, "FIPS 140-3 does not approve");
+    told(&post(&server, "users/eve", json!({"password": "pw"})).await, 400, "FIPS 140-3 does not approve");
+}
+
+#[tokio::test]
+async fn too_many_wrong_passwords_lock_a_person_out_for_a_while() {
+    let (site, mut server) = started().await;
+    done(&post(&server, "users/bob", json!({"password": "pw"})).await, 204);
+    for _ in 0..4 {
+        told(&login(&mut server, "bob", "wrong").await, 400, REFUSED);
+    }
+    assert_eq!(login(&mut server, "bob", "pw").await.status, 200, "four are forgiven");
+    for _ in 0..5 {
+        told(&login(&mut server, "bob", "wrong").await, 400, REFUSED);
+    }
+    told(&login(&mut server, "bob", "pw").await, 400, REFUSED);
+    assert_eq!(text_of(&site, "SELECT count(*)::text FROM audit_log WHERE event_type = 'user.lock'").await, "1");
+    assert_eq!(
+        sql(&site, "UPDATE users SET last_failed_login_at = last_failed_login_at - interval '16 minutes'").await,
+        1
+    );
+    assert_eq!(login(&mut server, "bob", "pw").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_password_given_by_sql_opens_nothing() {
+    let (site, mut server) = started().await;
+    done(&post(&server, "users/bob", json!({"password": "pw", "token_policies": "p1"})).await, 204);
+    done(&post(&server, "users/eve", json!({"password": "eves"})).await, 204);
+    let stolen = "UPDATE users SET password_hash = (SELECT password_hash FROM users WHERE username = 'eve') WHERE username = 'bob'";
+    assert_eq!(sql(&site, stolen).await, 1);
+    told(&login(&mut server, "bob", "eves").await, 500, "changed behind the service's back");
+    let swapped = "UPDATE auth_roles SET config = jsonb_set(config, '{token,policies}', '[\"p1\"]') WHERE name = 'eve'";
+    assert_eq!(sql(&site, swapped).await, 1);
+    told(&login(&mut server, "eve", "eves").await, 500, "changed behind the service's back");
+}
