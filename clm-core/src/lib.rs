@@ -40,6 +40,6 @@ pub use settings::Settings;
 pub use store::{GRANTS, StoreError};
 pub use token::{
     Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
-    WRAPPING_POLICY, Warning,
+    WRAPPING_POLICY, Warning, random_base62,
 };
 pub use userpass::{UserChange, UserLogin, UserRole};

@@ -39,6 +39,9 @@ pub enum Error {
     /// Something the service needs is away; asking later may help.
     #[error("{0}")]
     Unavailable(String),
+    /// Not offered, and how it would be: 405.
+    #[error("{0}")]
+    Unsupported(String),
 }
 
 impl Error {

@@ -97,7 +97,7 @@ async fn with_pkcs11(
         recovery_keys = secret.split(split);
         configuration.shares = split.shares;
         configuration.threshold = split.threshold;
-        configuration.recovery_sha256 = Some(hex::encode(secret.sha256()));
+        configuration.secret_sha256 = Some(hex::encode(secret.sha256()));
     }
     let root_token = services.core.initialize(caller, root_token, &configuration).await?;
     seal.remember(Some(configuration));
@@ -143,7 +143,7 @@ async fn make_shamir(
     let configuration = SealConfiguration {
         shares: split.shares,
         threshold: split.threshold,
-        recovery_sha256: None,
+        secret_sha256: Some(hex::encode(secret.sha256())),
         cluster_id: Some(Uuid::new_v4()),
     };
     let root_token = services.core.initialize(caller, root_token, &configuration).await?;

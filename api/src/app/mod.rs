@@ -9,6 +9,7 @@ pub(crate) mod keys;
 pub(crate) mod mounts;
 mod open;
 mod pin;
+pub(crate) mod root_token;
 pub(crate) mod seal;
 pub(crate) mod secrets;
 mod services;

@@ -6,6 +6,7 @@
 //!                                  └──────── seal ────────┘
 //! ```
 
+use super::root_token::Attempt;
 use super::shamir::{self, Secret};
 use super::{Context, Error, Result, Services};
 use crate::settings::SealKind;
@@ -36,6 +37,7 @@ pub(crate) struct Seal {
     services: OnceLock<Services>,
     configuration: Mutex<SealConfiguration>,
     progress: Mutex<Progress>,
+    pub(super) root_generation: Mutex<Option<Attempt>>,
     /// One initialisation, unsealing or sealing at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
@@ -72,6 +74,7 @@ impl Seal {
             services: OnceLock::new(),
             configuration: Mutex::default(),
             progress: Mutex::default(),
+            root_generation: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         }
     }
@@ -112,7 +115,7 @@ impl Seal {
     }
 
     pub(crate) fn status(&self) -> SealStatus {
-        let configuration = lock(&self.configuration).clone();
+        let configuration = self.configuration();
         let progress = lock(&self.progress);
         let phase = self.phase();
         SealStatus {
@@ -161,6 +164,10 @@ impl Seal {
                 }
                 changed
             })
+    }
+
+    pub(super) fn configuration(&self) -> SealConfiguration {
+        lock(&self.configuration).clone()
     }
 
     pub(super) fn remember(&self, configuration: Option<SealConfiguration>) {

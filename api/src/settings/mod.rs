@@ -72,6 +72,8 @@ impl Default for Keys {
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Seal {
+    /// Whether shares make a root token (`sys/generate-root`), which nobody has to be allowed. Default: no.
+    pub generate_root: bool,
     /// `pkcs11` or `shamir`.
     #[serde(rename = "type")]
     pub kind: SealKind,

@@ -21,8 +21,9 @@ pub struct SealConfiguration {
     pub shares: u8,
     /// Shares that are needed.
     pub threshold: u8,
-    /// SHA-256 of the recovery key, hex.
-    pub recovery_sha256: Option<String>,
+    /// SHA-256 of what the shares give (the recovery key, or what the PIN is made of: 24 random bytes), hex.
+    #[serde(alias = "recovery_sha256")]
+    pub secret_sha256: Option<String>,
     /// Names this deployment.
     pub cluster_id: Option<Uuid>,
 }
@@ -95,6 +96,19 @@ impl Core {
         }
         self.invalidate_all();
         self.reload_mounts().await?;
+        Ok(text)
+    }
+
+    /// Another root token, for people who have shown the shares of the seal; on record.
+    pub async fn create_root_token(&self, caller: &Caller) -> Result<SecretString> {
+        let text = Secret28::random()?.into_secret();
+        let token = self.root_token_row(text.expose_secret()).await?;
+        let mut event = self.token_event(caller, "root_token.create", &token);
+        add_rows(&mut event, [(store::tokens::TABLE, token.id, token.revision, token.row_mac)]);
+        self.change(ROOT_ORGANIZATION, move |connection| {
+            Box::pin(async move { store::tokens::insert(connection, &token).await.map(|()| ((), event)) })
+        })
+        .await?;
         Ok(text)
     }
 

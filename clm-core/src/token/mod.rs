@@ -28,7 +28,8 @@ pub(crate) use cache::AuthorityCache;
 pub(crate) use child_policies::{sanitized, with_default};
 pub(crate) use draft::Draft;
 pub(crate) use lifetime::{System, Wanted};
-pub(crate) use text::{Secret28, random_base62};
+pub(crate) use text::Secret28;
+pub use text::random_base62;
 
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;

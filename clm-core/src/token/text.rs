@@ -27,8 +27,8 @@ impl Secret28 {
     }
 }
 
-/// From the operating system's generator.
-pub(crate) fn random_base62(length: usize) -> Result<Zeroizing<String>> {
+/// Letters and digits from the operating system's generator.
+pub fn random_base62(length: usize) -> Result<Zeroizing<String>> {
     base62(&mut SysRng, length).map_err(|_| Error::Internal("the operating system gave no random bytes".into()))
 }
 

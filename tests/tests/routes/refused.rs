@@ -62,6 +62,7 @@ async fn open_routes_answer_without_a_token_and_give_nothing_away() {
         let expected = match request.row.id {
             "approle-login" | "init" | "unseal" | "userpass-login" => 400,
             "wrapping-look-up" | "wrapping-rewrap" | "wrapping-unwrap" => 400,
+            id if id.starts_with("generate-root") => 405,
             "wrapping-look-up-own" => 403,
             _ => 200,
         };

@@ -5,8 +5,8 @@ pub(crate) struct Row {
     pub(crate) id: &'static str,
     /// What its path names; `$MOVE` is the id that `remount` gave.
     pub(crate) name: &'static str,
-    /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$SECRET` and
-    /// `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`.
+    /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
+    /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`.
     pub(crate) body: &'static str,
     /// Type of the one record that it leaves; `None`: none.
     pub(crate) event: Option<&'static str>,
@@ -45,6 +45,10 @@ const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
 pub(crate) const TABLE: &[Row] = &[
     open("init", r#"{"secret_shares":1,"secret_threshold":1}"#, Some("system.init")),
     open("unseal", r#"{"key":"$SHARE"}"#, None),
+    open("generate-root-start", "", None),
+    open("generate-root-status", "", None),
+    open("generate-root-update", r#"{"key":"$SHARE","nonce":"$NONCE"}"#, Some("root_token.create")),
+    open("generate-root-cancel", "", None),
     open("init-status", "", None),
     open("health", "", None),
     open("leader", "", None),

@@ -2,6 +2,7 @@
 
 mod auth;
 mod capabilities;
+mod generate_root;
 mod health;
 mod hsm;
 mod init;
@@ -48,6 +49,11 @@ const INIT: &[Parameter] = &[
     field("secret_shares", Integer, "Shares of the token's PIN (seal shamir)"),
     field("secret_threshold", Integer, "Shares needed to unseal (seal shamir)"),
 ];
+
+const GENERATE_ROOT: &[Parameter] =
+    &[field("otp", Text, "The pad, as long as a token; else one is made"), field("pgp_key", Text, "Not supported")];
+const GENERATE_ROOT_UPDATE: &[Parameter] =
+    &[field("key", Text, "A share, hex or base64").required(), field("nonce", Text, "Of the attempt").required()];
 
 const UNSEAL: &[Parameter] = &[
     field("key", Text, "A share, hex or base64"),
@@ -139,6 +145,29 @@ pub(super) const ROUTES: &[Route] = &[
     Route {
         pattern: "unseal",
         endpoints: &[Endpoint::open(Write, "unseal", "Give a share", |call| Box::pin(seal::unseal(call))).with(UNSEAL)],
+    },
+    Route {
+        pattern: "generate-root/attempt",
+        endpoints: &[
+            Endpoint::open(Read, "generate-root-status", "How far a new root token is", |call| {
+                Box::pin(generate_root::status(call))
+            }),
+            Endpoint::open(Write, "generate-root-start", "Start making a root token by shares", |call| {
+                Box::pin(generate_root::start(call))
+            })
+            .with(GENERATE_ROOT),
+            Endpoint::open(Delete, "generate-root-cancel", "Forget the attempt", |call| {
+                Box::pin(generate_root::cancel(call))
+            }),
+        ],
+    },
+    Route {
+        pattern: "generate-root/update",
+        endpoints: &[Endpoint::open(Write, "generate-root-update", "Give a share for a new root token", |call| {
+            Box::pin(generate_root::update(call))
+        })
+        .with(GENERATE_ROOT_UPDATE)
+        .audited(true)],
     },
     Route {
         pattern: "seal",
