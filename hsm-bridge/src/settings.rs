@@ -24,7 +24,7 @@ pub struct Settings {
     pub cached_keys_per_worker: u32,
     /// Requests waiting for one worker before `Busy`.
     pub queue_limit: u32,
-    /// A request's time, milliseconds, waiting included.
+    /// A request's time, milliseconds, waiting included; slow requests have twice as long.
     pub deadline_ms: u64,
     /// A worker silent for so long while it has requests is killed and replaced, milliseconds; slow workers get twelve times as long.
     pub watchdog_ms: u64,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
-use tokio::sync::RwLock;
+use tokio::sync::{Mutex, RwLock};
 use uuid::Uuid;
 
 /// What the vault needs.
@@ -55,6 +55,8 @@ pub(crate) struct Inner {
     pub(crate) usage: Usage,
     pub(crate) deployment: RwLock<Option<Arc<Deployment>>>,
     pub(crate) turns: Turns,
+    /// Whoever makes a mount's wrapping key, which takes seconds; the others wait for theirs.
+    pub(crate) wrapping_key_turn: Mutex<()>,
     alarms: AtomicU64,
 }
 
@@ -85,8 +87,8 @@ impl Vault {
         tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), options.clone()));
         let audit = AuditLog::start(options.clone(), audit_log::SECURE);
         let (deployment, alarms) = (RwLock::new(None), AtomicU64::new(0));
-        let turns = Turns::new();
-        let inner = Inner { pool, bridge, audit, clock, cache, usage, deployment, turns, alarms };
+        let (turns, wrapping_key_turn) = (Turns::new(), Mutex::new(()));
+        let inner = Inner { pool, bridge, audit, clock, cache, usage, deployment, turns, wrapping_key_turn, alarms };
         let inner = Arc::new(inner);
         let clock = Arc::clone(&inner.clock);
         inner.audit.checkpoint_with(options, Arc::new(VaultSigner(Arc::downgrade(&inner))), move || clock.now());

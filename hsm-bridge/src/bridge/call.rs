@@ -25,12 +25,15 @@ pub(super) struct Route {
 
 /// How much busier the preferred worker may be before another one unwraps the key as well, microseconds.
 const TOLERANCE: u64 = 200;
+/// An RSA key takes as long as its primes are hard to find: how many times the deadline slow requests have.
+const SLOW_TIMES: u32 = 2;
 /// A worker's cache may be so small that one key pushes out another: bounded.
 const LOADS: usize = 8;
 
 impl Bridge {
     pub(super) async fn call(&self, route: Route, keys: &[&KeyRef], request: Request) -> Result<Reply> {
-        let deadline = Duration::from_millis(self.fleet.settings.deadline_ms);
+        let times = if route.lane == Lane::Slow { SLOW_TIMES } else { 1 };
+        let deadline = Duration::from_millis(self.fleet.settings.deadline_ms) * times;
         match tokio::time::timeout(deadline, self.call_without_deadline(route, keys, &request)).await {
             Ok(reply) => reply,
             Err(_) => Err(self.why_not().unwrap_or(Error::Busy)),

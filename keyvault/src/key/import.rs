@@ -63,6 +63,10 @@ impl Vault {
         // A mount that no path leads to: nothing else can be done with this key.
         let hidden = Uuid::new_v5(&mount_id, b"wrapping key");
         let name = KeyName::parse("wrapping-key").ok_or(Error::Conflict)?;
+        if let Some(key) = self.key(caller.organization_id, hidden, &name).await? {
+            return Ok(key);
+        }
+        let _turn = self.inner.wrapping_key_turn.lock().await;
         Ok(self.create_key(caller, hidden, &name, NewKey::of(KeyAlgorithm::Rsa4096)).await?.0)
     }
 
