@@ -12,6 +12,7 @@ mod export;
 mod hmac;
 mod import;
 mod rsa;
+mod secret_vectors;
 mod tools;
 mod trim;
 mod usage;
