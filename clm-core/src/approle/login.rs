@@ -38,10 +38,7 @@ impl Core {
         login: AppRoleLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_login(visitor, mount, login).await;
-        if matches!(given, Err(Error::Invalid(_))) {
-            self.note_unauthenticated(visitor.source, &visitor.path);
-        }
-        given
+        self.counted(visitor, given)
     }
 
     async fn try_login(

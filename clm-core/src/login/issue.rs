@@ -107,6 +107,14 @@ impl Core {
         self.prepare_token(draft, warnings).await
     }
 
+    /// A login as it went; a refused one is counted.
+    pub(crate) fn counted<T>(&self, visitor: &Visitor, given: Result<T>) -> Result<T> {
+        if matches!(given, Err(Error::Invalid(_))) {
+            self.note_unauthenticated(visitor.source, &visitor.path);
+        }
+        given
+    }
+
     /// A mount's times, where it has its own, else the system's.
     pub(crate) fn mount_ttl(&self, mount: &Mount) -> System {
         let system = self.system_ttl();

@@ -245,70 +245,41 @@ impl Store {
 
 /// Adds a person, or replaces the row it was made from (its revision being one less).
 pub(crate) async fn put(connection: &mut PgConnection, user: &User) -> Result<(), StoreError> {
-    let done = if user.revision == 1 {
-        sqlx::query!(
-            "INSERT INTO users (id, organization_id, username, email, password_hash, password_changed_at, must_change_password, first_name, \
-             last_name, display_name, phone_number, status, email_verified, email_verified_at, mfa_enabled, mfa_secret, mfa_backup_codes, \
-             api_access_enabled, created_by_user_id, deleted_at, revision, row_mac) \
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
-            user.id,
-            user.organization_id,
-            user.username,
-            user.email,
-            user.password_hash,
-            user.password_changed_at,
-            user.must_change_password,
-            user.first_name,
-            user.last_name,
-            user.display_name,
-            user.phone_number,
-            user.status,
-            user.email_verified,
-            user.email_verified_at,
-            user.mfa_enabled,
-            user.mfa_secret,
-            user.mfa_backup_codes.as_deref(),
-            user.api_access_enabled,
-            user.created_by_user_id,
-            user.deleted_at,
-            user.revision,
-            user.row_mac.as_slice()
-        )
-        .execute(connection)
-        .await?
-    } else {
-        sqlx::query!(
-            "UPDATE users SET username = $3, email = $4, password_hash = $5, password_changed_at = $6, must_change_password = $7, \
-             first_name = $8, last_name = $9, display_name = $10, phone_number = $11, status = $12, email_verified = $13, \
-             email_verified_at = $14, mfa_enabled = $15, mfa_secret = $16, mfa_backup_codes = $17, api_access_enabled = $18, \
-             created_by_user_id = $19, deleted_at = $20, revision = $21, row_mac = $22, failed_login_attempts = 0 \
-             WHERE id = $1 AND organization_id = $2 AND revision = $21::bigint - 1",
-            user.id,
-            user.organization_id,
-            user.username,
-            user.email,
-            user.password_hash,
-            user.password_changed_at,
-            user.must_change_password,
-            user.first_name,
-            user.last_name,
-            user.display_name,
-            user.phone_number,
-            user.status,
-            user.email_verified,
-            user.email_verified_at,
-            user.mfa_enabled,
-            user.mfa_secret,
-            user.mfa_backup_codes.as_deref(),
-            user.api_access_enabled,
-            user.created_by_user_id,
-            user.deleted_at,
-            user.revision,
-            user.row_mac.as_slice()
-        )
-        .execute(connection)
-        .await?
-    };
+    let done = sqlx::query!(
+        "INSERT INTO users (id, organization_id, username, email, password_hash, password_changed_at, must_change_password, first_name, \
+         last_name, display_name, phone_number, status, email_verified, email_verified_at, mfa_enabled, mfa_secret, mfa_backup_codes, \
+         api_access_enabled, created_by_user_id, deleted_at, revision, row_mac) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+         ON CONFLICT (id) DO UPDATE SET username = $3, email = $4, password_hash = $5, password_changed_at = $6, must_change_password = $7, \
+         first_name = $8, last_name = $9, display_name = $10, phone_number = $11, status = $12, email_verified = $13, \
+         email_verified_at = $14, mfa_enabled = $15, mfa_secret = $16, mfa_backup_codes = $17, api_access_enabled = $18, \
+         created_by_user_id = $19, deleted_at = $20, revision = $21, row_mac = $22, failed_login_attempts = 0 \
+         WHERE users.revision = $21::bigint - 1",
+        user.id,
+        user.organization_id,
+        user.username,
+        user.email,
+        user.password_hash,
+        user.password_changed_at,
+        user.must_change_password,
+        user.first_name,
+        user.last_name,
+        user.display_name,
+        user.phone_number,
+        user.status,
+        user.email_verified,
+        user.email_verified_at,
+        user.mfa_enabled,
+        user.mfa_secret,
+        user.mfa_backup_codes.as_deref(),
+        user.api_access_enabled,
+        user.created_by_user_id,
+        user.deleted_at,
+        user.revision,
+        user.row_mac.as_slice()
+    )
+    .execute(connection)
+    .await?;
     expect_one(&done, "user")
 }
 

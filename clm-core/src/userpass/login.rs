@@ -38,10 +38,7 @@ impl Core {
         login: UserLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_user(visitor, mount, login).await;
-        if matches!(given, Err(Error::Invalid(_))) {
-            self.note_unauthenticated(visitor.source, &visitor.path);
-        }
-        given
+        self.counted(visitor, given)
     }
 
     async fn try_user(
