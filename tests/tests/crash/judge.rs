@@ -100,7 +100,8 @@ async fn keys(server: &Server, told: &Told) {
 
 /// Each object on the token has its row or, after a repair, is listed; no more of these than key-making requests whose answers left it open.
 async fn objects(site: &Site, server: &Server, secure: &mut PgConnection, told: &Told) {
-    server.put("sys/hsm/integrity", json!({})).await.unwrap();
+    let repaired = server.put("sys/hsm/integrity", json!({})).await.unwrap();
+    assert_eq!(repaired.status, 200, "{repaired:?}");
     let checked = server.get("sys/hsm/integrity").await.unwrap();
     let orphans = checked.body["data"]["orphans"].as_array().unwrap_or_else(|| panic!("{checked:?}"));
     let known: BTreeSet<&str> = orphans
