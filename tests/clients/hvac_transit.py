@@ -87,12 +87,23 @@ def hmacs(transit):
         assert transit.verify_signed_data("seals", b64(b"x"), **options)["data"]["valid"] is False
 
 
+def backups(transit):
+    transit.create_key("kept", key_type="aes256-gcm96", exportable=True, allow_plaintext_backup=True)
+    made = transit.encrypt_data("kept", plaintext=b64(MESSAGE))["data"]["ciphertext"]
+    backup = transit.backup_key("kept")["data"]["backup"]
+    assert transit.restore_key(backup, name="again").status_code == 204
+    assert transit.decrypt_data("again", made)["data"]["plaintext"] == b64(MESSAGE)
+    raises(InvalidRequest, transit.restore_key, backup)
+    assert transit.restore_key(backup, force=True).status_code == 204
+
+
 def main():
     transit = hvac.Client().secrets.transit
     data(transit)
     derived(transit)
     data_keys(transit)
     hmacs(transit)
+    backups(transit)
     print("done")
 
 

@@ -122,6 +122,24 @@ impl Context {
         self.refusals("key.import", name, imported).await
     }
 
+    /// A text from which this deployment can restore a key.
+    pub(crate) async fn back_up_key(&self, mount: &Mount, name: &KeyName) -> Result<String> {
+        let made = self.services.vault.back_up_key(&self.caller, mount.id, name).await;
+        self.refusals("key.backup", name, made).await
+    }
+
+    /// Restores a key from what a backup answered.
+    pub(crate) async fn restore_key(
+        &self,
+        mount: &Mount,
+        name: Option<&KeyName>,
+        backup: &str,
+        force: bool,
+    ) -> Result<()> {
+        let restored = self.services.vault.restore_key(&self.caller, mount.id, name, backup, force).await;
+        self.refusals("key.restore", name, restored).await
+    }
+
     /// Random bytes of the token.
     pub(crate) async fn random(&self, bytes: u32) -> Result<Zeroizing<Vec<u8>>> {
         Ok(self.services.vault.random(&self.caller, bytes).await?)
@@ -193,19 +211,20 @@ impl Context {
 
     /// Refuses what keyvault was not asked for, and records that.
     pub(crate) async fn refuse_key(&self, event_type: &'static str, name: &KeyName, reason: &str) -> Error {
-        match Box::pin(self.record_refusal(event_type, name, reason)).await {
+        match Box::pin(self.record_refusal(event_type, Some(name), reason)).await {
             Ok(()) => Error::invalid(reason),
             Err(error) => error,
         }
     }
 
-    async fn refusals<T>(
+    async fn refusals<'n, T>(
         &self,
         event_type: &'static str,
-        name: &KeyName,
+        name: impl Into<Option<&'n KeyName>>,
         result: Result<T, keyvault::Error>,
     ) -> Result<T> {
         use keyvault::Error as E;
+        let name = name.into();
         match result {
             Ok(value) => Ok(value),
             Err(error @ (E::Invalid(_) | E::NotFound(_) | E::Exists)) => {
@@ -216,8 +235,10 @@ impl Context {
         }
     }
 
-    async fn record_refusal(&self, event_type: &'static str, name: &KeyName, reason: &str) -> Result<()> {
+    async fn record_refusal(&self, event_type: &'static str, name: Option<&KeyName>, reason: &str) -> Result<()> {
         let caller = &self.caller;
+        let mut data = BTreeMap::from([("path".to_owned(), Value::Text(caller.path.to_string().into()))]);
+        data.extend(name.map(|name| ("key".to_owned(), Value::Text(name.to_string().into()))));
         let event = Event {
             id: Uuid::now_v7(),
             timestamp: self.services.now(),
@@ -236,10 +257,7 @@ impl Context {
             accessor: Some(caller.accessor.to_string()),
             ip_address: caller.ip_address,
             user_agent: caller.user_agent.as_deref().map(str::to_owned),
-            data: BTreeMap::from([
-                ("path".to_owned(), Value::Text(caller.path.to_string().into())),
-                ("key".to_owned(), Value::Text(name.to_string().into())),
-            ]),
+            data,
         };
         self.services.vault.audit().append(event).await.map_err(|error| Error::Unavailable(error.to_string()))
     }

@@ -3,6 +3,7 @@
 mod aead;
 mod algorithm;
 mod auto_rotate;
+mod backup;
 mod byok;
 mod certificate;
 mod change;

@@ -20,6 +20,7 @@ pub(crate) struct Known {
     pub(crate) root: String,
     /// Of the key `ec`, a certificate in PEM with `\\n` for its line ends.
     chain: String,
+    backup: String,
     ciphertext: String,
     moved: String,
     nonce: String,
@@ -36,6 +37,7 @@ impl Known {
             ("$TOKEN", token),
             ("$ACCESSOR", accessor),
             ("$CHAIN", &self.chain),
+            ("$BACKUP", &self.backup),
             ("$CIPHERTEXT", &self.ciphertext),
             ("$MOVE", &self.moved),
             ("$NONCE", &self.nonce),
@@ -108,6 +110,7 @@ impl Known {
             }
             "generate-root-start" => self.nonce = answer.body["nonce"].as_str().unwrap().to_owned(),
             "remount" => self.moved = answer.text("migration_id").to_owned(),
+            "transit-back-up-key" => self.backup = answer.text("backup").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),
             "transit-sign" => self.signature = answer.text("signature").to_owned(),
             _ => {}

@@ -33,6 +33,8 @@ const fn with(others: &'static [&'static str], row: Row) -> Row {
 }
 
 const POLICY: &str = r#"{"policy":"path \"x\" { capabilities = [\"read\"] }"}"#;
+const CONFIG: &str =
+    r#"{"deletion_allowed":true,"min_encryption_version":1,"exportable":true,"allow_plaintext_backup":true}"#;
 const INPUT: &str = r#"{"input":"YQ=="}"#;
 /// `$CIPHERTEXT` is one that `transit/encrypt/aes` gave.
 const ENCRYPTED: &str = r#"{"ciphertext":"$CIPHERTEXT","context":"Y3R4"}"#;
@@ -189,7 +191,10 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-hmac", "aes", INPUT, "key.hmac"),
     recorded("transit-hmac-with-algorithm", "aes", INPUT, "key.hmac"),
     recorded("transit-rotate-key", "ec", "", "key.rotate"),
-    recorded("transit-configure-key", "ec", r#"{"deletion_allowed":true,"min_encryption_version":1}"#, "key.configure"),
+    recorded("transit-configure-key", "ec", CONFIG, "key.configure"),
+    recorded("transit-back-up-key", "ec", "", "key.backup"),
+    recorded("transit-restore-key", "", r#"{"backup":"$BACKUP","force":true}"#, "key.restore"),
+    recorded("transit-restore-key-as", "copy", r#"{"backup":"$BACKUP"}"#, "key.restore"),
     recorded("transit-export-key", "ec", "", "key.export"),
     recorded("transit-export-key-version", "ec", "", "key.export"),
     recorded("transit-wrapping-key", "", "", "key.create"),

@@ -1,5 +1,6 @@
 //! `transit/`: named keys, and what is done with them.
 
+mod backup;
 mod batch;
 mod certificate;
 mod data_key;
@@ -312,6 +313,27 @@ pub(super) const ROUTES: &[Route] = &[
         )
         .audited(true)
         .with(BYOK)],
+    },
+    Route {
+        pattern: "backup/{name}",
+        endpoints: &[Endpoint::new(Read, "transit-back-up-key", "A key, wrapped, to be restored here later", |call| {
+            Box::pin(backup::back_up(call))
+        })
+        .audited(true)],
+    },
+    Route {
+        pattern: "restore",
+        endpoints: &[Endpoint::new(Write, "transit-restore-key", "Restore a key under its own name", |call| {
+            Box::pin(backup::restore(call))
+        })
+        .with(backup::RESTORE)],
+    },
+    Route {
+        pattern: "restore/{name}",
+        endpoints: &[Endpoint::new(Write, "transit-restore-key-as", "Restore a key under another name", |call| {
+            Box::pin(backup::restore(call))
+        })
+        .with(backup::RESTORE)],
     },
     Route {
         pattern: "config/keys",

@@ -20,7 +20,7 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         cause: Cause::Export,
-        what: "export and backup of a key that was made exportable",
+        what: "export of a key that was made exportable",
         why: "its owner asked for that when it was made",
     },
     Exception {
