@@ -11,6 +11,7 @@ pub mod process;
 mod server;
 mod site;
 mod token;
+mod transport;
 
 // The public interface is:
 pub use certificates::{Authority, Issued};
@@ -19,3 +20,4 @@ pub use database::TestDatabase;
 pub use server::{Answer, Server};
 pub use site::Site;
 pub use token::{TestToken, built, python};
+pub use transport::wrapped;

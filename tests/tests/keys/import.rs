@@ -4,10 +4,8 @@ use super::crypto::gcm_open;
 use super::encrypt::bytes;
 use super::{b64, done, read, refused, sign, started, started_with, verifies};
 use aws_lc_rs::hmac;
-use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
-    OaepPublicEncryptingKey, PublicEncryptingKey,
 };
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -41,16 +39,7 @@ pub(super) async fn wrapped(server: &Server, hash: &'static OaepAlgorithm, mater
     let answer = read(server, "wrapping_key").await;
     let pem = answer.text("public_key");
     assert!(pem.ends_with("-----END PUBLIC KEY-----\n"), "{answer:?}");
-    let body: String = pem.lines().filter(|line| !line.starts_with('-')).collect();
-    let key = PublicEncryptingKey::from_der(&BASE64_STANDARD.decode(body).unwrap()).unwrap();
-    let key = OaepPublicEncryptingKey::new(key).unwrap();
-    assert_eq!(key.key_size_bits(), 4096);
-    let kek = [0x5a; 32];
-    let (mut first, mut second) = (vec![0; 512], vec![0; material.len() + 15]);
-    key.encrypt(hash, &kek, &mut first, None).unwrap();
-    let length = AesKek::new(&AES_256, &kek).unwrap().wrap_with_padding(material, &mut second).unwrap().len();
-    second.truncate(length);
-    b64([first, second].concat())
+    tests::wrapped(pem, hash, material).unwrap()
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! What is recorded.
 
 use super::{policy, requests, table::Row, token};
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256};
 use serde_json::json;
 use sqlx::PgConnection;
 use tests::{Answer, Authority, Server, Site};
@@ -26,6 +27,7 @@ pub(crate) struct Known {
     nonce: String,
     /// Of AppRole, with its accessor.
     secret: (String, String),
+    sent: String,
     share: String,
     signature: String,
     wrapped: String,
@@ -43,6 +45,7 @@ impl Known {
             ("$NONCE", &self.nonce),
             ("$SECRET_ACCESSOR", &self.secret.1),
             ("$SECRET", &self.secret.0),
+            ("$SENT", &self.sent),
             ("$SHARE", &self.share),
             ("$SIGNATURE", &self.signature),
             ("$WRAPPED", &self.wrapped),
@@ -70,6 +73,13 @@ impl Known {
         if row.name == "leaving" {
             server.put("transit/keys/recipient", json!({"type": "rsa-2048"})).await.unwrap();
             server.put("transit/keys/leaving", json!({"type": "ecdsa-p256", "exportable": true})).await.unwrap();
+        }
+        if row.body.contains("$SENT") {
+            let key = server.get("transit/wrapping_key").await.unwrap();
+            // The one that the token undoes by itself, and the clients' default.
+            let hash = if row.body.contains("SHA1") { &OAEP_SHA1_MGF1SHA1 } else { &OAEP_SHA256_MGF1SHA256 };
+            let private = rcgen::KeyPair::generate().unwrap().serialize_der();
+            self.sent = tests::wrapped(key.text("public_key"), hash, &private).unwrap();
         }
         if row.body.contains("$CHAIN") {
             let key = server.get("transit/keys/ec").await.unwrap();

@@ -6,7 +6,8 @@ pub(crate) struct Row {
     /// What its path names; `$MOVE` is the id that `remount` gave.
     pub(crate) name: &'static str,
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
-    /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`.
+    /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`,
+    /// `$SENT` a fresh private key, wrapped for the mount.
     pub(crate) body: &'static str,
     /// Type of the one record that it leaves; `None`: none.
     pub(crate) event: Option<&'static str>,
@@ -38,8 +39,6 @@ const CONFIG: &str =
 const INPUT: &str = r#"{"input":"YQ=="}"#;
 /// `$CIPHERTEXT` is one that `transit/encrypt/aes` gave.
 const ENCRYPTED: &str = r#"{"ciphertext":"$CIPHERTEXT","context":"Y3R4"}"#;
-/// The generator of P-256, which is a public key like any other.
-const PUBLIC: &str = r#"{"type":"ecdsa-p256","public_key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt\n6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==\n-----END PUBLIC KEY-----"}"#;
 /// `$SIGNATURE` is one that `transit/sign/ec` gave.
 const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
 
@@ -198,8 +197,8 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-export-key", "ec", "", "key.export"),
     recorded("transit-export-key-version", "ec", "", "key.export"),
     recorded("transit-wrapping-key", "", "", "key.create"),
-    recorded("transit-import-key", "imported", PUBLIC, "key.import"),
-    recorded("transit-import-version", "imported", PUBLIC, "key.import"),
+    recorded("transit-import-key", "imported", r#"{"type":"ecdsa-p256","ciphertext":"$SENT"}"#, "key.import"),
+    recorded("transit-import-version", "imported", r#"{"ciphertext":"$SENT","hash_function":"SHA1"}"#, "key.import"),
     recorded("transit-byok-export-key", "leaving", "", "key.export"),
     recorded("transit-byok-export-key-version", "leaving", "", "key.export"),
     recorded("transit-request-certificate", "ec", "{}", "key.request_certificate"),

@@ -109,6 +109,8 @@ const KEPT: [(&str, &str); 11] = [
 ];
 /// Events of making a key, and of none other.
 const MAKING: [&str; 3] = ["data_key.rotate", "key.create", "key.rotate"];
+/// The event of taking in a key that a caller wrapped.
+const TAKING_IN: &str = "key.import";
 
 /// Neither a worker that starts nor a checkpoint of the audit log.
 pub(super) fn is_of_a_request(call: &Call) -> bool {
@@ -122,13 +124,19 @@ pub(super) fn judge(answered: &Answered<'_>, calls: &[Call]) -> Finding {
     if answered.event == Some("key.export") && !answered.path.contains("/public-key") {
         return Finding::Software(Cause::Export, "the key itself is answered".into());
     }
-    if let Some(finding) = leaked(calls) {
+    let mut reasons = Vec::new();
+    if answered.event == Some(TAKING_IN) {
+        match taken_in(calls) {
+            Ok(reason) => reasons.push(reason),
+            Err(reason) => return Finding::Software(Cause::Unlisted, reason),
+        }
+    }
+    if let Some(finding) = leaked(answered, calls) {
         return finding;
     }
     if answered.id == "init" || answered.sent.contains("\"key\":") && answered.id == "unseal" {
         return Finding::Software(Cause::Seal, "shares and PIN pass through this software's memory".into());
     }
-    let mut reasons = Vec::new();
     if answered.event.is_some_and(|event| MAKING.contains(&event)) {
         match made(calls) {
             Ok(reason) => reasons.push(reason),
@@ -237,12 +245,23 @@ fn made(calls: &[Call]) -> Result<String, String> {
     Ok(format!("{}{then}", first.function))
 }
 
+/// A key that comes in is extractable until the token has wrapped it anew, and then gone.
+fn taken_in(calls: &[Call]) -> Result<String, String> {
+    let count = |function: &str| calls.iter().filter(|call| call.function == function).count();
+    let extractable: Vec<&Call> = calls.iter().filter(|call| is(call, "CKA_EXTRACTABLE")).collect();
+    let came = extractable.iter().any(|call| call.function == "C_UnwrapKey");
+    if !came || extractable.len() > count("C_WrapKey") || extractable.len() > count("C_DestroyObject") {
+        return Err("a key was taken in that was not wrapped and destroyed at once".into());
+    }
+    Ok("C_UnwrapKey, wrapped by C_WrapKey and destroyed".into())
+}
+
 fn is(call: &Call, flag: &str) -> bool {
     call.template.get(flag).is_some_and(|value| value.as_deref() == Some("true"))
 }
 
 /// What no request may do, whatever it answers.
-fn leaked(calls: &[Call]) -> Option<Finding> {
+fn leaked(answered: &Answered<'_>, calls: &[Call]) -> Option<Finding> {
     let unlisted = |reason: String| Some(Finding::Software(Cause::Unlisted, reason));
     for call in calls {
         let public = call.object.as_ref().is_some_and(|object| object.class == "CKO_PUBLIC_KEY");
@@ -254,7 +273,9 @@ fn leaked(calls: &[Call]) -> Option<Finding> {
         if ["C_CreateObject", "C_CopyObject"].contains(&call.function.as_str()) {
             return unlisted(format!("{} gives the token a key", call.function));
         }
-        if ["C_UnwrapKey", "C_DeriveKey"].contains(&call.function.as_str())
+        let taken_in = answered.event == Some(TAKING_IN) && call.function == "C_UnwrapKey";
+        if !taken_in
+            && ["C_UnwrapKey", "C_DeriveKey"].contains(&call.function.as_str())
             && call.template.get("CKA_EXTRACTABLE").is_none_or(|value| value.as_deref() != Some("false"))
         {
             return unlisted(format!("{} makes an extractable key", call.function));
@@ -332,6 +353,17 @@ mod tests {
         assert!(matches!(judged(&json!({}), Some("key.create"), &[generate("false")]), Finding::Token(_)));
         assert!(unlisted(&judged(&json!({}), Some("key.create"), &wrapped[..2])));
         assert!(unlisted(&judged(&json!({}), Some("key.create"), &[])));
+    }
+
+    #[test]
+    fn a_key_that_comes_in_is_wrapped_and_destroyed_at_once() {
+        let extractable = [("CKA_EXTRACTABLE".to_owned(), Some("true".to_owned()))].into();
+        let unwrapped = Call { template: extractable, ..call("C_UnwrapKey", Object::default()) };
+        let whole = [unwrapped, call("C_WrapKey", Object::default()), call("C_DestroyObject", Object::default())];
+        assert!(matches!(judged(&json!({}), Some(TAKING_IN), &whole), Finding::Token(_)));
+        assert!(unlisted(&judged(&json!({}), Some(TAKING_IN), &whole[..2])));
+        assert!(unlisted(&judged(&json!({}), Some(TAKING_IN), &[])));
+        assert!(unlisted(&judged(&json!({}), Some("key.sign"), &whole)));
     }
 
     #[test]

@@ -20,8 +20,8 @@ const HEAD: &str = "# Evidence that keys stay inside
 writes this page. `software` says whether this software had a secret of its own. It is judged from the answer and the calls, not declared: a
 signature needs C_Sign, a plaintext C_Decrypt, an HMAC C_Sign, a ciphertext C_Encrypt, by a key of the caller's which the token itself calls
 sensitive and not extractable; no request may ask for CKA_VALUE or a private component, unwrap a key as extractable or create one from bytes; a new
-key is generated in the token, and an extractable one wrapped and destroyed in the same request. A field of an answer that nobody has judged is a
-yes. A yes that is not on the list below ends `make evidence`, and `make test`, with an error, and so does a route that is not called.
+key is generated in the token, and an extractable one wrapped and destroyed in the same request; so is one that an import unwraps. A field of an
+answer that nobody has judged is a yes. A yes that is not on the list below ends `make evidence`, and `make test`, with an error, and so does a route that is not called.
 
 Calls are shown once each, without those of finding objects, logging in and signing checkpoints. `init` and `unseal` start workers, whose probes of
 the token are among their calls.
