@@ -26,6 +26,8 @@ use uuid::Uuid;
 pub struct Settings {
     /// `postgresql://clm_secure_app@…/clm_secure_db`.
     pub database_url: SecretString,
+    /// A direct connection for LISTEN, where `database_url` goes through a pooler. Default: the same.
+    pub listen_url: Option<SecretString>,
     /// The token.
     pub hsm: hsm_bridge::Settings,
     /// Encryptions that a version of an AES-GCM key may make, [`ENCRYPTIONS`] at most.
@@ -35,7 +37,7 @@ pub struct Settings {
 impl Settings {
     /// With as many encryptions a version as are safe.
     pub fn new(database_url: SecretString, hsm: hsm_bridge::Settings) -> Self {
-        Self { database_url, hsm, encryptions_per_version: ENCRYPTIONS }
+        Self { database_url, listen_url: None, hsm, encryptions_per_version: ENCRYPTIONS }
     }
 }
 
@@ -64,12 +66,8 @@ impl Vault {
     /// Connects the database and starts the HSM's supervisor. The HSM may be away. Refuses a database that does not keep what it says it wrote.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let usage = Usage::new(settings.encryptions_per_version)?;
-        let options: PgConnectOptions = settings
-            .database_url
-            .expose_secret()
-            .parse()
-            .map_err(|error| Error::Operator(format!("secure_database.url cannot be read: {error}")))?;
-        let options = options.application_name("clm");
+        let options = connect_options(&settings.database_url, "url")?;
+        let listening = settings.listen_url.as_ref().map(|url| connect_options(url, "listen_url")).transpose()?;
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(Duration::from_secs(5))
@@ -84,7 +82,8 @@ impl Vault {
         drop(connection);
         let bridge = Bridge::open(settings.hsm).await?;
         let cache = Arc::new(KeyCache::new());
-        tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), options.clone()));
+        let listening = listening.unwrap_or_else(|| options.clone());
+        tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), listening));
         let audit = AuditLog::start(options.clone(), audit_log::SECURE);
         let (deployment, alarms) = (RwLock::new(None), AtomicU64::new(0));
         let (turns, wrapping_key_turn) = (Turns::new(), Mutex::new(()));
@@ -177,6 +176,14 @@ impl Vault {
         let mut connection = self.inner.pool.acquire().await?;
         Ok(hsm_tokens::count(&mut connection).await?)
     }
+}
+
+fn connect_options(url: &SecretString, setting: &str) -> Result<PgConnectOptions> {
+    let options: PgConnectOptions = url
+        .expose_secret()
+        .parse()
+        .map_err(|error| Error::Operator(format!("secure_database.{setting} cannot be read: {error}")))?;
+    Ok(options.application_name("clm"))
 }
 
 /// The service itself as caller.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
 use tests::{Server, Site, TestDatabase};
 
 async fn started(site: &Site) -> Server {
@@ -46,6 +47,40 @@ fn faketime() -> PathBuf {
         library.is_file().then_some(library)
     });
     found.last().expect("libfaketime (Debian: faketime), which `make setup` installs")
+}
+
+/// A pooler in transaction mode passes no notifications on.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_side_listens_over_a_connection_of_its_own_where_one_is_named() {
+    let mut site = Site::ready("").await.unwrap();
+    // Told apart by its role.
+    site.variables = vec![
+        ("CLM_SECURE_DATABASE__LISTEN_URL", site.secure.url("clm_auditor")),
+        ("CLM_CORE_DATABASE__LISTEN_URL", site.core.url("clm_auditor")),
+    ];
+    let server = started(&site).await;
+    signs(&server).await;
+    for (database, channel) in [(&site.secure, "clm_secure_changed"), (&site.core, "clm_core_changed")] {
+        let mut superuser = database.superuser().await.unwrap();
+        let listening =
+            "SELECT usename::text FROM pg_stat_activity WHERE datname = current_database() AND usename = 'clm_auditor'";
+        let roles: Vec<String> = sqlx::query_scalar(listening).fetch_all(&mut superuser).await.unwrap();
+        assert_eq!(roles, ["clm_auditor"], "{channel}");
+    }
+    // And it is heard: what another server changes counts at once.
+    let mut other = site.serve().await.unwrap();
+    other.token.clone_from(&server.token);
+    other.until_health(200).await.unwrap();
+    signs(&other).await;
+    assert_eq!(server.put("transit/keys/k/rotate", json!({})).await.unwrap().status, 200);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let signed = other.put("transit/sign/k", json!({"input": "YQ=="})).await.unwrap();
+        if signed.text("signature").starts_with("vault:v2:") {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{signed:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

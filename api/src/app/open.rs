@@ -64,6 +64,7 @@ async fn open_vault(settings: &Settings, clock: &SharedClock) -> Result<Vault, F
     }
     let settings = keyvault::Settings {
         database_url: section.url("secure_database").map_err(|error| Failure::Fatal(format!("{error:#}")))?,
+        listen_url: section.listen_url.clone(),
         hsm,
         encryptions_per_version: settings.keys.encryptions_per_version,
     };
