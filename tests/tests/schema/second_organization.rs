@@ -76,6 +76,21 @@ async fn second_token(site: &Site, root_token: &str) -> (Uuid, String) {
     (organization_id, issued.client_token.expose_secret().to_owned())
 }
 
+/// Engines and login methods at the paths that routes are shown with.
+const MOUNTS: [(&str, &str); 5] = [
+    ("sys/mounts/transit", "transit"),
+    ("sys/mounts/kv", "kv-v1"),
+    ("sys/mounts/secret", "kv-v2"),
+    ("sys/auth/approle", "approle"),
+    ("sys/auth/userpass", "userpass"),
+];
+
+async fn mount(server: &Server, mounts: &[(&str, &str)]) {
+    for (path, kind) in mounts {
+        assert_eq!(server.put(path, json!({"type": kind})).await.unwrap().status, 204, "{path}");
+    }
+}
+
 /// One thing of every kind, called `name`; the accessor of its token, and a SecretID.
 async fn furnish(server: &Server, name: &str) -> (String, String) {
     let policy = json!({"policy": "path \"x\" { capabilities = [\"read\"] }"});
@@ -87,7 +102,10 @@ async fn furnish(server: &Server, name: &str) -> (String, String) {
         (format!("transit/keys/{name}/config"), json!({"deletion_allowed": true})),
         (format!("auth/token/roles/{name}"), json!({})),
         (format!("auth/approle/role/{name}"), json!({"role_id": name, "token_policies": name})),
+        (format!("auth/userpass/users/{name}"), json!({"password": name, "token_policies": name})),
         (format!("cubbyhole/{name}"), json!({"kept": name})),
+        (format!("kv/{name}"), json!({"kept": name})),
+        (format!("secret/data/{name}"), json!({"data": {"kept": name}})),
     ] {
         let answer = server.put(&path, body).await.unwrap();
         assert!(answer.status.is_success(), "{path}: {answer:?}");
@@ -113,6 +131,7 @@ async fn readings(server: &Server, accessor: &str) -> Vec<(String, u16, Value)> 
             ("{path}", NAME),
             ("{+path}", NAME),
             ("{id}", &Uuid::nil().to_string()),
+            ("{destination}", NAME),
             ("{property}", "policies"),
             ("{type}", "public-key"),
             ("{version}", "1"),
@@ -152,7 +171,7 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
     let mut server = site.serve().await.unwrap();
     server.initialize().await.unwrap();
     let first = server.token.clone();
-    assert_eq!(server.put("sys/auth/approle", json!({"type": "approle"})).await.unwrap().status, 204);
+    mount(&server, &MOUNTS[1..]).await;
     let (accessor, secret_id) = furnish(&server, NAME).await;
     let before = readings(&server, &accessor).await;
     let telling = before.iter().filter(|reading| tells(reading, &accessor)).count();
@@ -163,8 +182,7 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
     let own = server.get("auth/token/lookup-self").await.unwrap();
     assert_eq!(own.status, 200, "{own:?}");
     // Its own engines at the same paths, so that requests reach one.
-    assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
-    assert_eq!(server.put("sys/auth/approle", json!({"type": "approle"})).await.unwrap().status, 204);
+    mount(&server, &MOUNTS).await;
     furnish(&server, SECOND).await;
     for reading in readings(&server, &accessor).await {
         assert!(!tells(&reading, &accessor), "{reading:?}");
@@ -174,6 +192,9 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
     for (method, path, body) in [
         ("PUT", format!("transit/sign/{NAME}"), json!({"input": "YQ=="})),
         ("PUT", format!("transit/verify/{NAME}"), json!({"input": "YQ==", "signature": "vault:v1:YQ=="})),
+        ("PUT", format!("transit/decrypt/{NAME}"), json!({"ciphertext": "vault:v1:YQ=="})),
+        ("PUT", format!("transit/hmac/{NAME}"), json!({"input": "YQ=="})),
+        ("PUT", format!("transit/datakey/wrapped/{NAME}"), json!({})),
         ("PUT", format!("{key}/rotate"), json!({})),
         ("PUT", format!("{key}/config"), json!({"min_decryption_version": 1})),
         ("PUT", format!("{key}/trim"), json!({"min_available_version": 1})),
@@ -193,6 +214,11 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("PUT", format!("sys/mounts/{NAME}/tune"), json!({"description": "taken"})),
         ("PUT", format!("sys/auth/{NAME}/tune"), json!({"description": "taken"})),
         ("PUT", "sys/remount".into(), json!({"from": NAME, "to": "elsewhere"})),
+        ("PUT", format!("auth/userpass/users/{NAME}/password"), json!({"password": "taken"})),
+        ("PUT", format!("secret/destroy/{NAME}"), json!({"versions": [1]})),
+        ("DELETE", format!("secret/metadata/{NAME}"), json!({})),
+        ("DELETE", format!("kv/{NAME}"), json!({})),
+        ("DELETE", format!("auth/userpass/users/{NAME}"), json!({})),
         ("DELETE", role.clone(), json!({})),
         ("DELETE", key.clone(), json!({})),
         ("DELETE", format!("cubbyhole/{NAME}"), json!({})),
@@ -219,12 +245,22 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         (
             &site.secure,
             "clm_secure_app",
-            ["named_keys", "private_keys", "cubbyhole_entries", "secure_audit_log"].as_slice(),
+            ["named_keys", "private_keys", "cubbyhole_entries", "secrets", "secret_versions", "secure_audit_log"]
+                .as_slice(),
         ),
         (
             &site.core,
             "clm_core_app",
-            &["mounts", "access_policies", "tokens", "auth_roles", "app_roles", "app_role_secret_ids", "audit_log"],
+            &[
+                "mounts",
+                "access_policies",
+                "tokens",
+                "auth_roles",
+                "app_roles",
+                "app_role_secret_ids",
+                "users",
+                "audit_log",
+            ],
         ),
     ] {
         let mut app = connect(database, role).await;
