@@ -2,11 +2,11 @@
 
 use super::change::ATTEMPTS;
 use super::create::{change_event, rows};
-use super::sign::{failed, mechanism, prepare};
+use super::sign::{mechanism, prepare};
 use super::{Hash, Key, KeyAlgorithm, KeyName, KeyVersion, Marshaling, Padding, SaltLength, SignRequest};
 use crate::hierarchy::ecdsa_der;
 use crate::row_mac::MacDomain;
-use crate::{Error, Result, Vault};
+use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Value};
 use der::asn1::{BitString, Null, ObjectIdentifier};
 use der::pem::LineEnding;
@@ -62,7 +62,7 @@ impl Vault {
             Ok(signatures) => signatures.into_iter().next().unwrap_or_default(),
             Err(error) => {
                 let error = Error::from(error);
-                self.inner.audit.append(failed(event, &error.to_string())).await?;
+                self.inner.audit.append(record::failed(event, &error.to_string())).await?;
                 return Err(error);
             }
         };

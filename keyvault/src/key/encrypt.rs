@@ -1,8 +1,8 @@
 //! Encrypting and decrypting in the HSM; each call leaves one record before it answers.
 
-use super::sign::{failed, settle};
+use super::sign::settle;
 use super::{Key, rsa};
-use crate::{Result, Vault};
+use crate::{Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
 
 /// What is to be encrypted.
@@ -127,7 +127,7 @@ impl Vault {
     /// The failure of a whole call is recorded before it is answered.
     pub(super) async fn or_failed<T>(&self, event: &Event, result: Result<T>) -> Result<T> {
         if let Err(error) = &result {
-            self.inner.audit.append(failed(event.clone(), &error.to_string())).await?;
+            self.inner.audit.append(record::failed(event.clone(), &error.to_string())).await?;
         }
         result
     }

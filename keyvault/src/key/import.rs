@@ -96,16 +96,12 @@ impl Vault {
             algorithm: new.algorithm,
             derivation: new.derivation,
             settings: KeySettings {
-                latest_version: 1,
-                min_decryption_version: 1,
-                min_encryption_version: 0,
-                min_available_version: 0,
-                deletion_allowed: false,
                 exportable: new.exportable,
                 allow_plaintext_backup: new.allow_plaintext_backup,
                 auto_rotate_seconds: new.auto_rotate_seconds,
                 imported: true,
                 imported_may_rotate: new.allow_rotation,
+                ..KeySettings::new()
             },
             revision: 1,
             versions: BTreeMap::new(),

@@ -83,6 +83,24 @@ pub struct KeySettings {
     pub imported_may_rotate: bool,
 }
 
+impl KeySettings {
+    /// Of a key with one version, which is used as it is; nothing is allowed that somebody has to allow.
+    pub(crate) const fn new() -> Self {
+        Self {
+            latest_version: 1,
+            min_decryption_version: 1,
+            min_encryption_version: 0,
+            min_available_version: 0,
+            deletion_allowed: false,
+            exportable: false,
+            allow_plaintext_backup: false,
+            auto_rotate_seconds: 0,
+            imported: false,
+            imported_may_rotate: false,
+        }
+    }
+}
+
 /// One version of a key.
 #[derive(Clone, Debug)]
 pub struct KeyVersion {

@@ -98,7 +98,7 @@ impl Vault {
                 Ok(signatures) => signatures,
                 Err(error) => {
                     let error = Error::from(error);
-                    self.inner.audit.append(failed(event, &error.to_string())).await?;
+                    self.inner.audit.append(record::failed(event, &error.to_string())).await?;
                     return Err(error);
                 }
             }
@@ -155,17 +155,11 @@ impl Vault {
     }
 
     pub(super) async fn refuse(&self, event: Event, reason: String) -> Error {
-        match self.inner.audit.append(failed(event, &reason)).await {
+        match self.inner.audit.append(record::failed(event, &reason)).await {
             Ok(()) => Error::Invalid(reason),
             Err(error) => Error::Audit(error),
         }
     }
-}
-
-pub(super) fn failed(mut event: Event, reason: &str) -> Event {
-    event.outcome = Outcome::Failure;
-    event.error_message = Some(reason.to_owned());
-    event
 }
 
 /// Outcome and hash of the results: of one, its SHA-256; of a batch, the Merkle root over those that were made.
@@ -271,18 +265,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn settings(latest: u32) -> KeySettings {
-        KeySettings {
-            latest_version: latest,
-            min_decryption_version: 1,
-            min_encryption_version: 0,
-            min_available_version: 0,
-            deletion_allowed: false,
-            exportable: false,
-            allow_plaintext_backup: false,
-            auto_rotate_seconds: 0,
-            imported: false,
-            imported_may_rotate: false,
-        }
+        KeySettings { latest_version: latest, ..KeySettings::new() }
     }
 
     proptest! {

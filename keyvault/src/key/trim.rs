@@ -85,12 +85,7 @@ mod tests {
             min_decryption_version: min_decryption,
             min_encryption_version: min_encryption,
             min_available_version: min_available,
-            deletion_allowed: false,
-            exportable: false,
-            allow_plaintext_backup: false,
-            auto_rotate_seconds: 0,
-            imported: false,
-            imported_may_rotate: false,
+            ..KeySettings::new()
         }
     }
 

@@ -1,10 +1,9 @@
 //! Settings of one secret, and what is said of its versions.
 
-use super::disable::expect_open;
 use super::find::{Found, Which};
-use super::write::{describe, new_secret};
+use super::write::{describe, new_secret, put};
 use super::{ATTEMPTS, SecretName, SecretSettings, SecretVersion, rules};
-use crate::store::secrets::{self, SecretRow};
+use crate::store::secrets::SecretRow;
 use crate::{Error, Result, Vault};
 use audit_chain::Caller;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -186,13 +185,8 @@ impl Vault {
                 .audit
                 .commit(caller.organization_id, move |connection| {
                     Box::pin(async move {
-                        let is_first = if is_new {
-                            expect_open(&mut *connection, secret.name.mount_id).await?;
-                            secrets::insert(connection, &secret).await?
-                        } else {
-                            secrets::update(connection, &secret).await?
-                        };
-                        if is_first { Ok(((), event)) } else { Err(Error::Conflict) }
+                        put(connection, &secret, is_new).await?;
+                        Ok(((), event))
                     })
                 })
                 .await;

@@ -1,12 +1,10 @@
 //! Secrets of version 1 of the engine, which keep one version: a write takes the place of what was there. As version 1 of a mount that becomes
 //! one of version 2 they need no change.
 
-use super::disable::expect_open;
 use super::find::Which;
-use super::write::{describe, new_secret};
+use super::write::{describe, new_secret, put};
 use super::{ATTEMPTS, SecretName, rules};
 use crate::store::secret_versions;
-use crate::store::secrets;
 use crate::{Error, Result, Vault};
 use audit_chain::Caller;
 use chrono::SubsecRound;
@@ -46,15 +44,7 @@ impl Vault {
                 .audit
                 .commit(caller.organization_id, move |connection| {
                     Box::pin(async move {
-                        let is_first = if is_new {
-                            expect_open(&mut *connection, secret.name.mount_id).await?;
-                            secrets::insert(&mut *connection, &secret).await?
-                        } else {
-                            secrets::update(&mut *connection, &secret).await?
-                        };
-                        if !is_first {
-                            return Err(Error::Conflict);
-                        }
+                        put(&mut *connection, &secret, is_new).await?;
                         if !replaces {
                             secret_versions::insert(connection, &version, &ciphertext).await?;
                         } else if !secret_versions::replace(connection, &version, &ciphertext).await? {

@@ -11,6 +11,7 @@ use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
 use chrono::{DateTime, SubsecRound, Utc};
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -136,13 +137,8 @@ impl Vault {
             .audit
             .commit(caller.organization_id, move |connection| {
                 Box::pin(async move {
-                    let is_first = if is_new {
-                        expect_open(&mut *connection, secret.name.mount_id).await?;
-                        secrets::insert(&mut *connection, &secret).await?
-                    } else {
-                        secrets::update(&mut *connection, &secret).await?
-                    };
-                    if !is_first || !secret_versions::update_states(&mut *connection, &dropped).await? {
+                    put(&mut *connection, &secret, is_new).await?;
+                    if !secret_versions::update_states(&mut *connection, &dropped).await? {
                         return Err(Error::Conflict);
                     }
                     secret_versions::insert(connection, &version, &ciphertext).await?;
@@ -188,6 +184,17 @@ impl Vault {
 
 fn is_cas_required(found: &Found) -> bool {
     found.mount_settings().cas_required || found.secret.as_ref().is_some_and(|secret| secret.settings.cas_required)
+}
+
+/// Writes a secret's row, a new one only where the mount is open; [`Error::Conflict`]: somebody else was faster.
+pub(super) async fn put(connection: &mut PgConnection, secret: &SecretRow, is_new: bool) -> Result<()> {
+    let is_first = if is_new {
+        expect_open(&mut *connection, secret.name.mount_id).await?;
+        secrets::insert(connection, secret).await?
+    } else {
+        secrets::update(connection, secret).await?
+    };
+    if is_first { Ok(()) } else { Err(Error::Conflict) }
 }
 
 /// A secret without a version, not yet bound.
