@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod faults;
+mod processes;
 
 use futures_util::StreamExt;
 use hsm_bridge::{
@@ -9,6 +10,7 @@ use hsm_bridge::{
     Settings, SignMechanism, TokenKey, WrappedKey, setup,
 };
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
+use processes::{alive, kill, parent_of};
 use secrecy::SecretString;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -440,24 +442,4 @@ async fn until(condition: impl Fn() -> bool) {
         assert!(Instant::now() < deadline, "did not happen within 20 s");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-}
-
-fn kill(pid: u32, signal: &str) {
-    assert!(
-        std::process::Command::new("kill").args([&format!("-{signal}"), &pid.to_string()]).status().unwrap().success()
-    );
-}
-
-/// Running, and no zombie.
-fn alive(pid: u32) -> bool {
-    stat(pid).is_some_and(|fields| fields[0] != "Z")
-}
-
-fn parent_of(pid: u32) -> u32 {
-    stat(pid).unwrap()[1].parse().unwrap()
-}
-
-fn stat(pid: u32) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    Some(text.rsplit_once(')')?.1.split_whitespace().map(str::to_owned).collect())
 }
