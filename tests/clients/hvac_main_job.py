@@ -11,24 +11,11 @@ import tempfile
 from pathlib import Path
 
 import hvac
-from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
+from checks import b64, raises
+from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 
 POLICY = 'path "transit/sign/orders" { capabilities = ["update"] }'
 MESSAGE = b"pay 100 to Alice"
-
-
-def b64(data):
-    return base64.b64encode(data).decode()
-
-
-def raises(kind, call, *arguments, **named):
-    """The call must fail with exactly that exception; gives its errors."""
-    try:
-        call(*arguments, **named)
-    except VaultError as error:
-        assert type(error) is kind, f"{type(error).__name__}: {error}"
-        return error.errors or []
-    raise AssertionError(f"{call.__name__} did not raise {kind.__name__}")
 
 
 def openssl_verifies(public_key, signature, message, *options):

@@ -6,17 +6,8 @@ hvac itself reads VAULT_ADDR, VAULT_TOKEN and VAULT_CACERT. Prints `done` at the
 import warnings
 
 import hvac
-from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest, VaultError
-
-
-def raises(kind, call, *arguments, **named):
-    """The call must fail with exactly that exception; gives its errors."""
-    try:
-        call(*arguments, **named)
-    except VaultError as error:
-        assert type(error) is kind, f"{type(error).__name__}: {error}"
-        return error.errors or []
-    raise AssertionError(f"{call.__name__} did not raise {kind.__name__}")
+from checks import raises
+from hvac.exceptions import Forbidden, InvalidPath, InvalidRequest
 
 
 def configuration(kv):

@@ -8,23 +8,10 @@ import hashlib
 import hmac
 
 import hvac
-from hvac.exceptions import InvalidRequest, VaultError
+from checks import b64, raises
+from hvac.exceptions import InvalidRequest
 
 MESSAGE = b"pay 100 to Alice"
-
-
-def b64(data):
-    return base64.b64encode(data).decode()
-
-
-def raises(kind, call, *arguments, **named):
-    """The call must fail with exactly that exception; gives its errors."""
-    try:
-        call(*arguments, **named)
-    except VaultError as error:
-        assert type(error) is kind, f"{type(error).__name__}: {error}"
-        return error.errors or []
-    raise AssertionError(f"{call.__name__} did not raise {kind.__name__}")
 
 
 def data(transit):

@@ -12,6 +12,7 @@ mod server;
 mod site;
 mod token;
 mod transport;
+mod wait;
 
 // The public interface is:
 pub use certificates::{Authority, Issued};
@@ -21,3 +22,4 @@ pub use server::{Answer, Server};
 pub use site::Site;
 pub use token::{TestToken, built, python};
 pub use transport::wrapped;
+pub use wait::until;

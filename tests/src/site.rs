@@ -68,6 +68,14 @@ impl Site {
         Ok(std::fs::write(self.path("clm.toml"), self.settings(more)?)?)
     }
 
+    /// The same as [`Self::serve`], where everything is made: it works, and whoever asks next has that token.
+    pub async fn serve_for(&self, token: &str) -> Result<Server> {
+        let mut server = self.serve().await?;
+        token.clone_into(&mut server.token);
+        server.until_health(200).await?;
+        Ok(server)
+    }
+
     /// Starts `clm server` on a port of its own and waits until it answers.
     pub async fn serve(&self) -> Result<Server> {
         Server::start(self).await

@@ -5,8 +5,8 @@
 use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, Executor, PgConnection};
-use std::time::{Duration, Instant};
-use tests::{Server, Site};
+use std::time::Duration;
+use tests::{Server, Site, until};
 use uuid::Uuid;
 
 async fn started() -> (Site, Server) {
@@ -49,12 +49,9 @@ impl Log {
         log.columns = columns(&mut log.superuser, table).await;
         let events = format!("SELECT event_id FROM {table} ORDER BY seq");
         log.events = sqlx::query_scalar(AssertSqlSafe(events)).fetch_all(&mut log.superuser).await.unwrap();
-        let deadline = Instant::now() + Duration::from_secs(30);
         let covered = format!("(1-{0}), signed up to {0}\n", log.events.len());
-        while !log.verify(site).1.contains(&covered) {
-            assert!(Instant::now() < deadline, "no checkpoint covers all records: {}", log.verify(site).1);
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        let signed = async || log.verify(site).1.contains(&covered);
+        until(Duration::from_secs(30), "a checkpoint covers all records", true, signed).await;
         let (chains, kept) = ("CREATE TABLE kept_chains AS TABLE audit_chains", "CREATE TABLE kept AS TABLE");
         sql(&mut log.superuser, &format!("{chains}; {kept} {table}")).await;
         log

@@ -5,7 +5,7 @@ use rand::seq::IndexedRandom;
 use std::path::Path;
 use std::time::{Duration, Instant};
 use tests::process::{alive, descendants, parent, signal};
-use tests::{Cluster, Server, Site};
+use tests::{Cluster, Server, Site, until};
 
 /// How long an end may take: a backend that is writing to a busy disk ends after that.
 const SOON: Duration = Duration::from_secs(30);
@@ -68,11 +68,8 @@ impl Victim {
 impl Killed {
     /// Waits for the end of what ends by that, and starts again what nobody else does; gives the server if it is another one.
     pub(crate) async fn mend(self, site: &Site, cluster: &Cluster, token: &str) -> Option<Server> {
-        let deadline = Instant::now() + SOON;
-        while let Some(pid) = self.followers.iter().find(|pid| alive(**pid)) {
-            assert!(Instant::now() < deadline, "{} ({pid}) outlives {:?} {}", command(*pid), self.victim, self.pid);
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        let living = async || self.followers.iter().filter(|pid| alive(**pid)).map(|pid| command(*pid)).collect();
+        until(SOON, &format!("outlive {:?} {}", self.victim, self.pid), Vec::<String>::new(), living).await;
         match self.victim {
             Victim::Server => {
                 let mut server = site.serve().await.unwrap();
@@ -81,10 +78,8 @@ impl Killed {
             }
             Victim::Postmaster => {
                 // PostgreSQL takes even a zombie for a postmaster that is there.
-                while Path::new(&format!("/proc/{}", self.pid)).exists() {
-                    assert!(Instant::now() < deadline, "nobody waits for the postmaster {}", self.pid);
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                }
+                let there = async || Path::new(&format!("/proc/{}", self.pid)).exists();
+                until(SOON, "the postmaster, for whom nobody waits, is there", false, there).await;
                 cluster.resume().unwrap();
                 None
             }

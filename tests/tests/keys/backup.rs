@@ -1,10 +1,10 @@
 //! Backups.
 
-use super::{b64, done, read, refused, sign, started, verifies};
+use super::{b64, done, read, refused, restarted, sign, started, verifies};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::json;
-use tests::{Server, Site};
+use tests::Server;
 
 async fn backup(server: &Server, name: &str) -> String {
     let answer = read(server, &format!("backup/{name}")).await;
@@ -16,15 +16,6 @@ async fn delete(server: &Server, name: &str) {
     done(server, &format!("keys/{name}/config"), json!({"deletion_allowed": true})).await;
     let deleted = server.ask(reqwest::Method::DELETE, &format!("transit/keys/{name}"), None).await.unwrap();
     assert_eq!(deleted.status, 204, "{deleted:?}");
-}
-
-async fn restarted(site: &Site, server: Server) -> Server {
-    let token = server.token.clone();
-    drop(server);
-    let mut server = site.serve().await.unwrap();
-    server.token = token;
-    server.until_health(200).await.unwrap();
-    server
 }
 
 #[tokio::test]

@@ -28,6 +28,13 @@ async fn started() -> (Site, Server) {
     started_with("").await
 }
 
+/// The server is ended, and another takes its place.
+async fn restarted(site: &Site, server: Server) -> Server {
+    let token = server.token.clone();
+    drop(server);
+    site.serve_for(&token).await.unwrap()
+}
+
 /// `more` goes in front of the settings.
 async fn started_with(more: &str) -> (Site, Server) {
     let site = Site::ready(more).await.unwrap();

@@ -1,20 +1,10 @@
 //! How often a key encrypts.
 
-use super::{b64, done, refused, started_with};
+use super::{b64, done, refused, restarted, started_with};
 use futures_util::future::join_all;
 use serde_json::json;
-use tests::{Server, Site};
 
 const SPENT: &str = "has made the 50 encryptions that one key may make (SP 800-38D, 8.3): rotate the key";
-
-async fn restarted(site: &Site, server: Server) -> Server {
-    let token = server.token.clone();
-    drop(server);
-    let mut server = site.serve().await.unwrap();
-    server.token = token;
-    server.until_health(200).await.unwrap();
-    server
-}
 
 #[tokio::test]
 async fn a_version_encrypts_so_often_and_no_more_whoever_asks_and_whatever_happens_between() {

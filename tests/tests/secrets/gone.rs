@@ -3,7 +3,7 @@
 use super::{ask, done, started, started_at};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tests::Site;
 
 async fn count(site: &Site, what: &str) -> i64 {
@@ -38,15 +38,7 @@ async fn what_is_destroyed_dropped_or_deleted_for_good_has_no_ciphertext_any_mor
 
 /// Until so many are left.
 async fn until(site: &Site, what: &str, left: i64) {
-    let deadline = Instant::now() + Duration::from_secs(40);
-    loop {
-        let is = count(site, what).await;
-        if is == left {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{is} {what}, and not {left}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    tests::until(Duration::from_secs(40), what, left, async || count(site, what).await).await;
 }
 
 #[tokio::test]
@@ -61,9 +53,7 @@ async fn secrets_of_a_mount_that_is_disabled_are_destroyed_though_the_server_is_
     let token = server.token.clone();
     drop(server);
     site.variables = vec![("CLM_CRASH_AT", "secrets-destroyed".into())];
-    server = site.serve().await.unwrap();
-    server.token.clone_from(&token);
-    server.until_health(200).await.unwrap();
+    server = site.serve_for(&token).await.unwrap();
     done(&server, "DELETE sys/mounts/secret").await;
     assert_eq!(server.wait().unwrap(), None, "it ended by a signal");
     let left = count(&site, READABLE).await;
@@ -73,9 +63,7 @@ async fn secrets_of_a_mount_that_is_disabled_are_destroyed_though_the_server_is_
     // The lease of whoever was killed runs out.
     let mut core = site.core.superuser().await.unwrap();
     sqlx::query("UPDATE outbox SET leased_until = now()").execute(&mut core).await.unwrap();
-    server = site.serve().await.unwrap();
-    server.token.clone_from(&token);
-    server.until_health(200).await.unwrap();
+    server = site.serve_for(&token).await.unwrap();
     assert_eq!(ask(&server, "GET secret/data/s1").await.status, 404);
     until(&site, READABLE, 1).await;
     until(&site, "secrets WHERE deleted_at IS NULL", 1).await;

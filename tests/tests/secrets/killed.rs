@@ -6,12 +6,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tests::process::{alive, descendants, signal};
-use tests::{Cluster, Server, Site};
+use tests::{Cluster, Server, Site, until};
 use tokio::task::JoinSet;
 
 const WRITERS: usize = 8;
+/// Who is killed, and who ends by that, is gone within this.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Where the service is, and whether the storm goes on.
 struct Storm {
@@ -37,6 +39,7 @@ async fn write(storm: Arc<Storm>, writer: usize) -> (u64, BTreeMap<i64, u64>) {
                 acknowledged.insert(body["data"]["version"].as_i64().unwrap(), sent);
                 storm.acknowledged.fetch_add(1, Ordering::Relaxed);
             }
+            // A client's own pause before it asks a service that is not there again.
             _ => tokio::time::sleep(Duration::from_millis(20)).await,
         }
     }
@@ -48,12 +51,9 @@ impl Storm {
     }
 
     async fn acknowledges(&self, more: u64) {
-        let (wanted, deadline) =
-            (self.acknowledged.load(Ordering::Relaxed) + more, Instant::now() + Duration::from_secs(60));
-        while self.acknowledged.load(Ordering::Relaxed) < wanted {
-            assert!(Instant::now() < deadline, "writes are not acknowledged any more");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
+        let wanted = self.acknowledged.load(Ordering::Relaxed) + more;
+        let acknowledged = async || self.acknowledged.load(Ordering::Relaxed) >= wanted;
+        until(Duration::from_secs(60), "writes are acknowledged", true, acknowledged).await;
     }
 }
 
@@ -78,22 +78,16 @@ async fn every_acknowledged_version_is_there_and_none_is_half_there() {
             let (token, followers) = (server.token.clone(), descendants(server.pid()));
             assert!(signal(server.pid(), "KILL"));
             drop(server);
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while followers.iter().any(|pid| alive(*pid)) {
-                assert!(Instant::now() < deadline, "workers outlive their server");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            let outlive = async || followers.iter().any(|pid| alive(*pid));
+            until(SOON, "workers outlive their server", false, outlive).await;
             server = site.serve().await.unwrap();
             server.token = token;
             storm.direct(&server);
         } else {
             let postmaster = cluster.postmaster().unwrap();
             assert!(signal(postmaster, "KILL"));
-            let deadline = Instant::now() + Duration::from_secs(10);
-            while Path::new(&format!("/proc/{postmaster}")).exists() {
-                assert!(Instant::now() < deadline, "the postmaster does not end");
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
+            let there = async || Path::new(&format!("/proc/{postmaster}")).exists();
+            until(SOON, "the postmaster is there", false, there).await;
             cluster.resume().unwrap();
         }
     }

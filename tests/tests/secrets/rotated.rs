@@ -3,8 +3,11 @@
 use super::{ask, done, started_at};
 use serde_json::json;
 use sqlx::AssertSqlSafe;
-use std::time::{Duration, Instant};
-use tests::Site;
+use std::time::Duration;
+use tests::{Site, until};
+
+/// For the half of the work before the server is killed, and again for the other.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 async fn count(site: &Site, statement: &str) -> i64 {
     let mut superuser = site.secure.superuser().await.unwrap();
@@ -32,11 +35,8 @@ async fn old_versions_are_read_while_they_are_encrypted_anew_and_a_killed_server
     let newest = "SELECT k.key_version::bigint FROM secret_versions v JOIN encryption_keys k ON k.id = v.encryption_key_id JOIN secrets s ON s.id = v.secret_id WHERE s.secret_path = 'new'";
     assert_eq!(count(&site, newest).await, 2);
     // Killed as soon as the work has begun, and rotated once more meanwhile.
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while count(&site, OUTDATED).await > 80 {
-        assert!(Instant::now() < deadline, "nothing is encrypted anew");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    let began = async || count(&site, OUTDATED).await <= 80;
+    until(PATIENCE, "something is encrypted anew", true, began).await;
     let token = server.token.clone();
     drop(server);
     let mut core = site.core.superuser().await.unwrap();
@@ -44,17 +44,16 @@ async fn old_versions_are_read_while_they_are_encrypted_anew_and_a_killed_server
         .execute(&mut core)
         .await
         .unwrap();
-    server = site.serve().await.unwrap();
-    server.token = token;
-    server.until_health(200).await.unwrap();
+    server = site.serve_for(&token).await.unwrap();
     done(&server, "PUT sys/rotate/keyring").await;
-    while count(&site, OUTDATED).await > 1 || count(&site, UNDER_WAY).await > 0 {
-        assert!(Instant::now() < deadline, "{} are under an older key", count(&site, OUTDATED).await);
+    // Of what stays under an older key one was destroyed.
+    until(PATIENCE, "under an older key, and under way", (true, 0), async || {
         for number in [0, 50, 98] {
             assert_eq!(done(&server, &format!("GET secret/data/s{number}")).await["data"], json!({"n": number}));
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+        (count(&site, OUTDATED).await <= 1, count(&site, UNDER_WAY).await)
+    })
+    .await;
     for number in 0..99 {
         assert_eq!(done(&server, &format!("GET secret/data/s{number}")).await["data"], json!({"n": number}));
     }

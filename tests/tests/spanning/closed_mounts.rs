@@ -1,6 +1,6 @@
 //! What becomes of a mount's keys when it is disabled.
 
-use crate::{Change, ending_at, furnished, has_ended, mount, number, serving, steps, until};
+use crate::{Change, ending_at, furnished, has_ended, mount, number, steps, until};
 use hsm_bridge::Bridge;
 use reqwest::Method;
 use serde_json::json;
@@ -55,7 +55,7 @@ async fn a_server_killed_at_any_step_of_disabling_a_mount_loses_nothing_and_does
             .execute(&mut site.core.superuser().await.unwrap())
             .await
             .unwrap();
-        let server = serving(&site, &token).await;
+        let server = site.serve_for(&token).await.unwrap();
         let read = server.get("leaving/keys/wrapped").await.unwrap();
         assert_eq!(read.status, 404, "{step}: {read:?}");
         is_gone_once_and_whole(&site, &server, &step, times).await;
@@ -66,9 +66,7 @@ async fn a_server_killed_at_any_step_of_disabling_a_mount_loses_nothing_and_does
 async fn two_servers_close_a_mount_once_and_nothing_is_made_in_it_any_more() {
     let site = Site::ready("").await.unwrap();
     let server = furnished(&site).await;
-    let mut other = site.serve().await.unwrap();
-    other.token.clone_from(&server.token);
-    other.until_health(200).await.unwrap();
+    let other = site.serve_for(&server.token).await.unwrap();
     // Keys are being made through the other server while this one takes the mount away.
     let making = async {
         for number in 0.. {

@@ -1,6 +1,6 @@
 //! Changes that a request makes in both databases, cut off in between: what is asked again works, and nothing is there twice.
 
-use crate::{Change, ending_at, has_ended, number, serving, steps, until};
+use crate::{Change, ending_at, has_ended, number, steps, until};
 use api::crash::CrashPoint;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -69,7 +69,7 @@ async fn an_initialisation_that_was_cut_off_after_the_pin_was_changed_says_how_t
 
 /// A secret in a wrapping token.
 async fn wrapped(server: &mut Server) -> String {
-    "40s".clone_into(&mut server.wrap_ttl);
+    "20s".clone_into(&mut server.wrap_ttl);
     let answer = server.put("sys/wrapping/wrap", json!({"kept": "once"})).await.unwrap();
     server.wrap_ttl.clear();
     answer.body["wrap_info"]["token"].as_str().unwrap_or_else(|| panic!("{answer:?}")).to_owned()
@@ -92,7 +92,7 @@ async fn a_wrapped_answer_is_given_once_or_never_wherever_its_server_was_killed_
         server.token.clone_from(&token);
         server.until_health(200).await.unwrap();
         let given = if point == CrashPoint::ContentKept {
-            "40s".clone_into(&mut server.wrap_ttl);
+            "20s".clone_into(&mut server.wrap_ttl);
             server.put("sys/wrapping/wrap", json!({"kept": "once"})).await.expect_err("nobody answers");
             None
         } else {
@@ -103,7 +103,7 @@ async fn a_wrapped_answer_is_given_once_or_never_wherever_its_server_was_killed_
         };
         has_ended(server, &step);
 
-        let mut server = serving(&site, &token).await;
+        let mut server = site.serve_for(&token).await.unwrap();
         if let Some(given) = given {
             assert_eq!(with(&server, "sys/wrapping/unwrap", &given).await, None, "{step}: it has ended");
         }

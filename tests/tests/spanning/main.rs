@@ -9,7 +9,7 @@ use api::crash::CrashPoint;
 use clap::ValueEnum;
 use serde_json::json;
 use sqlx::PgConnection;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tests::{Server, Site};
 
 /// A change that has steps.
@@ -58,25 +58,11 @@ fn has_ended(mut server: Server, step: &str) {
     assert_eq!(server.wait().unwrap(), None, "{step}: it ended by a signal");
 }
 
-/// A server that works for whoever has that token.
-async fn serving(site: &Site, token: &str) -> Server {
-    let mut server = site.serve().await.unwrap();
-    token.clone_into(&mut server.token);
-    server.until_health(200).await.unwrap();
-    server
-}
+/// What happens by itself does within this.
+const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Asks until the answer is the one that is waited for.
-async fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: T, mut ask: impl AsyncFnMut() -> T) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    loop {
-        let is = ask().await;
-        if is == wanted {
-            return;
-        }
-        assert!(Instant::now() < deadline, "{what}: {is:?}, and not {wanted:?}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+async fn until<T: PartialEq + std::fmt::Debug>(what: &str, wanted: T, ask: impl AsyncFnMut() -> T) {
+    tests::until(PATIENCE, what, wanted, ask).await;
 }
 
 async fn number(connection: &mut PgConnection, statement: &'static str) -> i64 {
