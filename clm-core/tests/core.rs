@@ -249,3 +249,28 @@ async fn the_first_organization_begins_with_six_system_roles_that_stay() {
         assert!(["23001", "23514"].contains(&&*code), "{gone}: {error}");
     }
 }
+
+#[tokio::test]
+async fn a_job_is_one_servers_while_it_renews_its_lease_and_anothers_after_it() {
+    let fixture = Fixture::new().await;
+    let (core, lease) = (&fixture.core, Duration::from_secs(60));
+    let [one, other] = [Uuid::new_v4(), Uuid::new_v4()];
+    let take = |server| core.take_job("test.job", server, lease, Duration::ZERO);
+    assert!(take(one).await.unwrap());
+    assert!(!take(other).await.unwrap(), "one is at it");
+    fixture.sql("UPDATE jobs SET leased_until = now() + interval '1 second'").await.unwrap();
+    assert!(core.renew_job("test.job", one, lease).await.unwrap());
+    let remaining = "SELECT extract(epoch FROM leased_until - now())::bigint FROM jobs WHERE name = 'test.job'";
+    let mut superuser = fixture.database.superuser().await.unwrap();
+    let left: i64 = sqlx::query_scalar(remaining).fetch_one(&mut superuser).await.unwrap();
+    assert!(left > 30, "{left} s are left of the lease");
+
+    // Killed, or cut off for so long.
+    fixture.sql("UPDATE jobs SET leased_until = now()").await.unwrap();
+    assert!(take(other).await.unwrap());
+    assert!(!core.renew_job("test.job", one, lease).await.unwrap());
+    core.finish_job("test.job", one, Duration::from_secs(3600), None).await.unwrap();
+    assert!(!take(one).await.unwrap(), "what is said after the lease is not written");
+    core.finish_job("test.job", other, Duration::ZERO, Some("why")).await.unwrap();
+    assert!(take(one).await.unwrap(), "it is due again at once");
+}

@@ -5,15 +5,14 @@ use crate::app::{self, Services};
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::{Instant, MissedTickBehavior};
 use uuid::Uuid;
 
 /// How often it is looked whether a job is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After this another server may begin.
-const LEASE: Duration = Duration::from_secs(900);
-/// This server has given up by then.
-const PATIENCE: Duration = Duration::from_secs(840);
-const _: () = assert!(PATIENCE.as_secs() < LEASE.as_secs());
+/// After this another server may begin: whoever is at work takes the lease anew in time, whoever was killed does not.
+const LEASE: Duration = Duration::from_secs(60);
+const RENEW_EVERY: Duration = Duration::from_secs(20);
 
 /// A job: its row in `clm_core_db`, how long from one end to the next start, and what it does.
 struct Job {
@@ -22,7 +21,7 @@ struct Job {
     run: fn(&Services) -> BoxFuture<'_, app::Result<()>>,
 }
 
-const JOBS: [Job; 4] = [
+static JOBS: [Job; 4] = [
     Job {
         name: "cubbyhole.sweep",
         every: Duration::from_secs(10),
@@ -41,35 +40,51 @@ const JOBS: [Job; 4] = [
     Job { name: "key.rotate", every: Duration::from_secs(60), run: |services| Box::pin(rotate_keys(services)) },
 ];
 
-pub(super) async fn keep_running(seal: Arc<Seal>, services: Services, server: Uuid) {
+/// Each by itself: a long one keeps none of the others waiting.
+pub(super) fn start(seal: &Arc<Seal>, services: &Services, server: Uuid) {
+    for job in &JOBS {
+        tokio::spawn(keep_running(job, Arc::clone(seal), services.clone(), server));
+    }
+}
+
+async fn keep_running(job: &Job, seal: Arc<Seal>, services: Services, server: Uuid) {
     let mut tick = tokio::time::interval(LOOK_EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if seal.phase() != Phase::Unsealed {
-            continue;
-        }
-        for job in &JOBS {
-            if let Err(error) = run_if_due(job, &services, server).await {
-                tracing::warn!(job = job.name, %error, "a job could not be taken or finished; tried again");
-            }
+        if seal.phase() == Phase::Unsealed
+            && let Err(error) = run_if_due(job, &services, server).await
+        {
+            tracing::warn!(job = job.name, %error, "a job could not be taken or finished; tried again");
         }
     }
 }
 
 async fn run_if_due(job: &Job, services: &Services, server: Uuid) -> clm_core::Result<()> {
-    if !services.core.take_job(job.name, server, LEASE, job.every).await? {
+    let core = &services.core;
+    if !core.take_job(job.name, server, LEASE, job.every).await? {
         return Ok(());
     }
-    let failure = match tokio::time::timeout(PATIENCE, (job.run)(services)).await {
-        Ok(Ok(())) => None,
-        Ok(Err(error)) => Some(error.to_string()),
-        Err(_) => Some(format!("not done after {} s", PATIENCE.as_secs())),
+    let mut run = (job.run)(services);
+    let mut renew = tokio::time::interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
+    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let ended = loop {
+        tokio::select! {
+            ended = &mut run => break ended,
+            _ = renew.tick() => {
+                // The run is dropped with an error, too: nobody knows any more whose work it is.
+                if !core.renew_job(job.name, server, LEASE).await? {
+                    tracing::warn!(job = job.name, "the lease ran out and another server has taken the job over");
+                    return Ok(());
+                }
+            }
+        }
     };
+    let failure = ended.err().map(|error| error.to_string());
     if let Some(failure) = &failure {
         tracing::warn!(job = job.name, reason = failure, "a job failed; it comes again");
     }
-    services.core.finish_job(job.name, server, job.every, failure.as_deref()).await
+    core.finish_job(job.name, server, job.every, failure.as_deref()).await
 }
 
 async fn rotate_keys(services: &Services) -> app::Result<()> {

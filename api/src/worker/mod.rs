@@ -14,5 +14,5 @@ use uuid::Uuid;
 /// Works until the service ends.
 pub(crate) fn start(seal: &Arc<Seal>, services: Services) {
     tokio::spawn(outbox::keep_emptied(Arc::clone(seal), services.clone()));
-    tokio::spawn(jobs::keep_running(Arc::clone(seal), services, Uuid::new_v4()));
+    jobs::start(seal, &services, Uuid::new_v4());
 }

@@ -33,6 +33,19 @@ impl Store {
         Ok(done.rows_affected() == 1)
     }
 
+    /// Leases a job for longer; `false`: the lease is another server's.
+    pub(crate) async fn renew_job(&self, name: &str, server: Uuid, lease: Duration) -> Result<bool, StoreError> {
+        let done = sqlx::query!(
+            "UPDATE jobs SET leased_until = now() + make_interval(secs => $3) WHERE name = $1 AND leased_by = $2",
+            name,
+            server,
+            lease.as_secs_f64()
+        )
+        .execute(&self.pool)
+        .await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Says how the run went and when the next one is due, if the lease is still this server's.
     pub(crate) async fn finish_job(
         &self,
