@@ -89,6 +89,8 @@ pub enum TokenRefusal {
     Expired,
     /// Its uses are.
     UsedUp,
+    /// Whoever bears it is disabled, or gone.
+    Entity,
     /// Not from this address.
     Source,
 }

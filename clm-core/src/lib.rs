@@ -10,6 +10,7 @@ mod cidr;
 pub mod clock;
 mod core;
 mod error;
+mod identity;
 mod jobs;
 mod login;
 mod mac;
@@ -31,6 +32,10 @@ pub use approle::{AppRole, AppRoleChange, AppRoleLogin, IssuedSecretId, NewSecre
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
 pub use audit_log::{AuditError, AuditLog};
 pub use error::{AuthError, Error, Result, TokenRefusal};
+pub use identity::{
+    AliasChange, Entity, EntityAlias, EntityChange, EntityMerge, EntityName, Group, GroupAliasChange, GroupChange,
+    GroupMember, GroupView, Persona,
+};
 pub use login::{TokenSettings, TokenSettingsChange, Visitor};
 pub use mac::{MacDomain, MacError, RowMac};
 pub use migrate::{migrate, schema_check};

@@ -23,7 +23,12 @@ impl Core {
         if stored_name == ROOT_POLICY || stored_name == WRAPPING_POLICY {
             return Err(Error::invalid(format!("cannot update {stored_name:?} policy")));
         }
-        Policy::parse(&stored_name, text).map_err(|error| Error::invalid(error.to_string()))?;
+        let policy = Policy::parse(&stored_name, text).map_err(|error| Error::invalid(error.to_string()))?;
+        if let Some(path) = policy.broken_template() {
+            return Err(Error::invalid(format!(
+                "failed to parse policy: path {path:?}: a template is {{{{identity.entity.…}}}} or {{{{identity.groups.…}}}}"
+            )));
+        }
         for _ in 0..ATTEMPTS {
             match self.put_once(caller, &stored_name, text).await {
                 Err(Error::Conflict(_)) => {}

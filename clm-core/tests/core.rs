@@ -3,8 +3,9 @@
 
 use clm_core::access::{AccessRequest, Operation};
 use clm_core::{
-    AppRoleChange, AppRoleLogin, Caller, Core, MacDomain, MacError, NewMount, NewSecretId, NewToken, ROOT_ORGANIZATION,
-    RowMac, SealConfiguration, SecretRef, Settings, TokenRoleChange, Visitor, clock,
+    AliasChange, AppRoleChange, AppRoleLogin, Caller, Core, EntityChange, EntityMerge, EntityName, GroupAliasChange,
+    GroupChange, MacDomain, MacError, NewMount, NewSecretId, NewToken, ROOT_ORGANIZATION, RowMac, SealConfiguration,
+    SecretRef, Settings, TokenRoleChange, Visitor, clock,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
@@ -197,6 +198,48 @@ async fn programs(core: &Core, caller: &Caller) {
     core.disable_login(caller, "moved").await.unwrap();
 }
 
+/// Entities, aliases and groups, made, changed, merged and deleted.
+async fn identities(core: &Core, caller: &Caller) {
+    let new = NewMount { mount_type: Some("userpass".into()), ..NewMount::default() };
+    let mount = core.enable_login(caller, "people", new).await.unwrap();
+    let entity = async |name: &str| {
+        core.put_entity(caller, EntityName::Name(name.into()), EntityChange::default()).await.unwrap().0.id
+    };
+    let (kept, merged, gone) = (entity("kept").await, entity("merged").await, entity("gone").await);
+    entity("kept").await;
+    for (name, id) in [("a", kept), ("b", gone)] {
+        let change = AliasChange {
+            name: Some(name.into()),
+            canonical_id: Some(id),
+            mount_accessor: Some(mount.accessor.clone()),
+            ..AliasChange::default()
+        };
+        core.put_alias(caller, change).await.unwrap();
+    }
+    let group = |members: &[Uuid]| GroupChange { member_entity_ids: Some(members.to_vec()), ..GroupChange::default() };
+    let put =
+        async |name: &str, change| core.put_group(caller, EntityName::Name(name.into()), change).await.unwrap().0.id;
+    put("kept", group(&[kept, gone])).await;
+    put("kept", group(&[kept, merged, gone])).await;
+    put("kept", group(&[merged, gone])).await;
+    let deleted = put("gone", group(&[kept])).await;
+    core.delete_group(caller, deleted).await.unwrap();
+    let outer = GroupChange { group_type: Some("external".into()), ..GroupChange::default() };
+    let outer = put("outer", outer).await;
+    let alias = GroupAliasChange {
+        name: Some("g".into()),
+        canonical_id: Some(outer),
+        mount_accessor: Some(mount.accessor.clone()),
+        ..GroupAliasChange::default()
+    };
+    let outer = core.put_group_alias(caller, alias).await.unwrap();
+    core.delete_group_alias(caller, outer.alias_id.unwrap()).await.unwrap();
+    let merge =
+        EntityMerge { from_entity_ids: vec![merged], to_entity_id: kept, conflicting_alias_ids_to_keep: vec![] };
+    core.merge_entities(caller, &merge).await.unwrap();
+    core.delete_entity(caller, gone).await.unwrap();
+}
+
 #[tokio::test]
 async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
     let fixture = Fixture::new().await;
@@ -214,6 +257,7 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
     core.put_token_role(caller, "gone", TokenRoleChange::default()).await.unwrap();
     core.delete_token_role(caller, "gone").await.unwrap();
     programs(core, caller).await;
+    identities(core, caller).await;
     core.sweep().await.unwrap();
     let mut auditor = audit_log::snapshot(&fixture.database.url("clm_auditor")).await.unwrap();
     let mut rows = audit_chain::Rows::default();
@@ -225,10 +269,21 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
         compared.extend((!current.is_empty()).then_some(table));
     }
-    assert_eq!(
-        compared,
-        ["access_policies", "app_role_secret_ids", "app_roles", "auth_roles", "mounts", "outbox", "roles", "tokens"]
-    );
+    let changed = [
+        "access_policies",
+        "app_role_secret_ids",
+        "app_roles",
+        "auth_roles",
+        "entities",
+        "entity_aliases",
+        "group_members",
+        "identity_groups",
+        "mounts",
+        "outbox",
+        "roles",
+        "tokens",
+    ];
+    assert_eq!(compared, changed);
     assert_eq!(rows.finish(), []);
 }
 

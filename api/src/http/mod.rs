@@ -11,6 +11,7 @@ mod body;
 mod call;
 mod cubbyhole;
 mod dispatch;
+mod identity;
 mod kv;
 pub(crate) mod listener;
 pub(crate) mod metrics_listener;
@@ -38,6 +39,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
+    Engine { mount_type: "identity", usual_path: "identity/", routes: identity::ROUTES },
     Engine { mount_type: "kv-v1", usual_path: "kv/", routes: kv::FIRST },
     Engine { mount_type: "kv-v2", usual_path: "secret/", routes: kv::SECOND },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },

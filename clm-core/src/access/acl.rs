@@ -4,6 +4,7 @@ use super::capability::{Capabilities, Capability};
 use super::matcher::{Matcher, first_wildcard};
 use super::parameters::ParameterRules;
 use super::parse::{Policy, Statement};
+use super::template::{self, Subject};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -21,12 +22,98 @@ pub struct Rule {
     max_wrapping_ttl: u64,
 }
 
-/// Decides; made once for a set of policies.
+/// Decides; made once for a set of policies, or for these and one bearer of tokens.
 #[derive(Clone, Debug, Default)]
 pub struct Acl {
     root: bool,
+    shared: Arc<Rules>,
+    /// What templates gave, merged with the shared rule of the same path, in whose place it stands.
+    own: Option<Box<Rules>>,
+}
+
+/// Policies, compiled as far as they say the same for everybody.
+#[derive(Clone, Debug, Default)]
+pub struct CompiledPolicies {
+    shared: Arc<Rules>,
+    templated: Vec<(Arc<str>, Statement)>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Rules {
     exact: HashMap<String, Arc<Rule>>,
     wildcard: Matcher,
+}
+
+impl Rules {
+    fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut made = Self::default();
+        for rule in rules {
+            if first_wildcard(&rule.path).is_some() {
+                made.wildcard.insert(Arc::new(rule));
+            } else {
+                made.exact.insert(rule.path.clone(), Arc::new(rule));
+            }
+        }
+        made
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        self.exact.values().chain(self.wildcard.rules())
+    }
+}
+
+impl CompiledPolicies {
+    /// Compiles policies; rules on templated paths (`{{identity…}}`) wait for a bearer.
+    pub fn new<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
+        let mut rules: HashMap<&str, Rule> = HashMap::new();
+        let mut templated = Vec::new();
+        for policy in policies {
+            for statement in &policy.statements {
+                if template::is_templated(&statement.path) {
+                    templated.push((Arc::clone(&policy.name), statement.clone()));
+                    continue;
+                }
+                rules
+                    .entry(&statement.path)
+                    .and_modify(|rule| rule.merge(&policy.name, statement))
+                    .or_insert_with(|| Rule::new(&policy.name, statement));
+            }
+        }
+        Self { shared: Arc::new(Rules::new(rules.into_values())), templated }
+    }
+
+    /// Whether they say something else for each bearer.
+    pub fn is_templated(&self) -> bool {
+        !self.templated.is_empty()
+    }
+
+    /// What they say for one bearer of tokens. Rules whose template cannot be filled are left out; without a bearer that is all of them.
+    pub fn acl(&self, subject: Option<&Subject>) -> Acl {
+        let mut rules: HashMap<String, Rule> = HashMap::new();
+        for (policy, statement) in subject.iter().flat_map(|_| &self.templated) {
+            let filled = subject.and_then(|subject| template::fill(&statement.path, subject));
+            // What a template gave could be what no policy may write.
+            let Some(path) = filled.filter(|path| !path.contains("+*")) else { continue };
+            let statement = Statement { path: path.clone(), ..statement.clone() };
+            match rules.get_mut(&path) {
+                Some(rule) => rule.merge(policy, &statement),
+                None => {
+                    let shared = self.shared.all().find(|rule| rule.path == path);
+                    let rule = match shared {
+                        Some(rule) => {
+                            let mut rule = (**rule).clone();
+                            rule.merge(policy, &statement);
+                            rule
+                        }
+                        None => Rule::new(policy, &statement),
+                    };
+                    rules.insert(path, rule);
+                }
+            }
+        }
+        let own = (!rules.is_empty()).then(|| Box::new(Rules::new(rules.into_values())));
+        Acl { root: false, shared: Arc::clone(&self.shared), own }
+    }
 }
 
 impl Acl {
@@ -35,26 +122,9 @@ impl Acl {
         Self { root: true, ..Self::default() }
     }
 
-    /// Compiles policies. Rules on templated paths (`{{identity…}}`) are left out: a token without an entity has none of them.
+    /// Compiles policies for a token without an entity: rules on templated paths (`{{identity…}}`) are left out.
     pub fn new<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
-        let mut rules: HashMap<&str, Rule> = HashMap::new();
-        for policy in policies {
-            for statement in policy.statements.iter().filter(|statement| !statement.path.contains("{{")) {
-                rules
-                    .entry(&statement.path)
-                    .and_modify(|rule| rule.merge(&policy.name, statement))
-                    .or_insert_with(|| Rule::new(&policy.name, statement));
-            }
-        }
-        let mut acl = Self::default();
-        for rule in rules.into_values() {
-            if first_wildcard(&rule.path).is_some() {
-                acl.wildcard.insert(Arc::new(rule));
-            } else {
-                acl.exact.insert(rule.path.clone(), Arc::new(rule));
-            }
-        }
-        acl
+        CompiledPolicies::new(policies).acl(None)
     }
 
     /// Whether it may do everything.
@@ -68,17 +138,28 @@ impl Acl {
             let capable = rule.capabilities != Capabilities::NONE && !rule.capabilities.contains(Capability::Deny);
             capable && reaches(&rule.path, mount)
         };
-        self.root || self.exact.values().any(grants) || self.wildcard.rules().any(grants)
+        self.root || self.all().any(grants)
     }
 
     /// Every rule with what it grants: exact ones, and those with wildcards, by path (a final `*` left out).
     pub fn rules(&self) -> (BTreeMap<String, Capabilities>, BTreeMap<String, Capabilities>) {
-        let exact = self.exact.values().map(|rule| (rule.path.clone(), rule.capabilities));
-        let wildcard = self
-            .wildcard
-            .rules()
-            .map(|rule| (rule.path.strip_suffix('*').unwrap_or(&rule.path).to_owned(), rule.capabilities));
-        (exact.collect(), wildcard.collect())
+        let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
+        for rule in self.all() {
+            match first_wildcard(&rule.path) {
+                None => exact.insert(rule.path.clone(), rule.capabilities),
+                Some(_) => {
+                    wildcard.insert(rule.path.strip_suffix('*').unwrap_or(&rule.path).to_owned(), rule.capabilities)
+                }
+            };
+        }
+        (exact, wildcard)
+    }
+
+    /// All rules that can apply, in no order.
+    fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
+        let own = self.own.as_deref();
+        let is_own = move |path: &str| own.is_some_and(|own| own.all().any(|rule| rule.path == path));
+        own.into_iter().flat_map(Rules::all).chain(self.shared.all().filter(move |rule| !is_own(&rule.path)))
     }
 
     /// The one rule that applies: exact, first with, then without the final `/`; else the most specific wildcard rule, likewise.
@@ -92,11 +173,22 @@ impl Acl {
         };
         let path = path.strip_prefix('/').unwrap_or(path);
         let trimmed = path.strip_suffix('/');
-        self.exact
-            .get(path)
-            .or_else(|| self.exact.get(trimmed?))
-            .or_else(|| self.wildcard.find(path))
-            .or_else(|| self.wildcard.find(trimmed?))
+        self.exact(path)
+            .or_else(|| self.exact(trimmed?))
+            .or_else(|| self.wildcard(path))
+            .or_else(|| self.wildcard(trimmed?))
+    }
+
+    fn exact(&self, path: &str) -> Option<&Arc<Rule>> {
+        let own = self.own.as_deref().and_then(|own| own.exact.get(path));
+        own.or_else(|| self.shared.exact.get(path))
+    }
+
+    fn wildcard(&self, path: &str) -> Option<&Arc<Rule>> {
+        match &self.own {
+            None => self.shared.wildcard.find(path),
+            Some(own) => Matcher::find_in([&own.wildcard, &self.shared.wildcard], path),
+        }
     }
 }
 

@@ -95,8 +95,13 @@ impl Matcher {
 
     /// The rule that wins among those matching `path`.
     pub(super) fn find(&self, path: &str) -> Option<&Arc<Rule>> {
+        Self::find_in([self], path)
+    }
+
+    /// The rule that wins among those matching `path` in any of these; of one path that is in two, the first one's.
+    pub(super) fn find_in<'m>(matchers: impl IntoIterator<Item = &'m Self>, path: &str) -> Option<&'m Arc<Rule>> {
         let mut best = None;
-        self.root.search(path, &mut best);
+        matchers.into_iter().for_each(|matcher| matcher.root.search(path, &mut best));
         best.map(|ranked| &ranked.rule)
     }
 }

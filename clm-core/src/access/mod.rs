@@ -14,17 +14,19 @@ mod matcher;
 mod parameters;
 mod parse;
 mod sudo;
+mod template;
 #[cfg(test)]
 mod tests;
 
 // The public interface is:
-pub use acl::{Acl, Rule};
+pub use acl::{Acl, CompiledPolicies, Rule};
 pub use capability::{Capabilities, Capability, Operation};
 pub use decide::{AccessRequest, Decision, Reason};
 pub use duration::{format_seconds, parse_seconds};
 pub(crate) use glob::glob;
 pub use parse::{Policy, PolicyError};
 pub use sudo::needs_sudo;
+pub use template::{Subject, SubjectAlias, SubjectGroup};
 
 /// Text of the policy `default`, as a fresh server has it. It may be changed, not deleted.
 pub const DEFAULT_POLICY: &str = include_str!("default_policy.hcl");

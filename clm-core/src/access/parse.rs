@@ -60,6 +60,14 @@ impl Policy {
         Ok(Self { name: name.into(), statements })
     }
 
+    /// A path whose template no bearer could fill; such a rule would never apply.
+    pub fn broken_template(&self) -> Option<&str> {
+        self.statements
+            .iter()
+            .map(|statement| &*statement.path)
+            .find(|path| super::template::is_templated(path) && !super::template::is_well_formed(path))
+    }
+
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name

@@ -7,14 +7,13 @@ use super::{AppRole, SecretId};
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::login::{Login, Visitor};
+use crate::identity::Claim;
+use crate::login::{Login, LoginRecord, Visitor};
 use crate::mount::Mount;
-use crate::record::add_rows;
-use crate::store::{app_role_secret_ids, app_roles, mounts, tokens};
+use crate::store::{app_role_secret_ids, app_roles};
 use crate::token::{IssuedToken, Warning};
-use audit_chain::Value;
 use secrecy::{ExposeSecret, SecretString};
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What a program brings.
@@ -65,7 +64,7 @@ impl Core {
             self.check_secret(secret).await?;
             self.check_address(secret.permits(&role, visitor.source), visitor)?;
         }
-        self.give(visitor, mount, role, secret).await
+        self.give_app_role(visitor, mount, role, secret).await
     }
 
     async fn role_by_id(&self, mount: &Mount, role_id: &str) -> Result<Option<AppRole>> {
@@ -100,7 +99,7 @@ impl Core {
         Err(Error::invalid(format!("source address {source:?} unauthorized by CIDR restrictions on the secret ID")))
     }
 
-    async fn give(
+    async fn give_app_role(
         &self,
         visitor: &Visitor,
         mount: &Mount,
@@ -110,45 +109,41 @@ impl Core {
         let mut meta = secret.as_ref().map(|secret| secret.metadata.clone()).unwrap_or_default();
         meta.insert("role_name".into(), role.name.clone());
         let narrower = secret.as_ref().map(|secret| &secret.token_bound_cidrs).filter(|networks| !networks.is_empty());
+        let claim = Claim {
+            name: role.role_id.clone(),
+            metadata: BTreeMap::from([("role_name".to_owned(), role.name.clone())]),
+            ..Claim::default()
+        };
         let login = Login {
             mount,
             settings: &role.token,
             bound_cidrs: narrower.cloned(),
-            user_id: None,
+            claim,
             display_name: "approle".into(),
             meta,
         };
-        let mut warnings = Vec::new();
-        let issued = self.prepare_login(visitor, login, &mut warnings).await?;
-        let mut event = self.token_event(&visitor.caller(), "login.approle", &issued.token);
-        event.data.insert("role_name".into(), Value::Text(role.name.clone().into()));
-        if let Some(secret) = &secret {
-            event.data.insert("secret_id_accessor".into(), Value::Text(secret.accessor.clone().into()));
-        }
-        let token = Arc::clone(&issued.token);
-        let mount_id = mount.id;
-        let written = self
-            .change(mount.organization_id, move |connection| {
+        let mut data = vec![("role_name", role.name.clone())];
+        data.extend(secret.as_ref().map(|secret| ("secret_id_accessor", secret.accessor.clone())));
+        let record = LoginRecord { event_type: "login.approle", data };
+        let spent = (role.clone(), secret);
+        let given = self
+            .give(visitor, login, record, move |connection| {
+                let (role, secret) = spent.clone();
                 Box::pin(async move {
-                    mounts::expect_there(connection, mount_id).await?;
                     app_roles::expect_unchanged(connection, &role).await?;
-                    let mut rows = Vec::new();
-                    if let Some(secret) = &secret {
-                        rows.extend(app_role_secret_ids::spend_use(connection, secret).await?);
+                    match &secret {
+                        Some(secret) => {
+                            Ok(app_role_secret_ids::spend_use(connection, secret).await?.into_iter().collect())
+                        }
+                        None => Ok(Vec::new()),
                     }
-                    if !token.batch {
-                        tokens::insert(connection, &token).await?;
-                        rows.push((tokens::TABLE, token.id, token.revision, token.row_mac));
-                    }
-                    add_rows(&mut event, rows);
-                    Ok(((), event))
                 })
             })
             .await;
-        match written {
+        match given {
             // Spent, destroyed, or the role was changed, while this login was under way.
             Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
-            other => other.map(|()| (issued, warnings)),
+            other => other,
         }
     }
 }

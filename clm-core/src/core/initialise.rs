@@ -117,6 +117,7 @@ impl Core {
             id: Uuid::now_v7(),
             organization_id: ROOT_ORGANIZATION,
             user_id: None,
+            entity_id: None,
             accessor: Arc::from(random_base62(24)?.as_str()),
             token_hmac: self.token_hmac(text).await?,
             parent_id: None,

@@ -5,7 +5,7 @@
 
 use super::{Core, Inner};
 use crate::error::{Error, Result};
-use crate::store::{access_policies, mounts, tokens};
+use crate::store::{access_policies, entities, entity_aliases, group_members, identity_groups, mounts, tokens};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgListener, PgNotification};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -70,7 +70,11 @@ impl Core {
         let table = words.next().unwrap_or_default();
         let id = words.nth(1).and_then(|id| Uuid::try_parse(id).ok());
         match (table, id) {
-            (tokens::TABLE, Some(id)) => self.cache().forget_token(id),
+            // Of an alias and of a membership the id is the one's whom it concerns.
+            (
+                tokens::TABLE | entities::TABLE | entity_aliases::TABLE | identity_groups::TABLE | group_members::TABLE,
+                Some(id),
+            ) => self.cache().forget(id),
             (mounts::TABLE, _) => self.refresh_mounts(),
             (access_policies::TABLE, _) => self.cache().invalidate_all(),
             _ => {

@@ -77,7 +77,7 @@ impl Core {
                 })
             })
             .await?;
-        revoked.iter().for_each(|row| self.cache().forget_token(row.id));
+        revoked.iter().for_each(|row| self.cache().forget(row.id));
         Ok(revoked.len())
     }
 

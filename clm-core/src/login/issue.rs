@@ -3,6 +3,7 @@
 use super::TokenSettings;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::identity::Claim;
 use crate::mount::Mount;
 use crate::token::{Draft, IssuedToken, ROOT_POLICY, System, Wanted, Warning, sanitized, with_default};
 use audit_chain::Caller;
@@ -28,12 +29,14 @@ pub struct Visitor {
 }
 
 /// A login that was found good.
+#[derive(Clone)]
 pub(crate) struct Login<'l> {
     pub(crate) mount: &'l Mount,
     pub(crate) settings: &'l TokenSettings,
     /// In place of the settings' own, if there are any.
     pub(crate) bound_cidrs: Option<Vec<IpNet>>,
-    pub(crate) user_id: Option<Uuid>,
+    /// Who came.
+    pub(crate) claim: Claim,
     pub(crate) display_name: String,
     pub(crate) meta: BTreeMap<String, String>,
 }
@@ -60,9 +63,10 @@ impl Core {
         &self,
         visitor: &Visitor,
         login: Login<'_>,
+        entity_id: Uuid,
         warnings: &mut Vec<Warning>,
     ) -> Result<IssuedToken> {
-        let Login { mount, settings, bound_cidrs, user_id, display_name, meta } = login;
+        let Login { mount, settings, bound_cidrs, claim, display_name, meta } = login;
         let mut policies = sanitized(&settings.policies);
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
             return Err(Error::invalid("auth methods cannot create root tokens"));
@@ -77,7 +81,8 @@ impl Core {
         }
         let draft = Draft {
             organization_id: mount.organization_id,
-            user_id,
+            user_id: claim.user_id,
+            entity_id: Some(entity_id),
             parent_id: None,
             batch: makes_batch(&settings.token_type, &mount.config.token_type),
             id: None,

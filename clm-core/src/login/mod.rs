@@ -1,5 +1,6 @@
 //! What all login methods share: what their roles say of tokens, and the token that a login gives.
 
+mod give;
 mod issue;
 mod settings;
 
@@ -7,5 +8,6 @@ mod settings;
 pub use issue::Visitor;
 pub use settings::{TokenSettings, TokenSettingsChange};
 
+pub(crate) use give::LoginRecord;
 pub(crate) use issue::Login;
 pub(crate) use settings::count;

@@ -68,7 +68,7 @@ impl Core {
             Err(Error::Database(StoreError::Taken { constraint: used })) => {
                 return Err(Error::invalid(format!("path in use at \"{used}\"")));
             }
-            other => other?.iter().for_each(|row| self.cache().forget_token(row.id)),
+            other => other?.iter().for_each(|row| self.cache().forget(row.id)),
         }
         self.reload_mounts().await?;
         Ok(id)

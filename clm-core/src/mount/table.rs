@@ -93,6 +93,16 @@ impl MountTable {
         self.organizations.get(&organization_id)?.get(&key(class, path)).cloned()
     }
 
+    /// By its accessor; the built-in ones, too.
+    pub(crate) fn by_accessor(&self, organization_id: Uuid, accessor: &str) -> Option<Arc<Mount>> {
+        self.organizations.get(&organization_id)?.values().find(|mount| mount.accessor == accessor).cloned()
+    }
+
+    /// By its id, likewise.
+    pub(crate) fn by_id(&self, organization_id: Uuid, id: Uuid) -> Option<Arc<Mount>> {
+        self.organizations.get(&organization_id)?.values().find(|mount| mount.id == id).cloned()
+    }
+
     /// Those of one class, by path.
     pub(crate) fn list(&self, organization_id: Uuid, class: MountClass) -> Vec<Arc<Mount>> {
         let mut mounts: Vec<_> = self

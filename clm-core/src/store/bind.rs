@@ -4,6 +4,7 @@
 //! encoding, so that no row of one table passes for one of another.
 
 use chrono::{DateTime, Utc};
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 const ABSENT: u32 = u32::MAX;
@@ -69,4 +70,9 @@ impl RowBytes {
         let length = u32::try_from(length).unwrap_or(ABSENT - 1);
         self.0.extend_from_slice(&length.to_be_bytes());
     }
+}
+
+/// Texts by name, as their MAC is over them.
+pub(super) fn texts(row: RowBytes, texts: &sqlx::types::Json<BTreeMap<String, String>>) -> RowBytes {
+    row.list(texts.iter(), |row, (name, text)| row.text(name).text(text))
 }

@@ -1,11 +1,12 @@
 //! Text → authority.
 
 use super::cache::{CachedAuthority, Moment, TokenKey};
-use super::{Authority, ROOT_POLICY, Token, WRAPPING_POLICY, batch};
-use crate::access::{Acl, Policy};
+use super::{Authority, Token, WRAPPING_POLICY, batch};
+use crate::access::{Acl, CompiledPolicies, Policy};
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{AuthError, Error, Result, TokenRefusal};
+use crate::identity::Persona;
 use crate::store::{self, FoundToken};
 use audit_chain::Caller;
 use chrono::{DateTime, Utc};
@@ -54,8 +55,7 @@ impl Core {
 
     async fn authority(&self, token: Option<Arc<Token>>) -> Result<Option<Authority>> {
         let Some(token) = token else { return Ok(None) };
-        let acl = self.compiled(token.organization_id, &token.policies, self.cache().moment()).await?;
-        Ok(Some(Authority { token, acl }))
+        self.borne(token, self.cache().moment()).await
     }
 
     async fn spend(&self, cached: &CachedAuthority) -> Result<Authority, AuthError> {
@@ -67,7 +67,7 @@ impl Core {
         let left = spend.await.map_err(Error::from)?;
         let Some(left) = left else { return Err(AuthError::Refused(TokenRefusal::UsedUp)) };
         let token = Arc::new(Token { uses_left: Some(left), ..(**token).clone() });
-        Ok(Authority { token, acl: Arc::clone(&cached.authority.acl) })
+        Ok(Authority { token, ..cached.authority.clone() })
     }
 
     async fn read_authority(&self, text: &str, key: TokenKey) -> Result<CachedAuthority, AuthError> {
@@ -78,8 +78,9 @@ impl Core {
         if chain_expire_time.is_some_and(|end| end <= self.now()) {
             return Err(AuthError::Refused(TokenRefusal::Expired));
         }
-        let acl = self.compiled(token.organization_id, &token.policies, moment).await?;
-        let authority = Authority { token: Arc::new(token), acl };
+        let Some(authority) = self.borne(Arc::new(token), moment).await? else {
+            return Err(AuthError::Refused(TokenRefusal::Entity));
+        };
         if self.is_fresh() {
             self.cache().insert(key, authority.clone(), chain_expire_time, moment);
         }
@@ -132,19 +133,58 @@ impl Core {
             .map(|found| Arc::new(found.token))
     }
 
-    /// The policies, compiled; those that do not exist grant nothing. One that was changed behind the service's back refuses
-    /// the whole: leaving it out could drop a denial.
-    async fn compiled(&self, organization_id: Uuid, policies: &[String], moment: Moment) -> Result<Arc<Acl>> {
-        if policies.iter().any(|policy| policy == ROOT_POLICY) {
-            return Ok(Arc::new(Acl::root()));
-        }
-        if policies == [WRAPPING_POLICY] {
-            return wrapping_acl();
-        }
+    /// A token with its bearer and what both may do; `None`: the bearer is disabled, or gone.
+    async fn borne(&self, token: Arc<Token>, moment: Moment) -> Result<Option<Authority>> {
+        let organization_id = token.organization_id;
+        let persona = match token.entity_id {
+            None => None,
+            Some(id) => match self.persona(organization_id, id).await? {
+                Some(persona) if !persona.entity.disabled => Some(Arc::new(persona)),
+                _ => return Ok(None),
+            },
+        };
+        let acl = if token.is_root() {
+            Arc::new(Acl::root())
+        } else if token.policies == [WRAPPING_POLICY] {
+            wrapping_acl()?
+        } else {
+            self.acl(&token, persona.as_deref(), moment).await?
+        };
+        Ok(Some(Authority { token, acl, persona }))
+    }
+
+    async fn acl(&self, token: &Token, persona: Option<&Persona>, moment: Moment) -> Result<Arc<Acl>> {
+        let Some(persona) = persona else {
+            return Ok(Arc::new(self.compiled(token.organization_id, &token.policies, moment).await?.acl(None)));
+        };
+        let mut names = token.policies.clone();
+        names.extend(persona.policies());
+        names.sort_unstable();
+        names.dedup();
+        let compiled = self.compiled(token.organization_id, &names, moment).await?;
+        let subject = persona.subject(&self.mount_table());
         if self.is_fresh()
-            && let Some(acl) = self.cache().acl(organization_id, policies)
+            && let Some(acl) = self.cache().acl(persona.entity.id, &names, &subject)
         {
             return Ok(acl);
+        }
+        let acl = Arc::new(compiled.acl(Some(&subject)));
+        self.cache().insert_acl(persona.entity.id, &names, subject, &acl, moment);
+        Ok(acl)
+    }
+
+    /// The policies, compiled; those that do not exist grant nothing. One that was changed behind the service's back refuses
+    /// the whole: leaving it out could drop a denial.
+    async fn compiled(
+        &self,
+        organization_id: Uuid,
+        policies: &[String],
+        moment: Moment,
+    ) -> Result<Arc<CompiledPolicies>> {
+        if self.is_fresh()
+            && let Some(compiled) = self.cache().policies(organization_id, policies)
+        {
+            return Ok(compiled);
         }
         let mut parsed = Vec::new();
         for row in self.store().policies(organization_id, policies).await? {
@@ -154,9 +194,9 @@ impl Core {
                 .map_err(|error| Error::Internal(format!("stored policy {}: {error}", row.name).into()))?;
             parsed.push(policy);
         }
-        let acl = Arc::new(Acl::new(&parsed));
-        self.cache().insert_acl(organization_id, policies, &acl, moment);
-        Ok(acl)
+        let compiled = Arc::new(CompiledPolicies::new(&parsed));
+        self.cache().insert_policies(organization_id, policies, &compiled, moment);
+        Ok(compiled)
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::Token;
 use crate::access::{AccessRequest, Acl, Decision};
+use crate::identity::Persona;
 use audit_chain::Caller;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,8 +13,10 @@ use uuid::Uuid;
 pub struct Authority {
     /// The token.
     pub token: Arc<Token>,
-    /// Its policies.
+    /// Its policies, and those of whoever bears it.
     pub acl: Arc<Acl>,
+    /// Who bears it.
+    pub persona: Option<Arc<Persona>>,
 }
 
 impl Authority {

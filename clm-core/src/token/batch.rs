@@ -21,7 +21,10 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 const PREFIX: &str = "hvb.";
-const FORMAT: u8 = 1;
+/// Without an entity.
+const FIRST_FORMAT: u8 = 1;
+/// With one, after all else.
+const FORMAT: u8 = 2;
 const MAC: usize = 32;
 /// A text with many policies and much metadata is still a header that servers and proxies take.
 pub(super) const LONGEST: usize = 4096;
@@ -68,7 +71,11 @@ pub(super) fn payload(token: &Token) -> Result<Vec<u8>> {
         ttl: token.creation_ttl,
         bound_cidrs: token.bound_cidrs.clone(),
     };
-    postcard::to_extend(&payload, vec![FORMAT]).map_err(|error| Error::Internal(format!("batch token: {error}").into()))
+    let unwritable = |error| Error::Internal(format!("batch token: {error}").into());
+    match token.entity_id {
+        None => postcard::to_extend(&payload, vec![FIRST_FORMAT]).map_err(unwritable),
+        Some(entity_id) => postcard::to_extend(&(payload, entity_id), vec![FORMAT]).map_err(unwritable),
+    }
 }
 
 pub(super) fn text(payload: &[u8], mac: &[u8; MAC]) -> Result<SecretString> {
@@ -86,17 +93,22 @@ pub(super) fn text(payload: &[u8], mac: &[u8; MAC]) -> Result<SecretString> {
 fn split(text: &str) -> Option<(Vec<u8>, [u8; MAC])> {
     let mut bytes = BASE64_URL_SAFE_NO_PAD.decode(text.strip_prefix(PREFIX)?).ok()?;
     let mac = bytes.split_off(bytes.len().checked_sub(MAC)?).try_into().ok()?;
-    (bytes.first() == Some(&FORMAT)).then_some((bytes, mac))
+    [FIRST_FORMAT, FORMAT].contains(bytes.first()?).then_some((bytes, mac))
 }
 
 /// Only of a payload whose MAC was found right.
 fn token(payload: &[u8]) -> Option<Token> {
-    let payload: Payload = postcard::from_bytes(payload.get(1..)?).ok()?;
+    let (format, payload) = payload.split_first()?;
+    let (payload, entity_id): (Payload, Option<Uuid>) = match *format {
+        FIRST_FORMAT => (postcard::from_bytes(payload).ok()?, None),
+        _ => postcard::from_bytes(payload).ok().map(|(payload, entity_id)| (payload, Some(entity_id)))?,
+    };
     let creation_time = DateTime::from_timestamp_micros(payload.creation_micros)?;
     Some(Token {
         id: payload.id,
         organization_id: payload.organization_id,
         user_id: payload.user_id,
+        entity_id,
         accessor: Arc::from(""),
         token_hmac: [0; 32],
         parent_id: payload.parent_id,
@@ -147,7 +159,7 @@ mod tests {
     use proptest::prelude::*;
     use secrecy::ExposeSecret;
 
-    fn made(policies: Vec<String>, name: &str, ttl: u64) -> Token {
+    fn made(policies: Vec<String>, name: &str, ttl: u64, entity_id: Option<Uuid>) -> Token {
         let payload = Payload {
             id: Uuid::now_v7(),
             organization_id: Uuid::now_v7(),
@@ -162,13 +174,17 @@ mod tests {
             ttl,
             bound_cidrs: vec!["10.0.0.0/8".parse().expect("a network")],
         };
-        token(&postcard::to_extend(&payload, vec![FORMAT]).expect("bytes")).expect("a token")
+        match entity_id {
+            None => token(&postcard::to_extend(&payload, vec![FIRST_FORMAT]).expect("bytes")),
+            Some(id) => token(&postcard::to_extend(&(payload, id), vec![FORMAT]).expect("bytes")),
+        }
+        .expect("a token")
     }
 
     proptest! {
         #[test]
-        fn a_text_gives_back_what_was_put_in(policies in prop::collection::vec("[a-z]{1,8}", 0..5), name in "\\PC{0,20}", ttl in 1u64..10_000_000) {
-            let token = made(policies, &name, ttl);
+        fn a_text_gives_back_what_was_put_in(policies in prop::collection::vec("[a-z]{1,8}", 0..5), name in "\\PC{0,20}", ttl in 1u64..10_000_000, entity in any::<Option<u128>>()) {
+            let token = made(policies, &name, ttl, entity.map(Uuid::from_u128));
             let bytes = payload(&token).expect("bytes");
             let text = text(&bytes, &[7; 32]).expect("short");
             let (again, mac) = split(text.expose_secret()).expect("a batch token");
@@ -188,7 +204,7 @@ mod tests {
 
     #[test]
     fn a_token_that_would_never_end_is_none() {
-        let mut endless = made(Vec::new(), "x", 60);
+        let mut endless = made(Vec::new(), "x", 60, None);
         endless.creation_ttl = 0;
         assert!(token(&payload(&endless).expect("bytes")).is_none());
     }

@@ -4,7 +4,7 @@
 //! also when it is just being read: the reader looks again after it has put its entry in.
 
 use super::Authority;
-use crate::access::Acl;
+use crate::access::{Acl, CompiledPolicies, Subject};
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
 use std::collections::HashMap;
@@ -17,18 +17,23 @@ pub(crate) type TokenKey = [u8; 32];
 
 /// Different sets of policies kept compiled.
 const ACLS: usize = 10_000;
+/// Rows that concern a token, beyond which keys of tokens that are kept no more are swept: itself, its entity, some groups.
+const KEYS_A_TOKEN: usize = 8;
 
 pub(crate) struct AuthorityCache {
     tokens: Cache<TokenKey, Arc<CachedAuthority>>,
     keys: Mutex<Keys>,
-    acls: Cache<(Uuid, Vec<String>), (u64, Arc<Acl>)>,
+    policies: Cache<(Uuid, Vec<String>), (u64, Arc<CompiledPolicies>)>,
+    /// What policies say for one entity; shared by its tokens.
+    acls: Cache<(Uuid, Vec<String>), (u64, Arc<Subject>, Arc<Acl>)>,
     generation: AtomicU64,
     /// Grows whenever a single token is forgotten.
     forgotten: AtomicU64,
     capacity: usize,
 }
 
-/// Under which keys the tokens are that end with a row: its own, and those of the batch tokens it has made.
+/// Under which keys the tokens are that a row concerns: its own, those of the batch tokens it has made, those of an entity, and of all in a
+/// group.
 #[derive(Default)]
 struct Keys {
     of: HashMap<Uuid, Vec<TokenKey>>,
@@ -86,7 +91,8 @@ impl AuthorityCache {
         Self {
             tokens: Cache::new(capacity),
             keys: Mutex::default(),
-            acls: Cache::new(ACLS),
+            policies: Cache::new(ACLS),
+            acls: Cache::new(capacity),
             generation: AtomicU64::new(0),
             forgotten: AtomicU64::new(0),
             capacity,
@@ -106,12 +112,14 @@ impl AuthorityCache {
     pub(crate) fn insert(&self, key: TokenKey, authority: Authority, ends: Option<DateTime<Utc>>, moment: Moment) {
         let token = &authority.token;
         let row = if token.batch { token.parent_id } else { Some(token.id) };
-        if let Some(row) = row {
+        {
             let mut keys = self.keys();
-            if keys.count > 2 * self.capacity {
+            if keys.count > KEYS_A_TOKEN * self.capacity {
                 keys.retain(|key| self.tokens.contains_key(key));
             }
-            keys.insert(row, key);
+            // Of an entity that became another, both.
+            row.into_iter().chain(token.entity_id).for_each(|row| keys.insert(row, key));
+            authority.persona.iter().flat_map(|persona| persona.ids()).for_each(|row| keys.insert(row, key));
         }
         self.tokens.insert(key, Arc::new(CachedAuthority::new(authority, ends, moment)));
         if self.forgotten.load(Ordering::SeqCst) != moment.forgotten {
@@ -119,13 +127,29 @@ impl AuthorityCache {
         }
     }
 
-    pub(crate) fn acl(&self, organization_id: Uuid, policies: &[String]) -> Option<Arc<Acl>> {
-        let (generation, acl) = self.acls.get(&(organization_id, policies.to_vec()))?;
-        (generation == self.generation.load(Ordering::SeqCst)).then_some(acl)
+    pub(crate) fn policies(&self, organization_id: Uuid, names: &[String]) -> Option<Arc<CompiledPolicies>> {
+        let (generation, policies) = self.policies.get(&(organization_id, names.to_vec()))?;
+        (generation == self.generation.load(Ordering::SeqCst)).then_some(policies)
     }
 
-    pub(crate) fn insert_acl(&self, organization_id: Uuid, policies: &[String], acl: &Arc<Acl>, moment: Moment) {
-        self.acls.insert((organization_id, policies.to_vec()), (moment.generation, Arc::clone(acl)));
+    pub(crate) fn insert_policies(
+        &self,
+        organization_id: Uuid,
+        names: &[String],
+        policies: &Arc<CompiledPolicies>,
+        moment: Moment,
+    ) {
+        self.policies.insert((organization_id, names.to_vec()), (moment.generation, Arc::clone(policies)));
+    }
+
+    /// What policies say for a bearer who is still the same.
+    pub(crate) fn acl(&self, entity_id: Uuid, names: &[String], subject: &Subject) -> Option<Arc<Acl>> {
+        let (generation, known, acl) = self.acls.get(&(entity_id, names.to_vec()))?;
+        (generation == self.generation.load(Ordering::SeqCst) && *known == *subject).then_some(acl)
+    }
+
+    pub(crate) fn insert_acl(&self, entity_id: Uuid, names: &[String], known: Subject, acl: &Arc<Acl>, moment: Moment) {
+        self.acls.insert((entity_id, names.to_vec()), (moment.generation, Arc::new(known), Arc::clone(acl)));
     }
 
     /// What was read before now holds no more.
@@ -133,11 +157,13 @@ impl AuthorityCache {
         self.generation.fetch_add(1, Ordering::SeqCst);
         // They would never be used again; the memory is.
         self.tokens.clear();
+        self.policies.clear();
         self.acls.clear();
         *self.keys() = Keys::default();
     }
 
-    pub(crate) fn forget_token(&self, id: Uuid) {
+    /// Forgets what a row concerns: a token, an entity or a group.
+    pub(crate) fn forget(&self, id: Uuid) {
         self.forgotten.fetch_add(1, Ordering::SeqCst);
         for key in self.keys().remove(id) {
             self.tokens.remove(&key);

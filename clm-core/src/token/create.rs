@@ -35,7 +35,10 @@ impl Core {
             warnings.push("A token with a chosen id is only as hard to guess as that id".to_owned());
         }
         let draft = self.child(new, &parent.token, role.unwrap_or_default(), policies, batch)?;
-        let issued = self.prepare_token(draft, &mut warnings).await?;
+        let mut issued = self.prepare_token(draft, &mut warnings).await?;
+        if let Some(persona) = parent.persona.as_ref().filter(|_| issued.token.entity_id.is_some()) {
+            issued.identity_policies = persona.policies();
+        }
         let event = self.token_event(caller, "token.create", &issued.token);
         self.write_token(&issued.token, event).await?;
         Ok((issued, warnings))
@@ -58,6 +61,7 @@ impl Core {
         Ok(Draft {
             organization_id: parent.organization_id,
             user_id: parent.user_id.filter(|_| !orphan),
+            entity_id: parent.entity_id.filter(|_| !orphan),
             parent_id: (!orphan).then_some(parent.id),
             batch,
             id: new.id,

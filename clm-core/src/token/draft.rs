@@ -20,6 +20,7 @@ use uuid::Uuid;
 pub(crate) struct Draft {
     pub(crate) organization_id: Uuid,
     pub(crate) user_id: Option<Uuid>,
+    pub(crate) entity_id: Option<Uuid>,
     /// The token it dies with; none: an orphan.
     pub(crate) parent_id: Option<Uuid>,
     pub(crate) batch: bool,
@@ -50,6 +51,7 @@ impl Core {
             id: Uuid::now_v7(),
             organization_id: draft.organization_id,
             user_id: draft.user_id,
+            entity_id: draft.entity_id,
             accessor: if draft.batch { Arc::from("") } else { Arc::from(random_base62(24)?.as_str()) },
             token_hmac: [0; 32],
             parent_id: draft.parent_id,
@@ -78,7 +80,7 @@ impl Core {
         self.warn_of_unknown_policies(&token, warnings).await?;
         if token.batch {
             let client_token = self.batch_text(&token).await?;
-            return Ok(IssuedToken { client_token, token: Arc::new(token) });
+            return Ok(IssuedToken { client_token, token: Arc::new(token), identity_policies: Vec::new() });
         }
         let client_token = match draft.id {
             Some(id) => id,
@@ -86,7 +88,7 @@ impl Core {
         };
         token.token_hmac = self.token_hmac(client_token.expose_secret()).await?;
         token.row_mac = self.row_mac(store::tokens::bound_bytes(&token)).await?;
-        Ok(IssuedToken { client_token, token: Arc::new(token) })
+        Ok(IssuedToken { client_token, token: Arc::new(token), identity_policies: Vec::new() })
     }
 
     /// Writes a prepared token with its record.
@@ -122,6 +124,9 @@ impl Core {
         add("num_uses", Value::Integer(token.num_uses.into()));
         add("token_display_name", Value::Text(token.display_name.to_string().into()));
         add("orphan", Value::Bool(token.orphan));
+        if let Some(entity_id) = token.entity_id {
+            add("entity_id", Value::Text(entity_id.to_string().into()));
+        }
         if let Some(role) = &token.role {
             add("role", Value::Text(role.clone().into()));
         }

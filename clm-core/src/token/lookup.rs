@@ -15,11 +15,13 @@ pub struct TokenInfo {
     pub token: Arc<Token>,
     /// Seconds that remain.
     pub ttl: u64,
+    /// Policies that it has because of who bears it.
+    pub identity_policies: Vec<String>,
 }
 
 impl TokenInfo {
-    pub(crate) fn new(token: Arc<Token>, now: DateTime<Utc>) -> Self {
-        Self { ttl: token.ttl(now), token }
+    pub(crate) fn new(token: Arc<Token>, identity_policies: Vec<String>, now: DateTime<Utc>) -> Self {
+        Self { ttl: token.ttl(now), token, identity_policies }
     }
 
     /// The answer's `data`. `id` is the token's text where the caller gave it, else empty.
@@ -36,7 +38,7 @@ impl TokenInfo {
             "creation_time": token.creation_time.timestamp(),
             "creation_ttl": token.creation_ttl,
             "display_name": &*token.display_name,
-            "entity_id": "",
+            "entity_id": token.entity_id.map_or_else(String::new, |id| id.to_string()),
             "expire_time": token.expire_time.map(rfc3339),
             "explicit_max_ttl": token.explicit_max_ttl,
             "id": id,
@@ -48,6 +50,12 @@ impl TokenInfo {
             "ttl": self.ttl,
             "type": token.token_type(),
         });
+        if token.entity_id.is_some() {
+            data["external_namespace_policies"] = json!({});
+        }
+        if !self.identity_policies.is_empty() {
+            data["identity_policies"] = json!(self.identity_policies);
+        }
         let never_ends = token.expire_time.is_none() && token.policies == [ROOT_POLICY];
         if !never_ends {
             data["issue_time"] = rfc3339(token.creation_time).into();
@@ -77,21 +85,27 @@ fn rfc3339(time: DateTime<Utc>) -> String {
 impl Core {
     /// The caller's own token, as this request found it.
     pub fn info(&self, own: &Authority) -> TokenInfo {
-        TokenInfo::new(Arc::clone(&own.token), self.now())
+        let identity_policies = own.persona.as_ref().map(|persona| persona.policies()).unwrap_or_default();
+        TokenInfo::new(Arc::clone(&own.token), identity_policies, self.now())
     }
 
     /// A token by its text; unknown: 403 `bad token`.
     pub async fn lookup_token(&self, caller: &Caller, token: &str) -> Result<TokenInfo> {
         let found = self.live_token_by_text(caller.organization_id, token).await?;
         let found = found.ok_or(Error::Forbidden("bad token".into()))?;
-        Ok(TokenInfo::new(found, self.now()))
+        self.found_info(found).await
     }
 
     /// A token by its accessor; unknown: 400.
     pub async fn lookup_accessor(&self, caller: &Caller, accessor: &str) -> Result<TokenInfo> {
         let found = self.live_token_by_accessor(caller.organization_id, accessor).await?;
         let found = found.ok_or_else(invalid_accessor)?;
-        Ok(TokenInfo::new(found, self.now()))
+        self.found_info(found).await
+    }
+
+    async fn found_info(&self, token: Arc<Token>) -> Result<TokenInfo> {
+        let identity_policies = self.identity_policies(&token).await?;
+        Ok(TokenInfo::new(token, identity_policies, self.now()))
     }
 
     /// Accessors of all live tokens of the caller's organization, sorted.

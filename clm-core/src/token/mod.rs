@@ -53,6 +53,8 @@ pub struct Token {
     pub organization_id: Uuid,
     /// User behind it.
     pub user_id: Option<Uuid>,
+    /// Who bears it; its policies count beside the token's own.
+    pub entity_id: Option<Uuid>,
     /// Names it without being it; 24 base62 characters.
     pub accessor: Arc<str>,
     /// HMAC-SHA-256 of the text.

@@ -76,4 +76,6 @@ pub struct IssuedToken {
     pub client_token: SecretString,
     /// The rest.
     pub token: Arc<Token>,
+    /// Policies that it has because of who bears it, sorted.
+    pub identity_policies: Vec<String>,
 }

@@ -112,7 +112,7 @@ impl Core {
             Box::pin(async move { store::tokens::update(connection, &row).await.map(|()| ((), event)) })
         })
         .await?;
-        self.cache().forget_token(renewed.id);
+        self.cache().forget(renewed.id);
         Ok((Arc::new(renewed), warning.into_iter().collect()))
     }
 }

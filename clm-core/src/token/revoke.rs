@@ -103,7 +103,7 @@ impl Core {
                 })
             })
             .await?;
-        revoked.iter().map(|row| row.id).chain(orphan_ids).for_each(|id| self.cache().forget_token(id));
+        revoked.iter().map(|row| row.id).chain(orphan_ids).for_each(|id| self.cache().forget(id));
         Ok(())
     }
 }

@@ -35,6 +35,7 @@ impl Core {
         let draft = Draft {
             organization_id,
             user_id: None,
+            entity_id: None,
             parent_id: None,
             batch: false,
             id: None,
@@ -115,7 +116,7 @@ impl Core {
                 })
             })
             .await;
-        self.cache().forget_token(token.id);
+        self.cache().forget(token.id);
         match ended {
             Err(Error::Conflict(_)) => Err(invalid_wrapping()),
             other => other,

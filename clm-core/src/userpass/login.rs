@@ -6,17 +6,15 @@ use super::UserRole;
 use super::user::user_name;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::login::{Login, Visitor};
+use crate::identity::Claim;
+use crate::login::{Login, LoginRecord, Visitor};
 use crate::mount::Mount;
-use crate::record::add_rows;
 use crate::store::users::{self, User};
-use crate::store::{mounts, tokens};
 use crate::token::{IssuedToken, Warning};
 use audit_chain::{Outcome, Severity, Value};
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 /// What a person brings.
 #[derive(Clone, Debug)]
@@ -108,44 +106,33 @@ impl Core {
         role: UserRole,
         user: User,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
         let login = Login {
             mount,
             settings: &role.token,
             bound_cidrs: None,
-            user_id: Some(user.id),
+            claim,
             display_name: format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username),
             meta: BTreeMap::from([("username".to_owned(), user.username.clone())]),
         };
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }
-        let mut warnings = Vec::new();
-        let issued = self.prepare_login(visitor, login, &mut warnings).await?;
-        let mut caller = visitor.caller();
-        caller.user_id = Some(user.id);
-        let mut event = self.token_event(&caller, "login.userpass", &issued.token);
-        event.data.insert("username".into(), Value::Text(user.username.clone().into()));
-        let token = Arc::clone(&issued.token);
-        let (mount_id, now, source) = (mount.id, self.now(), visitor.source);
-        let written = self
-            .change(mount.organization_id, move |connection| {
+        let record = LoginRecord { event_type: "login.userpass", data: vec![("username", user.username.clone())] };
+        let (now, source) = (self.now(), visitor.source);
+        let given = self
+            .give(visitor, login, record, move |connection| {
+                let user = user.clone();
                 Box::pin(async move {
-                    mounts::expect_there(connection, mount_id).await?;
                     users::logged_in(connection, &user, now, source).await?;
-                    let mut rows = Vec::new();
-                    if !token.batch {
-                        tokens::insert(connection, &token).await?;
-                        rows.push((tokens::TABLE, token.id, token.revision, token.row_mac));
-                    }
-                    add_rows(&mut event, rows);
-                    Ok(((), event))
+                    Ok(Vec::new())
                 })
             })
             .await;
-        match written {
+        match given {
             // Changed or taken away while this login was under way.
             Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
-            other => other.map(|()| (issued, warnings)),
+            other => other,
         }
     }
 }

@@ -23,8 +23,11 @@ pub(crate) struct Known {
     chain: String,
     backup: String,
     ciphertext: String,
+    login: String,
     moved: String,
     nonce: String,
+    /// Word and id of what was made in `identity/`.
+    identities: Vec<(&'static str, String)>,
     /// Of AppRole, with its accessor.
     secret: (String, String),
     sent: String,
@@ -41,6 +44,7 @@ impl Known {
             ("$CHAIN", &self.chain),
             ("$BACKUP", &self.backup),
             ("$CIPHERTEXT", &self.ciphertext),
+            ("$LOGIN", &self.login),
             ("$MOVE", &self.moved),
             ("$NONCE", &self.nonce),
             ("$SECRET_ACCESSOR", &self.secret.1),
@@ -50,7 +54,9 @@ impl Known {
             ("$SIGNATURE", &self.signature),
             ("$WRAPPED", &self.wrapped),
         ];
-        words.iter().fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+        let words = words.iter().map(|(word, value)| (*word, value.as_str()));
+        let identities = self.identities.iter().map(|(word, id)| (*word, id.as_str()));
+        words.chain(identities).fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
     }
 
     /// Makes what a row needs, and has its caller be the next to ask; a token that its body may name, with its accessor.
@@ -69,6 +75,15 @@ impl Known {
         if row.body.contains("$SECRET") {
             let made = server.put("auth/approle/role/r/secret-id", json!({})).await.unwrap();
             self.secret = (made.text("secret_id").to_owned(), made.text("secret_id_accessor").to_owned());
+        }
+        if row.body.contains("$LOGIN") {
+            let mounts = server.get("sys/auth").await.unwrap();
+            mounts.body["data"]["userpass/"]["accessor"].as_str().unwrap().clone_into(&mut self.login);
+        }
+        if row.name == "third" || row.body.contains("$FOURTH_ENTITY") {
+            let made = server.put("identity/entity", json!({"name": row.name})).await.unwrap();
+            self.identities.retain(|(word, _)| *word != "$FOURTH_ENTITY");
+            self.identities.push(("$FOURTH_ENTITY", made.text("id").to_owned()));
         }
         if row.name == "leaving" {
             server.put("transit/keys/recipient", json!({"type": "rsa-2048"})).await.unwrap();
@@ -120,6 +135,12 @@ impl Known {
             }
             "generate-root-start" => self.nonce = answer.body["nonce"].as_str().unwrap().to_owned(),
             "remount" => self.moved = answer.text("migration_id").to_owned(),
+            // Longer words come first: `$ALIAS` begins `$ALIAS_OF_GROUP`.
+            "entity-write" => self.identities.push(("$ENTITY", answer.text("id").to_owned())),
+            "entity-write-by-name" => self.identities.insert(0, ("$OTHER_ENTITY", answer.text("id").to_owned())),
+            "entity-alias-write" => self.identities.push(("$ALIAS", answer.text("id").to_owned())),
+            "group-write" => self.identities.push(("$GROUP", answer.text("id").to_owned())),
+            "group-alias-write" => self.identities.insert(0, ("$ALIAS_OF_GROUP", answer.text("id").to_owned())),
             "transit-back-up-key" => self.backup = answer.text("backup").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),
             "transit-sign" => self.signature = answer.text("signature").to_owned(),

@@ -2,10 +2,10 @@
 
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
-use crate::http::auth_token::auth;
+use crate::http::auth_token::issued;
 use crate::http::call::OpenCall;
 use clm_core::AppRoleLogin;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let given = |name: &str| Ok::<_, Error>(call.parameters.text(name)?.filter(|text| !text.is_empty()));
@@ -13,9 +13,6 @@ pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let secret_id = given("secret_id")?.map(SecretString::from);
     let (core, mount) = call.login_method()?;
     let login = AppRoleLogin { role_id, secret_id };
-    let (issued, warnings) = core.login_app_role(&call.visitor(), mount, login).await?;
-    let token = &issued.token;
-    Ok(Answer::auth(auth(token, issued.client_token.expose_secret(), token.creation_ttl))
-        .about(token.accessor.to_string())
-        .warn(warnings))
+    let (made, warnings) = core.login_app_role(&call.visitor(), mount, login).await?;
+    Ok(issued(&made, warnings))
 }

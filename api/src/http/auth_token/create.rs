@@ -1,11 +1,11 @@
 //! Making tokens.
 
-use super::shown::auth;
+use super::shown::issued;
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use clm_core::NewToken;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::Value;
 
 pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
@@ -40,10 +40,8 @@ pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
     };
     let core = &call.context.services.core;
     let made = core.create_token(&call.context.caller, &call.context.authority, new).await;
-    let (issued, warnings) = call.context.recorded("create", made).await?;
-    Ok(Answer::auth(auth(&issued.token, issued.client_token.expose_secret(), issued.token.creation_ttl))
-        .about(issued.token.accessor.to_string())
-        .warn(warnings))
+    let (made, warnings) = call.context.recorded("create", made).await?;
+    Ok(issued(&made, warnings))
 }
 
 /// Here, and only here, a text is one name, with its commas.

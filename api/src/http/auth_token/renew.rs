@@ -43,5 +43,6 @@ async fn answer(
     client_token: &str,
 ) -> Result<Answer> {
     let (token, warnings) = call.context.recorded("renew", renewed).await?;
-    Ok(Answer::auth(auth(&token, client_token, token.lease_ttl)).warn(warnings))
+    let identity_policies = call.context.services.core.identity_policies(&token).await?;
+    Ok(Answer::auth(auth(&token, client_token, &identity_policies, token.lease_ttl)).warn(warnings))
 }

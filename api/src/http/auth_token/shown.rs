@@ -1,21 +1,43 @@
 //! A token in an answer's `auth`.
 
-use clm_core::Token;
+use crate::http::answer::Answer;
+use clm_core::{IssuedToken, Token, Warning};
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
-pub(in crate::http) fn auth(token: &Token, client_token: &str, lease_duration: u64) -> Value {
-    json!({
+pub(in crate::http) fn auth(
+    token: &Token,
+    client_token: &str,
+    identity_policies: &[String],
+    lease_duration: u64,
+) -> Value {
+    let mut policies: Vec<&String> = token.policies.iter().chain(identity_policies).collect();
+    policies.sort_unstable();
+    policies.dedup();
+    let mut auth = json!({
         "client_token": client_token,
         "accessor": &*token.accessor,
-        "policies": token.policies,
+        "policies": policies,
         "token_policies": token.policies,
         "metadata": token.meta,
         "lease_duration": lease_duration,
         "renewable": token.renewable,
-        "entity_id": "",
+        "entity_id": token.entity_id.map_or_else(String::new, |id| id.to_string()),
         "token_type": token.token_type(),
         "orphan": token.orphan,
         "mfa_requirement": null,
         "num_uses": token.num_uses,
-    })
+    });
+    if !identity_policies.is_empty() {
+        auth["identity_policies"] = json!(identity_policies);
+    }
+    auth
+}
+
+/// The answer that gives somebody a token.
+pub(in crate::http) fn issued(issued: &IssuedToken, warnings: Vec<Warning>) -> Answer {
+    let IssuedToken { client_token, token, identity_policies } = issued;
+    Answer::auth(auth(token, client_token.expose_secret(), identity_policies, token.creation_ttl))
+        .about(token.accessor.to_string())
+        .warn(warnings)
 }

@@ -2,19 +2,15 @@
 
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
-use crate::http::auth_token::auth;
+use crate::http::auth_token::issued;
 use crate::http::call::OpenCall;
 use clm_core::UserLogin;
-use secrecy::ExposeSecret;
 
 pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let password = call.parameters.text("password")?.filter(|password| !password.is_empty());
     let password = password.ok_or_else(|| Error::invalid("missing password"))?;
     let login = UserLogin { name: call.capture("name").to_owned(), password: password.into() };
     let (core, mount) = call.login_method()?;
-    let (issued, warnings) = core.login_user(&call.visitor(), mount, login).await?;
-    let token = &issued.token;
-    Ok(Answer::auth(auth(token, issued.client_token.expose_secret(), token.creation_ttl))
-        .about(token.accessor.to_string())
-        .warn(warnings))
+    let (made, warnings) = core.login_user(&call.visitor(), mount, login).await?;
+    Ok(issued(&made, warnings))
 }

@@ -30,6 +30,7 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
         id,
         organization_id,
         user_id,
+        entity_id,
         accessor,
         token_hmac,
         parent_id,
@@ -56,7 +57,12 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
         row_mac: _,
     } = token;
     let says_more = role.is_some() || *max_ttl > 0;
-    let row = RowBytes::new(if says_more { "tokens.v2" } else { "tokens.v1" })
+    let version = match (entity_id, says_more) {
+        (Some(_), _) => "tokens.v3",
+        (None, true) => "tokens.v2",
+        (None, false) => "tokens.v1",
+    };
+    let row = RowBytes::new(version)
         .uuid(*id)
         .uuid(*organization_id)
         .optional(*user_id, RowBytes::uuid)
@@ -79,10 +85,15 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
         .flag(*orphan)
         .list(bound_cidrs.iter(), |row, cidr| row.text(&cidr.to_string()))
         .integer(*revision);
-    if says_more {
-        return row.optional(role.as_deref(), RowBytes::text).integer(seconds(*max_ttl)).finish();
+    let row = if says_more || entity_id.is_some() {
+        row.optional(role.as_deref(), RowBytes::text).integer(seconds(*max_ttl))
+    } else {
+        row
+    };
+    match entity_id {
+        Some(entity_id) => row.uuid(*entity_id).finish(),
+        None => row.finish(),
     }
-    row.finish()
 }
 
 impl Store {
@@ -90,7 +101,7 @@ impl Store {
     pub(crate) async fn find_token(&self, token_hmac: [u8; 32]) -> Result<Option<FoundToken>, StoreError> {
         // What a function gives may be null for all that PostgreSQL says; the columns of `tokens` are as named here.
         let Some(row) = sqlx::query!(
-            r#"SELECT (f.token).id AS "id!", (f.token).organization_id AS "organization_id!", (f.token).user_id, (f.token).accessor AS "accessor!",
+            r#"SELECT (f.token).id AS "id!", (f.token).organization_id AS "organization_id!", (f.token).user_id, (f.token).entity_id, (f.token).accessor AS "accessor!",
              (f.token).token_hmac AS "token_hmac!", (f.token).parent_id, (f.token).policies AS "policies!",
              (f.token).display_name AS "display_name!", (f.token).meta AS "meta: Json<BTreeMap<String, String>>", (f.token).path AS "path!", (f.token).role,
              (f.token).creation_time AS "creation_time!", (f.token).creation_ttl AS "creation_ttl!", (f.token).lease_ttl AS "lease_ttl!",
@@ -111,6 +122,7 @@ impl Store {
             id: row.id,
             organization_id: row.organization_id,
             user_id: row.user_id,
+            entity_id: row.entity_id,
             accessor: row.accessor.into(),
             token_hmac: bytes32(&row.token_hmac, "tokens.token_hmac")?,
             parent_id: row.parent_id,
@@ -307,9 +319,9 @@ pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Resu
     sqlx::query!(
         "INSERT INTO tokens (id, organization_id, user_id, token_hmac, accessor, parent_id, type, policies, display_name, meta, path, \
          creation_time, creation_ttl, lease_ttl, period, explicit_max_ttl, expire_time, last_renewal, num_uses, uses_left, renewable, \
-         orphan, bound_cidrs, revision, row_mac, role, max_ttl) \
+         orphan, bound_cidrs, revision, row_mac, role, max_ttl, entity_id) \
          VALUES ($1, $2, $3, $4, $5, $6, 'service', $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, \
-         $25, $26)",
+         $25, $26, $27)",
         token.id,
         token.organization_id,
         token.user_id,
@@ -335,7 +347,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Resu
         token.revision,
         token.row_mac.as_slice(),
         token.role,
-        seconds(token.max_ttl)
+        seconds(token.max_ttl),
+        token.entity_id
     )
     .execute(connection)
     .await?;

@@ -1,0 +1,122 @@
+//! An entity with all that it holds.
+
+use super::{Entity, EntityAlias, Group, rfc3339, shown};
+use crate::access::{Subject, SubjectAlias, SubjectGroup};
+use crate::core::Core;
+use crate::error::Result;
+use crate::mount::MountTable;
+use crate::store::{PersonaRows, entities, entity_aliases, group_members, identity_groups};
+use crate::token::Token;
+use serde_json::{Value, json};
+use std::collections::BTreeSet;
+use uuid::Uuid;
+
+/// An entity with its aliases and groups, as of one moment; each row carries its MAC.
+#[derive(Clone, Debug)]
+pub struct Persona {
+    /// The entity.
+    pub entity: Entity,
+    /// By which names login methods know it.
+    pub aliases: Vec<EntityAlias>,
+    /// All groups that it is in, those through others too.
+    pub groups: Vec<Group>,
+    /// Those of them that it is in itself.
+    pub direct_group_ids: Vec<Uuid>,
+}
+
+impl Persona {
+    /// Policies of the entity and of its groups, sorted.
+    pub fn policies(&self) -> Vec<String> {
+        let of_groups = self.groups.iter().flat_map(|group| &group.policies);
+        let all: BTreeSet<&String> = self.entity.policies.iter().chain(of_groups).collect();
+        all.into_iter().cloned().collect()
+    }
+
+    /// As reading an entity shows it.
+    pub fn data(&self, core: &Core) -> Value {
+        let Entity { id, name, metadata, policies, disabled, merged_entity_ids, .. } = &self.entity;
+        let mounts = core.mount_table();
+        let ids = |direct: bool| {
+            let ids = self.groups.iter().map(|group| group.id);
+            ids.filter(|id| self.direct_group_ids.contains(id) == direct).collect::<Vec<_>>()
+        };
+        let (direct, inherited) = (ids(true), ids(false));
+        let all = [&*direct, &*inherited].concat();
+        json!({
+            "aliases": self.aliases.iter().map(|alias| alias.data(&mounts)).collect::<Vec<_>>(),
+            "creation_time": rfc3339(self.entity.creation_time),
+            "direct_group_ids": direct,
+            "disabled": disabled,
+            "group_ids": all,
+            "id": id,
+            "inherited_group_ids": inherited,
+            "last_update_time": rfc3339(self.entity.last_update_time),
+            "merged_entity_ids": if merged_entity_ids.is_empty() { Value::Null } else { json!(merged_entity_ids) },
+            "metadata": shown(metadata.as_ref()),
+            "name": name,
+            "namespace_id": "root",
+            "policies": policies,
+        })
+    }
+
+    /// What templates are filled with. An alias whose login method is gone fills none.
+    pub(crate) fn subject(&self, mounts: &MountTable) -> Subject {
+        let texts = |texts: &Option<super::Texts>| texts.clone().map(|texts| texts.0).unwrap_or_default();
+        let alias = |alias: &EntityAlias| {
+            let accessor = mounts.by_id(alias.organization_id, alias.mount_id)?.accessor.clone();
+            let filled = SubjectAlias {
+                id: alias.id.to_string(),
+                name: alias.name.clone(),
+                metadata: texts(&alias.metadata),
+                custom_metadata: texts(&alias.custom_metadata),
+            };
+            Some((accessor, filled))
+        };
+        let group = |group: &Group| SubjectGroup {
+            id: group.id.to_string(),
+            name: group.name.clone(),
+            metadata: texts(&group.metadata),
+        };
+        Subject {
+            id: self.entity.id.to_string(),
+            name: self.entity.name.clone(),
+            metadata: texts(&self.entity.metadata),
+            aliases: self.aliases.iter().filter_map(alias).collect(),
+            groups: self.groups.iter().map(group).collect(),
+        }
+    }
+
+    /// Rows whose change concerns tokens of this entity.
+    pub(crate) fn ids(&self) -> impl Iterator<Item = Uuid> {
+        [self.entity.id].into_iter().chain(self.groups.iter().map(|group| group.id))
+    }
+}
+
+impl Core {
+    /// An entity with all that it holds, if its rows are ours. One of another's making refuses the whole: leaving it out could drop a denial.
+    pub async fn persona(&self, organization_id: Uuid, entity_id: Uuid) -> Result<Option<Persona>> {
+        let Some(rows) = self.store().persona(organization_id, entity_id).await? else { return Ok(None) };
+        let PersonaRows { entity, aliases, memberships, groups } = rows;
+        let check = |table, id, bytes, row_mac| self.check_known_row((table, organization_id, id), bytes, row_mac);
+        check(entities::TABLE, entity.id, entities::bound_bytes(&entity), entity.row_mac).await?;
+        for alias in &aliases {
+            check(entity_aliases::TABLE, alias.id, entity_aliases::bound_bytes(alias), alias.row_mac).await?;
+        }
+        for member in &memberships {
+            check(group_members::TABLE, member.id, group_members::bound_bytes(member), member.row_mac).await?;
+        }
+        for group in &groups {
+            check(identity_groups::TABLE, group.id, identity_groups::bound_bytes(group), group.row_mac).await?;
+        }
+        let direct = memberships.iter().filter(|member| member.member_entity_id == Some(entity.id));
+        let direct_group_ids = direct.map(|member| member.group_id).collect();
+        Ok(Some(Persona { entity, aliases, groups, direct_group_ids }))
+    }
+
+    /// Policies that a token has because of who bears it, sorted.
+    pub async fn identity_policies(&self, token: &Token) -> Result<Vec<String>> {
+        let Some(entity_id) = token.entity_id else { return Ok(Vec::new()) };
+        let persona = self.persona(token.organization_id, entity_id).await?;
+        Ok(persona.map(|persona| persona.policies()).unwrap_or_default())
+    }
+}
