@@ -14,6 +14,8 @@ use uuid::Uuid;
 
 /// SHA-256 of a token's text.
 pub(crate) type TokenKey = [u8; 32];
+/// An organization or an entity, and names of policies.
+type PolicyNames = (Uuid, Vec<String>);
 
 /// Different sets of policies kept compiled.
 const ACLS: usize = 10_000;
@@ -23,9 +25,9 @@ const KEYS_A_TOKEN: usize = 8;
 pub(crate) struct AuthorityCache {
     tokens: Cache<TokenKey, Arc<CachedAuthority>>,
     keys: Mutex<Keys>,
-    policies: Cache<(Uuid, Vec<String>), (u64, Arc<CompiledPolicies>)>,
+    policies: Cache<PolicyNames, (u64, Arc<CompiledPolicies>)>,
     /// What policies say for one entity; shared by its tokens.
-    acls: Cache<(Uuid, Vec<String>), (u64, Arc<Subject>, Arc<Acl>)>,
+    acls: Cache<PolicyNames, (u64, Arc<Subject>, Arc<Acl>)>,
     generation: AtomicU64,
     /// Grows whenever a single token is forgotten.
     forgotten: AtomicU64,
