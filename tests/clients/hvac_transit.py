@@ -9,7 +9,7 @@ import hmac
 
 import hvac
 from checks import b64, raises
-from hvac.exceptions import InvalidRequest
+from hvac.exceptions import InvalidPath, InvalidRequest
 
 MESSAGE = b"pay 100 to Alice"
 
@@ -84,6 +84,36 @@ def backups(transit):
     assert transit.restore_key(backup, force=True).status_code == 204
 
 
+def trimmed(transit):
+    transit.rotate_key("files")
+    transit.rotate_key("files")
+    transit.update_key_configuration("files", min_decryption_version=2, min_encryption_version=3)
+    assert transit.trim_key("files", min_version=2)["data"]["min_available_version"] == 2
+    assert sorted(transit.read_key("files")["data"]["keys"]) == ["2", "3"]
+    raises(InvalidRequest, transit.update_key_configuration, "files", min_decryption_version=1)
+
+
+def tools(transit):
+    made = transit.generate_random_bytes(n_bytes=24, output_format="hex")["data"]["random_bytes"]
+    assert len(bytes.fromhex(made)) == 24
+    for algorithm, name in [("sha2-224", "sha224"), ("sha2-256", "sha256"), ("sha2-384", "sha384"), ("sha2-512", "sha512")]:
+        sum = transit.hash_data(b64(MESSAGE), algorithm=algorithm, output_format="base64")["data"]["sum"]
+        assert sum == b64(hashlib.new(name, MESSAGE).digest()), algorithm
+
+
+def exports(transit):
+    transit.create_key("shown", key_type="aes256-gcm96", exportable=True)
+    transit.rotate_key("shown")
+    keys = transit.export_key("shown", key_type="encryption-key")["data"]["keys"]
+    assert sorted(keys) == ["1", "2"] and all(len(base64.b64decode(key)) == 32 for key in keys.values()), keys
+    assert list(transit.export_key("shown", key_type="encryption-key", version="latest")["data"]["keys"]) == ["2"]
+    raises(InvalidRequest, transit.export_key, "files", key_type="encryption-key")
+    raises(InvalidRequest, transit.backup_key, "shown")
+    assert transit.update_key_configuration("shown", deletion_allowed=True)["data"]["deletion_allowed"] is True
+    assert transit.delete_key("shown").status_code == 204
+    raises(InvalidPath, transit.export_key, "shown", key_type="encryption-key")
+
+
 def main():
     transit = hvac.Client().secrets.transit
     data(transit)
@@ -91,6 +121,9 @@ def main():
     data_keys(transit)
     hmacs(transit)
     backups(transit)
+    tools(transit)
+    exports(transit)
+    trimmed(transit)
     print("done")
 
 

@@ -4,7 +4,6 @@
 mod backup;
 mod byok;
 mod certificate;
-mod cosign;
 mod crypto;
 mod data_keys;
 mod derived;
