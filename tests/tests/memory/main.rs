@@ -1,10 +1,11 @@
-//! No key is in the memory of the processes that speak HTTP or hold the PIN: what they hold after keys were made, imported and used is written
-//! down, in two ways, and searched for the private parts of these keys in every form in which they could stand there. Of keys that the token
-//! made these are learnt only afterwards. What is put there on purpose is found.
+//! No key is said or written down by the service (`said`), and none is in the memory of the processes that speak HTTP or hold the PIN: what they
+//! hold after keys were made, imported and used is written down, in two ways, and searched for the private parts of these keys in every form in
+//! which they could stand there. Of keys that the token made these are learnt only afterwards. What is put there on purpose is found.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod dump;
 mod needles;
+mod said;
 
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
@@ -52,8 +53,8 @@ async fn done(server: &Server, path: &str, body: Value) -> Value {
     answer.body["data"].clone()
 }
 
-/// Imports material as Vault's clients do.
-async fn import(server: &Server, name: &str, kind: &str, material: &[u8], kek: &[u8; 32]) {
+/// Material as Vault's clients send it to be imported.
+async fn brought(server: &Server, material: &[u8], kek: &[u8; 32]) -> String {
     let answer = server.get("transit/wrapping_key").await.unwrap();
     let body: String = answer.text("public_key").lines().filter(|line| !line.starts_with('-')).collect();
     let key = PublicEncryptingKey::from_der(&BASE64_STANDARD.decode(body).unwrap()).unwrap();
@@ -62,7 +63,11 @@ async fn import(server: &Server, name: &str, kind: &str, material: &[u8], kek: &
     key.encrypt(&OAEP_SHA256_MGF1SHA256, kek, &mut first, None).unwrap();
     let length = AesKek::new(&AES_256, kek).unwrap().wrap_with_padding(material, &mut second).unwrap().len();
     second.truncate(length);
-    let ciphertext = BASE64_STANDARD.encode([first, second].concat());
+    BASE64_STANDARD.encode([first, second].concat())
+}
+
+async fn import(server: &Server, name: &str, kind: &str, material: &[u8], kek: &[u8; 32]) {
+    let ciphertext = brought(server, material, kek).await;
     done(server, &format!("keys/{name}/import"), json!({"type": kind, "ciphertext": ciphertext})).await;
 }
 
