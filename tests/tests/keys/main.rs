@@ -17,6 +17,7 @@ mod tools;
 mod trim;
 mod usage;
 mod vectors;
+mod versions;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
