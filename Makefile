@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test as-user crash bench evidence renew deny advisories
+.PHONY: setup demo dev check test as-user crash bench evidence renew deny advisories kryoptic
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -46,6 +46,12 @@ evidence: setup ## every route with the PKCS#11 calls behind it, into docs/EVIDE
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-nextest
 	cargo build --locked -p api -p softhsm-fault
 	CLM_EVIDENCE=$(CURDIR)/docs/EVIDENCE.md scripts/with-postgres.sh cargo nextest run --locked -p tests --test routes --no-capture -E 'test(evidence)'
+
+kryoptic: setup ## ML-DSA and ML-KEM on a token that has them, which is built first, once
+	@cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-nextest
+	scripts/setup-kryoptic.sh
+	cargo build --workspace --bins --locked
+	scripts/with-postgres.sh cargo nextest run --locked -p tests --test kryoptic --run-ignored all
 
 KILLS ?= 20
 crash: setup ## processes of every kind killed under load, KILLS of each, and whether everything is true afterwards; SEED=… repeats a run

@@ -23,6 +23,18 @@ pub enum KeyType {
     Ed25519,
     /// Generic secret for HMAC (FIPS 198-1), of that many bytes.
     Hmac(u16),
+    /// ML-DSA-44 (FIPS 204).
+    MlDsa44,
+    /// ML-DSA-65.
+    MlDsa65,
+    /// ML-DSA-87.
+    MlDsa87,
+    /// ML-KEM-512 (FIPS 203).
+    MlKem512,
+    /// ML-KEM-768.
+    MlKem768,
+    /// ML-KEM-1024.
+    MlKem1024,
     /// RSA, modulus of 2048 bits (RFC 8017).
     Rsa2048,
     /// RSA, modulus of 3072 bits.
@@ -31,9 +43,28 @@ pub enum KeyType {
     Rsa4096,
 }
 
+impl KeyType {
+    /// ML-DSA (FIPS 204).
+    pub fn is_ml_dsa(self) -> bool {
+        matches!(self, Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87)
+    }
+
+    /// ML-KEM (FIPS 203).
+    pub fn is_ml_kem(self) -> bool {
+        matches!(self, Self::MlKem512 | Self::MlKem768 | Self::MlKem1024)
+    }
+
+    /// Some tokens make such keys and cannot wrap them: [`crate::Capabilities::wraps`] tells.
+    pub fn may_not_be_wrapped(self) -> bool {
+        self == Self::Ed25519 || self.is_ml_dsa() || self.is_ml_kem()
+    }
+}
+
 /// What a key may do; one purpose a key (SP 800-57 part 1, 5.2). Becomes CKA_SIGN, CKA_WRAP and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Purpose {
+    /// Decapsulate shared secrets, and nothing else.
+    Decapsulation,
     /// Derive other keys, and nothing else.
     Derivation,
     /// Encrypt and decrypt data.
@@ -161,6 +192,8 @@ pub enum SignMechanism {
     Ecdsa,
     /// Ed25519 over the message (RFC 8032).
     Ed25519,
+    /// ML-DSA over the message, with an empty context, hedged if the token can (FIPS 204, 5.2).
+    MlDsa,
     /// RSASSA-PKCS1-v1_5 over a digest; `None`: the data is the encoded message's content as given (no DigestInfo).
     RsaPkcs1(Option<HashAlgorithm>),
     /// RSASSA-PSS over a digest with MGF1 of the same hash and that many bytes of salt.
@@ -170,6 +203,15 @@ pub enum SignMechanism {
         /// Salt, bytes.
         salt_length: u16,
     },
+}
+
+/// A secret that was encapsulated for the holder of a key pair (FIPS 203, 6.2), and stays.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Encapsulated {
+    /// What the holder decapsulates.
+    pub ciphertext: Vec<u8>,
+    /// AES-KWP of the secret, an AES-256 key, ready for the database.
+    pub blob: Vec<u8>,
 }
 
 /// What is to be encrypted by AES-GCM.

@@ -4,8 +4,8 @@
 //! server and supervisor, and supervisor and worker, exchange one [`postcard`] message a packet.
 
 use crate::{
-    Capabilities, Ciphertext, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, Plaintext, PublicKey,
-    Purpose, RsaDecrypted, Sealed, Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
+    Capabilities, Ciphertext, Encapsulated, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, Plaintext,
+    PublicKey, Purpose, RsaDecrypted, Sealed, Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -29,7 +29,9 @@ pub(crate) enum Request {
     AesGcmDecrypt { key: KeyName, items: Vec<Sealed> },
     AesGcmEncrypt { key: KeyName, items: Vec<Plaintext> },
     Capabilities,
+    Decapsulate { key: KeyName, ciphertext: Vec<u8>, wrapped_by: KeyName },
     DestroyTokenKey { id: Uuid },
+    Encapsulate { public: PublicKey, key_type: KeyType, wrapped_by: KeyName },
     Export(KeyExport),
     FindObjects { label_prefix: String },
     GenerateTokenKey { id: Uuid, label: String, key_type: KeyType, purpose: Purpose },
@@ -73,6 +75,7 @@ pub(crate) enum Reply {
     Capabilities(Box<Capabilities>),
     Ciphertexts(Vec<Ciphertext>),
     Done,
+    Encapsulated(Encapsulated),
     Failed(Error),
     Generated {
         blob: Vec<u8>,

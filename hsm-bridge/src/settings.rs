@@ -1,5 +1,6 @@
 //! What the operator says about the token, and what the token says of itself.
 
+use crate::KeyType;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -123,12 +124,33 @@ pub struct Capabilities {
     pub mechanisms: Vec<String>,
     /// Ed25519 keys can be wrapped and unwrapped with AES-KWP (SoftHSM cannot).
     pub wraps_ed25519: bool,
+    /// ML-DSA keys can be wrapped and unwrapped with AES-KWP (kryoptic cannot).
+    pub wraps_ml_dsa: bool,
+    /// ML-KEM keys can be wrapped and unwrapped with AES-KWP.
+    pub wraps_ml_kem: bool,
     /// Ed25519 signing works.
     pub ed25519: bool,
     /// Keys can be derived by CKM_AES_ECB_ENCRYPT_DATA, and encrypt.
     pub derives: bool,
     /// AES-KWP by 0x210A (CKM_AES_KEY_WRAP_PAD) rather than 0x210B (CKM_AES_KEY_WRAP_KWP).
     pub kwp_is_key_wrap_pad: bool,
+}
+
+impl Capabilities {
+    /// Whether a mechanism is offered, by its name (`CKM_…`).
+    pub fn offers(&self, mechanism: &str) -> bool {
+        self.mechanisms.iter().any(|offered| offered == mechanism)
+    }
+
+    /// Whether keys of that type can leave the token wrapped, and come back.
+    pub fn wraps(&self, key_type: KeyType) -> bool {
+        match key_type {
+            KeyType::Ed25519 => self.wraps_ed25519,
+            key_type if key_type.is_ml_dsa() => self.wraps_ml_dsa,
+            key_type if key_type.is_ml_kem() => self.wraps_ml_kem,
+            _ => true,
+        }
+    }
 }
 
 impl TokenSelector {

@@ -6,6 +6,7 @@ use der::{Decode, Sequence};
 use rsa::pkcs8::DecodePublicKey;
 use rsa::traits::PublicKeyParts;
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
+use spki::SubjectPublicKeyInfoRef;
 use subtle::ConstantTimeEq;
 
 /// Whether `signature` is one over `input`. `Err`: it is not even shaped like one where the reference refuses that.
@@ -18,6 +19,9 @@ pub(crate) fn signature(
 ) -> Result<bool, String> {
     if algorithm == KeyAlgorithm::Ed25519 {
         return Ok(ed25519(spki, input, signature));
+    }
+    if algorithm.is_ml_dsa() {
+        return Ok(ml_dsa(algorithm, spki, input, signature));
     }
     let digest = match request.hash {
         Some(hash) if !request.prehashed => hash.digest(input),
@@ -79,6 +83,19 @@ fn ed25519(spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let Ok(key) = ed25519_dalek::VerifyingKey::from_public_key_der(spki) else { return false };
     ed25519_dalek::Signature::from_slice(signature)
         .is_ok_and(|signature| key.verify_strict(message, &signature).is_ok())
+}
+
+/// FIPS 204, 5.3, with an empty context.
+fn ml_dsa(algorithm: KeyAlgorithm, spki: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    use aws_lc_rs::signature::{ML_DSA_44, ML_DSA_65, ML_DSA_87, UnparsedPublicKey};
+    let scheme = match algorithm {
+        KeyAlgorithm::MlDsa44 => &ML_DSA_44,
+        KeyAlgorithm::MlDsa65 => &ML_DSA_65,
+        _ => &ML_DSA_87,
+    };
+    let Ok(info) = SubjectPublicKeyInfoRef::from_der(spki) else { return false };
+    let key = info.subject_public_key.as_bytes().unwrap_or_default();
+    UnparsedPublicKey::new(scheme, key).verify(message, signature).is_ok()
 }
 
 /// FIPS 186-5, 6.4.2: the leftmost bits of a longer digest; a shorter one is the same number with zeros before it.

@@ -14,10 +14,16 @@ use tempfile::TempDir;
 /// PINs of every site; no output may ever show them.
 const SECRETS: [&str; 2] = ["officer-77", "user-4242"];
 
+/// In the target directory.
+const KRYOPTIC: &str = "kryoptic/libkryoptic.so";
+
 /// Gone, with all that runs on it, when the test ends.
 #[derive(Debug)]
 pub struct Site {
     directory: TempDir,
+    /// The PKCS#11 module, and what it finds its tokens by: a variable, and the file that it names.
+    module: PathBuf,
+    tokens: (&'static str, &'static str),
     /// `clm_secure_db`.
     pub secure: TestDatabase,
     /// `clm_core_db`.
@@ -33,8 +39,31 @@ impl Site {
     }
 
     fn with(secure: TestDatabase, core: TestDatabase) -> Result<Self> {
-        let site = Self { directory: TempDir::new()?, secure, core, variables: Vec::new() };
-        softhsm::TokenDirectory::at(site.directory.path())?;
+        let (directory, module) = (TempDir::new()?, softhsm::module()?);
+        softhsm::TokenDirectory::at(directory.path())?;
+        Self::on(directory, module, ("SOFTHSM2_CONF", "softhsm2.conf"), secure, core)
+    }
+
+    /// The same as [`Self::ready`] on kryoptic, which has ML-DSA and ML-KEM; `scripts/setup-kryoptic.sh` builds it.
+    pub async fn ready_on_kryoptic(more: &str) -> Result<Self> {
+        let module = built("clm")?.ancestors().nth(2).context("programs are in the target directory")?.join(KRYOPTIC);
+        ensure!(module.is_file(), "{} is not built: run `make kryoptic`", module.display());
+        let directory = TempDir::new()?;
+        let tokens = directory.path().join("kryoptic.sql");
+        let slot = format!("[[slots]]\nslot = 1\ndbtype = 'sqlite'\ndbargs = '{}'\n", tokens.display());
+        std::fs::write(directory.path().join("kryoptic.conf"), slot)?;
+        let [secure, core] = [TestDatabase::create().await?, TestDatabase::create().await?];
+        Self::on(directory, module, ("KRYOPTIC_CONF", "kryoptic.conf"), secure, core)?.prepared(more)
+    }
+
+    fn on(
+        directory: TempDir,
+        module: PathBuf,
+        tokens: (&'static str, &'static str),
+        secure: TestDatabase,
+        core: TestDatabase,
+    ) -> Result<Self> {
+        let site = Self { directory, module, tokens, secure, core, variables: Vec::new() };
         site.keep_secret("so-pin", &format!("{}\n", SECRETS[0]))?;
         site.keep_secret("pin", &format!("{}\n", SECRETS[1]))?;
         std::fs::write(site.path("clm.toml"), site.settings("")?)?;
@@ -108,7 +137,7 @@ impl Site {
     /// From its next start on the service has one worker, and its PKCS#11 calls pass through a module that tells of each; gives the log.
     pub fn spy(&self) -> Result<PathBuf> {
         let (file, log) = (self.path("clm.toml"), self.path("pkcs11.log"));
-        let (real, spy) = (softhsm::module()?, built("libsofthsm_fault.so")?);
+        let (real, spy) = (&self.module, built("libsofthsm_fault.so")?);
         let settings = std::fs::read_to_string(&file)?
             .replace(
                 &format!("module = '{}'", real.display()),
@@ -128,12 +157,13 @@ impl Site {
 
     fn settings(&self, more: &str) -> Result<String> {
         Ok(format!(
-            "{more}\n[hsm]\nmodule = '{}'\ntoken = 'site'\npin = {{ file = '{}' }}\nenvironment = {{ SOFTHSM2_CONF = '{}' }}\n\n\
+            "{more}\n[hsm]\nmodule = '{}'\ntoken = 'site'\npin = {{ file = '{}' }}\nenvironment = {{ {} = '{}' }}\n\n\
              [secure_database]\nurl = '{}'\n[core_database]\nurl = '{}'\n\
              [migration]\nsecure_url = '{}'\ncore_url = '{}'\n\n[auditor]\nsecure_url = '{}'\ncore_url = '{}'\n",
-            softhsm::module()?.display(),
+            self.module.display(),
             self.path("pin").display(),
-            self.path("softhsm2.conf").display(),
+            self.tokens.0,
+            self.path(self.tokens.1).display(),
             self.secure.url("clm_secure_app"),
             self.core.url("clm_core_app"),
             self.secure.url("clm_migrate"),
@@ -180,10 +210,10 @@ impl Site {
     /// The site's token, for a bridge of the test's own.
     pub fn hsm(&self) -> Result<HsmSettings> {
         Ok(HsmSettings {
-            module: softhsm::module()?,
+            module: self.module.clone(),
             token: "site".into(),
             pin: PinSource::File(self.path("pin")),
-            environment: softhsm::TokenDirectory::at(self.directory.path())?.environment(),
+            environment: [(self.tokens.0.to_owned(), self.path(self.tokens.1).display().to_string())].into(),
             executable: Some(built("clm")?),
             ..HsmSettings::default()
         })

@@ -217,7 +217,7 @@ impl Context {
         }
     }
 
-    async fn refusals<'n, T>(
+    pub(super) async fn refusals<'n, T>(
         &self,
         event_type: &'static str,
         name: impl Into<Option<&'n KeyName>>,

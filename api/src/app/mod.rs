@@ -14,6 +14,7 @@ pub(crate) mod seal;
 pub(crate) mod secrets;
 mod services;
 mod shamir;
+mod shared_secrets;
 pub(crate) mod wrapping;
 
 pub use error::{Error, Result};

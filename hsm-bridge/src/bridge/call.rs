@@ -187,6 +187,8 @@ pub(super) fn cost(key_type: KeyType) -> u64 {
     match key_type {
         KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 | KeyType::Hmac(_) => 20,
         KeyType::EcP256 => 60,
+        KeyType::MlKem512 | KeyType::MlKem768 | KeyType::MlKem1024 => 100,
+        KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => 400,
         KeyType::EcP384 | KeyType::Rsa2048 => 800,
         KeyType::EcP521 => 1_000,
         KeyType::Ed25519 => 200,

@@ -7,8 +7,8 @@ mod fleet;
 
 use crate::protocol::{KeyExport, KeyImport, Pin, Reply, Request, Secret};
 use crate::{
-    Capabilities, Error, GeneratedKey, ImportedKey, KeyRef, KeyType, PublicKey, Purpose, Result, Settings, TokenKey,
-    TransportedKey, WorkerUnpadding, WrappedKey,
+    Capabilities, Encapsulated, Error, GeneratedKey, ImportedKey, KeyRef, KeyType, PublicKey, Purpose, Result,
+    Settings, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
 };
 use call::{Route, cost};
 use fleet::{Fleet, Lane};
@@ -234,6 +234,21 @@ impl Bridge {
         }
     }
 
+    /// A new secret, an AES-256 key, for the holder of an ML-KEM pair (FIPS 203, 6.2), which stays here wrapped.
+    pub async fn encapsulate(&self, key_type: KeyType, public: PublicKey, wrapped_by: &KeyRef) -> Result<Encapsulated> {
+        let request = Request::Encapsulate { public, key_type, wrapped_by: wrapped_by.name() };
+        match self.call(quick(500), &[wrapped_by], request).await? {
+            Reply::Encapsulated(made) => Ok(made),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// The secret that somebody encapsulated to a key, wrapped: an AES-256 key.
+    pub async fn decapsulate(&self, key: &KeyRef, ciphertext: Vec<u8>, wrapped_by: &KeyRef) -> Result<Vec<u8>> {
+        let request = Request::Decapsulate { key: key.name(), ciphertext, wrapped_by: wrapped_by.name() };
+        bytes(self.call(quick(500), &[key, wrapped_by], request).await?)
+    }
+
     /// Bytes of the token's generator.
     pub async fn random(&self, bytes_wanted: u32) -> Result<Vec<u8>> {
         bytes(self.call(quick(20), &[], Request::Random { bytes: bytes_wanted }).await?)
@@ -308,6 +323,7 @@ fn unexpected(reply: &Reply) -> Error {
         Reply::Capabilities(_) => "capabilities",
         Reply::Ciphertexts(_) => "ciphertexts",
         Reply::Done => "done",
+        Reply::Encapsulated(_) => "an encapsulated secret",
         Reply::Failed(_) => "a failure",
         Reply::Generated { .. } => "a generated key",
         Reply::Imported(_) => "an imported key",

@@ -66,6 +66,8 @@ pub(super) fn takes_no_blob(request: &Request) -> bool {
     !matches!(
         request,
         Request::AesGcmDecrypt { .. }
+            | Request::Decapsulate { .. }
+            | Request::Encapsulate { .. }
             | Request::Export(_)
             | Request::Import(_)
             | Request::Load { .. }
@@ -78,6 +80,7 @@ pub(super) fn named_key(request: &Request) -> Option<KeyName> {
     match request {
         Request::AesGcmDecrypt { key, .. }
         | Request::AesGcmEncrypt { key, .. }
+        | Request::Decapsulate { key, .. }
         | Request::Hmac { key, .. }
         | Request::RsaDecrypt { key, .. }
         | Request::Sign { key, .. } => Some(*key),

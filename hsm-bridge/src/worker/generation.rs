@@ -28,10 +28,9 @@ impl Operations {
         purpose: Purpose,
         wrapping: ObjectHandle,
     ) -> Attempt<Reply> {
-        if key_type == KeyType::Ed25519 && !self.capabilities.wraps_ed25519 {
-            return Err(
-                Error::Unsupported("wrapping Ed25519 keys; keep them on the token (storage = token)".into()).into()
-            );
+        if !self.capabilities.wraps(key_type) {
+            let what = format!("wrapping {key_type:?} keys; keep them on the token (storage = token)");
+            return Err(Error::Unsupported(what).into());
         }
         let (key, public) = generate(session, key_type, purpose, Residence::Wrapping)?;
         let result = self.wrap(session, wrapping, key).and_then(|blob| {
@@ -73,7 +72,11 @@ impl Operations {
                         if matches!(key_type, KeyType::Hmac(_)) { Mechanism::Sha256Hmac } else { Mechanism::AesCMac };
                     session.sign(&mechanism, key, b"probe").map_err(at("C_Sign"))?;
                 }
-                Purpose::Derivation | Purpose::Encryption | Purpose::Transport | Purpose::Wrapping => {}
+                Purpose::Decapsulation
+                | Purpose::Derivation
+                | Purpose::Encryption
+                | Purpose::Transport
+                | Purpose::Wrapping => {}
             }
             let public_key = public.map(|handle| spki::read(session, handle, key_type)).transpose()?;
             for object in [Some(key), public].into_iter().flatten() {

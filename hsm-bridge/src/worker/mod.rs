@@ -9,6 +9,7 @@ mod failure;
 mod ffi;
 mod gcm;
 mod generation;
+mod kem;
 mod mechanism;
 mod oaep;
 mod objects;

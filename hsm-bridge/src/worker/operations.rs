@@ -120,12 +120,20 @@ impl Operations {
                 Ok(Reply::Ciphertexts(sealed))
             }
             Request::Capabilities => Ok(Reply::Capabilities(Box::new(self.capabilities.clone()))),
+            Request::Decapsulate { key, ciphertext, wrapped_by } => {
+                let (key, wrapping) = (self.handle(session, *key)?, self.handle(session, *wrapped_by)?);
+                Ok(Reply::Bytes(self.decapsulate(session, *key, ciphertext, *wrapping)?))
+            }
             Request::DestroyTokenKey { id } => {
                 for object in session.find_objects(&on_token(*id)).map_err(at("C_FindObjects"))? {
                     session.destroy_object(object).map_err(at("C_DestroyObject"))?;
                 }
                 self.cache.forget_token_key(*id)?;
                 Ok(Reply::Done)
+            }
+            Request::Encapsulate { public, key_type, wrapped_by } => {
+                let wrapping = self.handle(session, *wrapped_by)?;
+                Ok(Reply::Encapsulated(self.encapsulate(session, *key_type, public, *wrapping)?))
             }
             Request::Export(export) => self.export(session, export),
             Request::FindObjects { label_prefix } => Ok(Reply::Objects(find_objects(session, label_prefix)?)),

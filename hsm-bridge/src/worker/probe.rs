@@ -4,10 +4,10 @@ use super::failure::Failure;
 use super::ffi::{self, RawModule};
 use super::gcm;
 use super::generation::generate;
-use super::sign::sign;
+use super::sign;
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
-use crate::{Capabilities, Error, KeyType, Purpose, Result, SignMechanism};
+use crate::{Capabilities, Error, KeyType, Purpose, Result};
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::Attribute;
 use cryptoki::session::Session;
@@ -33,16 +33,20 @@ impl Kwp {
 /// Lists mechanisms and tries what lists do not tell.
 pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabilities, Kwp)> {
     let list = token.pkcs11.get_mechanism_list(token.slot).map_err(|error| away("C_GetMechanismList", &error))?;
+    // The list leaves out what cryptoki has no name for.
+    let has_kwp = token.pkcs11.get_mechanism_info(token.slot, ffi::kwp_type()).is_ok();
     let kwp = if list.contains(&MechanismType::AES_KEY_WRAP_PAD) {
         Kwp::KeyWrapPad
-    } else if list.contains(&ffi::kwp_type()) {
+    } else if has_kwp {
         Kwp::KeyWrapKwp
     } else {
         return Err(Error::Configuration(
             "this token offers neither CKM_AES_KEY_WRAP_PAD nor CKM_AES_KEY_WRAP_KWP: wrapped keys are impossible on it".into(),
         ));
     };
-    let ed25519 = list.contains(&MechanismType::EDDSA) && trial(&token.raw, session, None).is_ok();
+    let makes = |key_type, kwp| trial(&token.raw, session, key_type, kwp).is_ok();
+    let ed25519 = list.contains(&MechanismType::EDDSA) && makes(KeyType::Ed25519, None);
+    let wraps = |mechanism, key_type| list.contains(&mechanism) && makes(key_type, Some(kwp));
     let info = &token.info;
     let firmware = info.firmware_version();
     let capabilities = Capabilities {
@@ -51,8 +55,14 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
         serial: clean(info.serial_number()),
         label: clean(info.label()),
         firmware: format!("{}.{}", firmware.major(), firmware.minor()),
-        mechanisms: list.iter().map(ToString::to_string).collect(),
-        wraps_ed25519: ed25519 && trial(&token.raw, session, Some(kwp)).is_ok(),
+        mechanisms: list
+            .iter()
+            .map(ToString::to_string)
+            .chain(has_kwp.then(|| "CKM_AES_KEY_WRAP_KWP".to_owned()))
+            .collect(),
+        wraps_ed25519: ed25519 && makes(KeyType::Ed25519, Some(kwp)),
+        wraps_ml_dsa: wraps(MechanismType::ML_DSA, KeyType::MlDsa44),
+        wraps_ml_kem: wraps(MechanismType::ML_KEM, KeyType::MlKem512),
         ed25519,
         derives: gcm::derives(session),
         kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
@@ -60,19 +70,22 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
     Ok((capabilities, kwp))
 }
 
-/// Signs with a new Ed25519 session key; with `kwp` also wraps it and unwraps it again.
-fn trial(raw: &RawModule, session: &Session, kwp: Option<Kwp>) -> std::result::Result<(), Failure> {
-    let (key, public) = generate(session, KeyType::Ed25519, Purpose::Signing, Residence::Wrapping)?;
+/// Makes a session key and signs with it, if it does that; with `kwp` also wraps it and unwraps it again.
+fn trial(raw: &RawModule, session: &Session, key_type: KeyType, kwp: Option<Kwp>) -> std::result::Result<(), Failure> {
+    let purpose = if key_type.is_ml_kem() { Purpose::Decapsulation } else { Purpose::Signing };
+    let (key, public) = generate(session, key_type, purpose, Residence::Wrapping)?;
     let mut made = vec![key];
     made.extend(public);
-    let result = sign(session, key, SignMechanism::Ed25519, b"probe").and_then(|_| {
+    let (mechanism, data) = sign::trial(key_type);
+    let signed = if purpose == Purpose::Signing { sign::sign(session, key, mechanism, data).map(drop) } else { Ok(()) };
+    let result = signed.and_then(|()| {
         let Some(kwp) = kwp else { return Ok(()) };
         let (wrapping, _) = generate(session, KeyType::Aes256, Purpose::Wrapping, Residence::Session)?;
         made.push(wrapping);
         let failed = |error| Failure::Token("C_WrapKey", error);
         let blob = raw.wrap_key(session, &kwp.mechanism(), wrapping, key).map_err(failed)?;
-        let (class, ck_type) = template::class_and_type(KeyType::Ed25519);
-        let mut attributes = template::secret_half(Purpose::Signing, Residence::Session);
+        let (class, ck_type) = template::class_and_type(key_type);
+        let mut attributes = template::secret_half(purpose, Residence::Session);
         attributes.extend([Attribute::Class(class), Attribute::KeyType(ck_type)]);
         made.push(session.unwrap_key(&kwp.mechanism(), wrapping, &blob, &attributes).map_err(failed)?);
         Ok(())

@@ -12,6 +12,20 @@ const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 
+/// What follows 2.16.840.1.101.3.4 (RFC 9881, RFC 9935), of keys that are bare bytes.
+fn post_quantum(key_type: KeyType) -> Option<ObjectIdentifier> {
+    let text = match key_type {
+        KeyType::MlDsa44 => "2.16.840.1.101.3.4.3.17",
+        KeyType::MlDsa65 => "2.16.840.1.101.3.4.3.18",
+        KeyType::MlDsa87 => "2.16.840.1.101.3.4.3.19",
+        KeyType::MlKem512 => "2.16.840.1.101.3.4.4.1",
+        KeyType::MlKem768 => "2.16.840.1.101.3.4.4.2",
+        KeyType::MlKem1024 => "2.16.840.1.101.3.4.4.3",
+        _ => return None,
+    };
+    Some(ObjectIdentifier::new_unwrap(text))
+}
+
 #[derive(der::Sequence)]
 struct RsaPublicKey<'a> {
     modulus: UintRef<'a>,
@@ -20,10 +34,15 @@ struct RsaPublicKey<'a> {
 
 /// Reads the public object.
 pub(super) fn read(session: &Session, public: ObjectHandle, key_type: KeyType) -> Result<PublicKey> {
+    if let Some(oid) = post_quantum(key_type) {
+        let value = session.get_attributes(public, &[AttributeType::Value]).map_err(refused)?;
+        let Some(Attribute::Value(value)) = value.first() else {
+            return Err(Error::Internal("the token's public key has no CKA_VALUE".into()));
+        };
+        return bare(oid, value).map_err(not_understood);
+    }
     let wanted = [AttributeType::EcPoint, AttributeType::Modulus, AttributeType::PublicExponent];
-    let attributes = session
-        .get_attributes(public, &wanted)
-        .map_err(|error| Error::Refused { function: "C_GetAttributeValue".into(), reason: error.to_string() })?;
+    let attributes = session.get_attributes(public, &wanted).map_err(refused)?;
     let (mut point, mut modulus, mut exponent) = (None, None, None);
     for attribute in attributes {
         match attribute {
@@ -33,8 +52,31 @@ pub(super) fn read(session: &Session, public: ObjectHandle, key_type: KeyType) -
             _ => {}
         }
     }
-    encode(key_type, point.as_deref(), modulus.as_deref(), exponent.as_deref())
-        .map_err(|error| Error::Internal(format!("the token's public key is not understood: {error}")))
+    encode(key_type, point.as_deref(), modulus.as_deref(), exponent.as_deref()).map_err(not_understood)
+}
+
+fn refused(error: cryptoki::error::Error) -> Error {
+    Error::Refused { function: "C_GetAttributeValue".into(), reason: error.to_string() }
+}
+
+fn not_understood(error: der::Error) -> Error {
+    Error::Internal(format!("the token's public key is not understood: {error}"))
+}
+
+/// A key that is nothing but its bytes.
+fn bare(oid: ObjectIdentifier, key: &[u8]) -> der::Result<PublicKey> {
+    let subject_public_key = BitStringRef::from_bytes(key)?;
+    let algorithm = AlgorithmIdentifier::<Any> { oid, parameters: None };
+    Ok(PublicKey { spki_der: SubjectPublicKeyInfo { algorithm, subject_public_key }.to_der()? })
+}
+
+/// The bytes of such a key; an error says that it is of another type.
+pub(super) fn bytes(key_type: KeyType, key: &PublicKey) -> Result<Vec<u8>> {
+    let other =
+        || Error::Refused { function: "a public key".into(), reason: format!("it is not of type {key_type:?}") };
+    let info = spki::SubjectPublicKeyInfoRef::from_der(&key.spki_der).map_err(|_| other())?;
+    let key = info.subject_public_key.as_bytes().filter(|_| Some(info.algorithm.oid) == post_quantum(key_type));
+    key.map(<[u8]>::to_vec).ok_or_else(other)
 }
 
 fn encode(

@@ -2,7 +2,9 @@
 
 use crate::{Error, KeyType, Purpose, Result};
 use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, KeyType as CkKeyType, ObjectClass};
+use cryptoki::object::{
+    Attribute, KeyType as CkKeyType, MlDsaParameterSetType, MlKemParameterSetType, ObjectClass, ParameterSetType,
+};
 use uuid::Uuid;
 
 /// Whether a key may leave wrapped, and where it lives.
@@ -37,6 +39,19 @@ pub(super) fn modulus_bits(key_type: KeyType) -> Option<u64> {
     }
 }
 
+/// CKP_ of a key of FIPS 203 or 204.
+fn parameter_set(key_type: KeyType) -> Option<ParameterSetType> {
+    Some(match key_type {
+        KeyType::MlDsa44 => MlDsaParameterSetType::ML_DSA_44.into(),
+        KeyType::MlDsa65 => MlDsaParameterSetType::ML_DSA_65.into(),
+        KeyType::MlDsa87 => MlDsaParameterSetType::ML_DSA_87.into(),
+        KeyType::MlKem512 => MlKemParameterSetType::ML_KEM_512.into(),
+        KeyType::MlKem768 => MlKemParameterSetType::ML_KEM_768.into(),
+        KeyType::MlKem1024 => MlKemParameterSetType::ML_KEM_1024.into(),
+        _ => return None,
+    })
+}
+
 /// CKO_ and CKK_ of the secret or private half.
 pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
     match key_type {
@@ -44,6 +59,8 @@ pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
         KeyType::Hmac(_) => (ObjectClass::SECRET_KEY, CkKeyType::GENERIC_SECRET),
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC),
         KeyType::Ed25519 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC_EDWARDS),
+        KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => (ObjectClass::PRIVATE_KEY, CkKeyType::ML_DSA),
+        KeyType::MlKem512 | KeyType::MlKem768 | KeyType::MlKem1024 => (ObjectClass::PRIVATE_KEY, CkKeyType::ML_KEM),
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => (ObjectClass::PRIVATE_KEY, CkKeyType::RSA),
     }
 }
@@ -55,6 +72,8 @@ pub(super) fn generation(key_type: KeyType) -> Mechanism<'static> {
         KeyType::Hmac(_) => Mechanism::GenericSecretKeyGen,
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => Mechanism::EccKeyPairGen,
         KeyType::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
+        KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => Mechanism::MlDsaKeyPairGen,
+        KeyType::MlKem512 | KeyType::MlKem768 | KeyType::MlKem1024 => Mechanism::MlKemKeyPairGen,
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
     }
 }
@@ -75,6 +94,10 @@ pub(super) fn secret_half(purpose: Purpose, residence: Residence<'_>) -> Vec<Att
     template.push(Attribute::Sign(signs));
     template.push(Attribute::Decrypt(decrypts));
     template.push(Attribute::Unwrap(matches!(purpose, Purpose::Transport | Purpose::Wrapping)));
+    // Tokens before PKCS#11 v3.2 do not know the attribute.
+    if purpose == Purpose::Decapsulation {
+        template.push(Attribute::Decapsulate(true));
+    }
     template
 }
 
@@ -104,12 +127,14 @@ pub(super) fn public_half(key_type: KeyType, residence: Residence<'_>) -> Result
     let mut template = vec![
         Attribute::Token(matches!(residence, Residence::Token { .. })),
         Attribute::Private(false),
-        Attribute::Verify(true),
+        if key_type.is_ml_kem() { Attribute::Encapsulate(true) } else { Attribute::Verify(true) },
     ];
     if let Residence::Token { id, label } = residence {
         template.extend([Attribute::Id(id.as_bytes().to_vec()), Attribute::Label(label.as_bytes().to_vec())]);
     }
-    if let Some(oid) = curve_oid(key_type) {
+    if let Some(set) = parameter_set(key_type) {
+        template.push(Attribute::ParameterSet(set));
+    } else if let Some(oid) = curve_oid(key_type) {
         template.push(Attribute::EcParams(oid.to_vec()));
     } else if let Some(bits) = modulus_bits(key_type) {
         let bits = cryptoki_sys::CK_ULONG::try_from(bits).map_err(|error| Error::Internal(error.to_string()))?;
@@ -118,4 +143,27 @@ pub(super) fn public_half(key_type: KeyType, residence: Residence<'_>) -> Result
         return Err(Error::Internal(format!("{key_type:?} has no public half")));
     }
     Ok(template)
+}
+
+/// The public half of an ML-KEM pair, as an object of this session, to encapsulate to.
+pub(super) fn encapsulation_key(key_type: KeyType, value: &[u8]) -> Result<Vec<Attribute>> {
+    let set = parameter_set(key_type).filter(|_| key_type.is_ml_kem());
+    let set = set.ok_or_else(|| Error::Internal(format!("{key_type:?} encapsulates nothing")))?;
+    Ok(vec![
+        Attribute::Class(ObjectClass::PUBLIC_KEY),
+        Attribute::KeyType(CkKeyType::ML_KEM),
+        Attribute::Token(false),
+        Attribute::Private(false),
+        Attribute::ParameterSet(set),
+        Attribute::Value(value.to_vec()),
+        Attribute::Encapsulate(true),
+    ])
+}
+
+/// A shared secret while it is being wrapped: an AES-256 key that encrypts.
+pub(super) fn shared_secret() -> Vec<Attribute> {
+    let mut template = secret_half(Purpose::Encryption, Residence::Wrapping);
+    template.extend(secret_key_verbs(Purpose::Encryption));
+    template.extend([Attribute::Class(ObjectClass::SECRET_KEY), Attribute::KeyType(CkKeyType::AES)]);
+    template
 }

@@ -18,13 +18,19 @@ pub enum KeyAlgorithm {
     Ed25519,
     /// Of that many bytes.
     Hmac(u16),
+    MlDsa44,
+    MlDsa65,
+    MlDsa87,
+    MlKem512,
+    MlKem768,
+    MlKem1024,
     Rsa2048,
     Rsa3072,
     Rsa4096,
 }
 
 impl KeyAlgorithm {
-    const OF_ONE_SIZE: [Self; 12] = [
+    const OF_ONE_SIZE: [Self; 18] = [
         Self::Aes128Cmac,
         Self::Aes128Gcm96,
         Self::Aes192Cmac,
@@ -34,6 +40,12 @@ impl KeyAlgorithm {
         Self::EcdsaP384,
         Self::EcdsaP521,
         Self::Ed25519,
+        Self::MlDsa44,
+        Self::MlDsa65,
+        Self::MlDsa87,
+        Self::MlKem512,
+        Self::MlKem768,
+        Self::MlKem1024,
         Self::Rsa2048,
         Self::Rsa3072,
         Self::Rsa4096,
@@ -62,6 +74,12 @@ impl KeyAlgorithm {
             Self::EcdsaP521 => "ecdsa-p521",
             Self::Ed25519 => "ed25519",
             Self::Hmac(_) => "hmac",
+            Self::MlDsa44 => "ml-dsa-44",
+            Self::MlDsa65 => "ml-dsa-65",
+            Self::MlDsa87 => "ml-dsa-87",
+            Self::MlKem512 => "ml-kem-512",
+            Self::MlKem768 => "ml-kem-768",
+            Self::MlKem1024 => "ml-kem-1024",
             Self::Rsa2048 => "rsa-2048",
             Self::Rsa3072 => "rsa-3072",
             Self::Rsa4096 => "rsa-4096",
@@ -101,6 +119,21 @@ impl KeyAlgorithm {
         matches!(self, Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac)
     }
 
+    /// ML-DSA (FIPS 204).
+    pub fn is_ml_dsa(self) -> bool {
+        self.key_type().is_ml_dsa()
+    }
+
+    /// ML-KEM (FIPS 203): encapsulates shared secrets, and does nothing else.
+    pub fn is_ml_kem(self) -> bool {
+        self.key_type().is_ml_kem()
+    }
+
+    /// The message itself is signed, not a digest of it.
+    pub(crate) fn signs_messages(self) -> bool {
+        self == Self::Ed25519 || self.is_ml_dsa()
+    }
+
     /// RSA (RFC 8017).
     pub fn is_rsa(self) -> bool {
         self.modulus_bytes().is_some()
@@ -113,7 +146,7 @@ impl KeyAlgorithm {
 
     /// Signs and verifies.
     pub fn supports_signing(self) -> bool {
-        !self.is_symmetric()
+        !self.is_symmetric() && !self.is_ml_kem()
     }
 
     /// Keys of contexts can be derived from it.
@@ -121,12 +154,14 @@ impl KeyAlgorithm {
         self.is_aead()
     }
 
-    /// What the token must offer for it, of symmetric keys.
+    /// What the token must offer for it; of other types it says so when a key is made.
     pub(crate) fn mechanism(self) -> Option<&'static str> {
         match self {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Some("CKM_AES_GCM"),
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac => Some("CKM_AES_CMAC"),
             Self::Hmac(_) => Some("CKM_SHA256_HMAC"),
+            _ if self.is_ml_dsa() => Some("CKM_ML_DSA"),
+            _ if self.is_ml_kem() => Some("CKM_ML_KEM"),
             _ => None,
         }
     }
@@ -141,6 +176,12 @@ impl KeyAlgorithm {
             Self::EcdsaP521 => KeyType::EcP521,
             Self::Ed25519 => KeyType::Ed25519,
             Self::Hmac(bytes) => KeyType::Hmac(bytes),
+            Self::MlDsa44 => KeyType::MlDsa44,
+            Self::MlDsa65 => KeyType::MlDsa65,
+            Self::MlDsa87 => KeyType::MlDsa87,
+            Self::MlKem512 => KeyType::MlKem512,
+            Self::MlKem768 => KeyType::MlKem768,
+            Self::MlKem1024 => KeyType::MlKem1024,
             Self::Rsa2048 => KeyType::Rsa2048,
             Self::Rsa3072 => KeyType::Rsa3072,
             Self::Rsa4096 => KeyType::Rsa4096,
@@ -153,6 +194,8 @@ impl KeyAlgorithm {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Purpose::Encryption,
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac | Self::Hmac(_) => Purpose::Mac,
             Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 | Self::Ed25519 => Purpose::Signing,
+            Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => Purpose::Signing,
+            Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => Purpose::Decapsulation,
             Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096 => Purpose::SigningAndEncryption,
         }
     }
@@ -177,7 +220,31 @@ impl KeyAlgorithm {
         }
     }
 
-    /// The words of `private_keys`: family, bits, curve.
+    /// Bytes of an ML-DSA public key (FIPS 204, table 2) or of an ML-KEM encapsulation key (FIPS 203, table 3), and what follows
+    /// 2.16.840.1.101.3.4 in its object identifier (RFC 9881, RFC 9935).
+    pub(crate) fn post_quantum(self) -> Option<(usize, &'static str)> {
+        match self {
+            Self::MlDsa44 => Some((1312, "3.17")),
+            Self::MlDsa65 => Some((1952, "3.18")),
+            Self::MlDsa87 => Some((2592, "3.19")),
+            Self::MlKem512 => Some((800, "4.1")),
+            Self::MlKem768 => Some((1184, "4.2")),
+            Self::MlKem1024 => Some((1568, "4.3")),
+            _ => None,
+        }
+    }
+
+    /// Bytes of a secret encapsulated by ML-KEM (FIPS 203, table 3).
+    pub(crate) fn encapsulated_bytes(self) -> Option<usize> {
+        match self {
+            Self::MlKem512 => Some(768),
+            Self::MlKem768 => Some(1088),
+            Self::MlKem1024 => Some(1568),
+            _ => None,
+        }
+    }
+
+    /// The words of `private_keys`: family, bits (of FIPS 203 and 204 the parameter set), curve.
     pub(crate) fn columns(self) -> (&'static str, Option<i32>, Option<&'static str>) {
         let bits = self.modulus_bytes().and_then(|bytes| i32::try_from(8 * bytes).ok());
         match self {
@@ -185,6 +252,12 @@ impl KeyAlgorithm {
             Self::EcdsaP384 => ("ECDSA", Some(384), Some("P-384")),
             Self::EcdsaP521 => ("ECDSA", Some(521), Some("P-521")),
             Self::Ed25519 => ("Ed25519", Some(256), Some("Ed25519")),
+            Self::MlDsa44 => ("ML-DSA", Some(44), None),
+            Self::MlDsa65 => ("ML-DSA", Some(65), None),
+            Self::MlDsa87 => ("ML-DSA", Some(87), None),
+            Self::MlKem512 => ("ML-KEM", Some(512), None),
+            Self::MlKem768 => ("ML-KEM", Some(768), None),
+            Self::MlKem1024 => ("ML-KEM", Some(1024), None),
             _ => ("RSA", bits, None),
         }
     }

@@ -145,6 +145,10 @@ fn signature_algorithm(algorithm: KeyAlgorithm) -> (Hash, AlgorithmIdentifierOwn
         KeyAlgorithm::EcdsaP521 => (HashAlgorithm::Sha2_512, "1.2.840.10045.4.3.4"),
         // It hashes by itself.
         KeyAlgorithm::Ed25519 => (HashAlgorithm::Sha2_512, "1.3.101.112"),
+        // So does ML-DSA (RFC 9881, 2).
+        KeyAlgorithm::MlDsa44 => (HashAlgorithm::Sha2_512, "2.16.840.1.101.3.4.3.17"),
+        KeyAlgorithm::MlDsa65 => (HashAlgorithm::Sha2_512, "2.16.840.1.101.3.4.3.18"),
+        KeyAlgorithm::MlDsa87 => (HashAlgorithm::Sha2_512, "2.16.840.1.101.3.4.3.19"),
         _ => (HashAlgorithm::Sha2_256, "1.2.840.113549.1.1.11"),
     };
     // RSA alone has parameters, which are NULL (RFC 4055, 5); the others must have none (RFC 5758, 3.2; RFC 8410, 3).

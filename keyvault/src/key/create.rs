@@ -150,8 +150,8 @@ impl Vault {
     pub(super) async fn generate_version(&self, key: &Key, version: u32, on_token: bool) -> Result<KeyVersionRow> {
         let key_type = key.algorithm.key_type();
         let bridge = &self.inner.bridge;
-        // Where the token cannot wrap a type, the key stays on it (Ed25519 on SoftHSM).
-        let on_token = on_token || key_type == KeyType::Ed25519 && !bridge.capabilities().await?.wraps_ed25519;
+        // Where the token cannot wrap a type, the key stays on it (Ed25519 on SoftHSM, ML-DSA and ML-KEM on kryoptic).
+        let on_token = on_token || key_type.may_not_be_wrapped() && !bridge.capabilities().await?.wraps(key_type);
         // Its HMAC key first, because an object on the token would have to be removed again if this failed.
         let mut row = self.version_row(key, version, if on_token { "token" } else { "wrapped" }).await?;
         let public = if on_token {

@@ -227,6 +227,10 @@ impl Vault {
             }
             ImportedMaterial::Wrapped { hash, ciphertext, fips } => (hash.0, ciphertext, *fips),
         };
+        if algorithm.post_quantum().is_some() {
+            let text = "only the public half (public_key) is imported of keys of type";
+            return Err(Error::Invalid(format!("{text} {}: the private half is made in the token", algorithm.name())));
+        }
         if ciphertext.len() <= WRAPPING_KEY_BYTES {
             return Err(Error::Invalid("provided ciphertext is too short".into()));
         }

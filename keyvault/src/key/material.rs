@@ -52,6 +52,11 @@ pub(super) fn public(algorithm: KeyAlgorithm, spki: &[u8], format: ExportFormat)
             if algorithm.modulus_bytes().is_some() { pem.to_string() } else { pem.trim_end().to_owned() }
         }
         ExportFormat::Der => BASE64_STANDARD.encode(spki),
+        // Of FIPS 203 and 204 a key is its bytes.
+        ExportFormat::Raw if algorithm.post_quantum().is_some() => {
+            let info = SubjectPublicKeyInfoRef::from_der(spki).map_err(unreadable)?;
+            BASE64_STANDARD.encode(info.subject_public_key.as_bytes().unwrap_or_default())
+        }
         ExportFormat::Raw => return Err(no_raw(algorithm)),
     })
 }
@@ -89,6 +94,7 @@ pub(super) fn private(
     let is_rsa = algorithm.modulus_bytes().is_some();
     match format {
         ExportFormat::Der => Ok(base64(&whole(algorithm, spki, pkcs8)?)),
+        ExportFormat::Usual if algorithm.post_quantum().is_some() => pem("PRIVATE KEY", pkcs8),
         ExportFormat::Pem => {
             let text = pem("PRIVATE KEY", &whole(algorithm, spki, pkcs8)?)?;
             Ok(if is_rsa { text } else { Zeroizing::new(text.trim_end().to_owned()) })

@@ -2,8 +2,10 @@
 
 use super::KeyAlgorithm;
 use crate::{Error, Result};
+use der::Decode;
 use rsa::RsaPublicKey;
 use rsa::traits::PublicKeyParts;
+use spki::SubjectPublicKeyInfoRef;
 
 /// SubjectPublicKeyInfo, DER, of a PEM; it must be a key of that algorithm.
 pub(super) fn checked(algorithm: KeyAlgorithm, pem: &str) -> Result<Vec<u8>> {
@@ -38,6 +40,7 @@ pub(super) fn fits(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<()> {
             use ed25519_dalek::pkcs8::DecodePublicKey as _;
             ed25519_dalek::VerifyingKey::from_public_key_der(spki).is_ok_and(|key| !key.is_weak())
         }
+        _ if algorithm.post_quantum().is_some() => post_quantum(algorithm, spki),
         _ => {
             use rsa::pkcs8::DecodePublicKey as _;
             // A public exponent of 1 would sign everything; an even one has no inverse.
@@ -54,4 +57,14 @@ pub(super) fn fits(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<()> {
     } else {
         Err(Error::Invalid(format!("error importing key: it is no key of type {}", algorithm.name())))
     }
+}
+
+/// Any bytes of the right length are an ML-DSA key; those of an ML-KEM key are looked at where they are used (FIPS 203, 7.2).
+fn post_quantum(algorithm: KeyAlgorithm, spki: &[u8]) -> bool {
+    let (Some((length, arc)), Ok(info)) = (algorithm.post_quantum(), SubjectPublicKeyInfoRef::from_der(spki)) else {
+        return false;
+    };
+    info.algorithm.oid.to_string() == format!("2.16.840.1.101.3.4.{arc}")
+        && info.algorithm.parameters.is_none()
+        && info.subject_public_key.as_bytes().is_some_and(|key| key.len() == length)
 }

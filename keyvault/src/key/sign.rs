@@ -213,7 +213,11 @@ pub(super) fn readable<'k>(key: &'k Key, number: u32, what: &str) -> Result<&'k 
 
 pub(super) fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMechanism, String> {
     let Some(modulus) = algorithm.modulus_bytes() else {
-        return Ok(if algorithm == KeyAlgorithm::Ed25519 { SignMechanism::Ed25519 } else { SignMechanism::Ecdsa });
+        return Ok(match algorithm {
+            KeyAlgorithm::Ed25519 => SignMechanism::Ed25519,
+            _ if algorithm.is_ml_dsa() => SignMechanism::MlDsa,
+            _ => SignMechanism::Ecdsa,
+        });
     };
     match (request.padding, request.hash) {
         (Padding::Pkcs1v15, hash) => Ok(SignMechanism::RsaPkcs1(hash.map(|hash| hash.0))),
@@ -238,7 +242,7 @@ pub(super) fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Resul
 
 /// From an input to what the token signs.
 pub(super) fn prepare(algorithm: KeyAlgorithm, request: &SignRequest, input: Vec<u8>) -> Result<Vec<u8>, String> {
-    if algorithm == KeyAlgorithm::Ed25519 {
+    if algorithm.signs_messages() {
         return Ok(input);
     }
     let Some(hash) = request.hash else {

@@ -11,6 +11,7 @@ mod encrypt;
 mod export;
 mod hmac;
 mod import;
+mod post_quantum;
 mod rsa;
 mod secret_vectors;
 mod tools;

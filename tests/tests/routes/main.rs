@@ -48,6 +48,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     let words = [
         ("{plaintext}", "plaintext"),
         ("{destination}", "recipient"),
+        ("{into}", "shared"),
         ("{type}", "public-key"),
         ("{version}", "latest"),
         ("{property}", "token-ttl"),

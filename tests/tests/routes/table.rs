@@ -14,20 +14,26 @@ pub(crate) struct Row {
     pub(crate) event: Option<&'static str>,
     /// Types of the others, where both databases hold a part.
     pub(crate) others: &'static [&'static str],
+    /// The token of these tests lacks the mechanism: refused with 400, which is what is recorded. Tested where there is one.
+    pub(crate) lacking: bool,
     /// Answers whoever asks: reviewed one by one.
     pub(crate) open: bool,
 }
 
 const fn recorded(id: &'static str, name: &'static str, body: &'static str, event: &'static str) -> Row {
-    Row { id, name, body, event: Some(event), others: &[], open: false }
+    Row { id, name, body, event: Some(event), others: &[], lacking: false, open: false }
+}
+
+const fn lacking(id: &'static str, name: &'static str, body: &'static str, event: &'static str) -> Row {
+    Row { lacking: true, ..recorded(id, name, body, event) }
 }
 
 const fn silent(id: &'static str, name: &'static str, body: &'static str) -> Row {
-    Row { id, name, body, event: None, others: &[], open: false }
+    Row { id, name, body, event: None, others: &[], lacking: false, open: false }
 }
 
 const fn open(id: &'static str, body: &'static str, event: Option<&'static str>) -> Row {
-    Row { id, name: "", body, event, others: &[], open: true }
+    Row { id, name: "", body, event, others: &[], lacking: false, open: true }
 }
 
 const fn with(others: &'static [&'static str], row: Row) -> Row {
@@ -221,6 +227,8 @@ pub(crate) const TABLE: &[Row] = &[
     silent("transit-read-key", "ec", ""),
     recorded("transit-sign", "ec", INPUT, "key.sign"),
     recorded("transit-sign-with-algorithm", "ec", INPUT, "key.sign"),
+    lacking("transit-encapsulate", "ec", "{}", "key.encapsulate"),
+    lacking("transit-decapsulate", "ec", r#"{"ciphertext":"YQ=="}"#, "key.decapsulate"),
     recorded("transit-verify", "ec", SIGNED, "key.verify"),
     recorded("transit-verify-with-algorithm", "ec", SIGNED, "key.verify"),
     with(

@@ -8,13 +8,12 @@ use crate::http::parameters::Parameters;
 use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyName, NewKey};
 
 /// Vault's, and not here, with what is missing.
-const OTHER_TYPES: [(&str, &str); 7] = [
+const OTHER_TYPES: [(&str, &str); 6] = [
     ("aes128-cmac", "has no verb in this server yet"),
     ("aes192-cmac", "has no verb in this server yet"),
     ("aes256-cmac", "has no verb in this server yet"),
     ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305 in the token, which this server does not use"),
     ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
-    ("ml-dsa", "needs the mechanism CKM_ML_DSA in the token, which this server does not use"),
     ("slh-dsa", "needs the mechanism CKM_SLH_DSA in the token, which this server does not use"),
 ];
 
@@ -52,6 +51,12 @@ pub(super) fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgori
     let size = parameters.integer("key_size")?.filter(|size| *size != 0);
     if let Some(refused) = missing(kind) {
         return Err(refused);
+    }
+    if kind == "ml-dsa" {
+        // Vault's name for all three.
+        let set = parameters.text("parameter_set")?.unwrap_or_default();
+        let known = KeyAlgorithm::parse(&format!("ml-dsa-{set}"), None);
+        return known.ok_or_else(|| Error::invalid("parameter_set of an ml-dsa key must be 44, 65 or 87"));
     }
     if kind != "hmac" {
         let known = KeyAlgorithm::parse(kind, None);

@@ -5,6 +5,7 @@ mod batch;
 mod certificate;
 mod data_key;
 mod decrypt;
+mod encapsulate;
 mod encrypt;
 mod export;
 mod hmac;
@@ -34,6 +35,7 @@ const CREATE: &[Parameter] = &[
     field("derived", Boolean, "Each context has a key of its own, derived from this one"),
     field("exportable", Boolean, "The secret or private key may be exported; one way"),
     field("key_size", Integer, "Bytes of an HMAC key, 32 to 512"),
+    field("parameter_set", Text, "44, 65 or 87, with Vault's type ml-dsa"),
     field(
         "storage",
         Text,
@@ -42,7 +44,7 @@ const CREATE: &[Parameter] = &[
     field(
         "type",
         Text,
-        "aes256-gcm96 unless given; aes128-gcm96, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072 or rsa-4096",
+        "aes256-gcm96 unless given; aes128-gcm96, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072, rsa-4096, and where the token makes them ml-dsa-44, ml-dsa-65, ml-dsa-87, ml-kem-512, ml-kem-768 or ml-kem-1024",
     ),
 ];
 const READ: &[Parameter] = &[field("context", Text, "Read, without meaning here")];
@@ -131,6 +133,20 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(sign::sign(call))
         })
         .with(SIGN)],
+    },
+    Route {
+        pattern: "encapsulate/{name}/{into}",
+        endpoints: &[Endpoint::new(Write, "transit-encapsulate", "A new shared secret, as a key", |call| {
+            Box::pin(encapsulate::encapsulate(call))
+        })
+        .with(encapsulate::ENCAPSULATE)],
+    },
+    Route {
+        pattern: "decapsulate/{name}/{into}",
+        endpoints: &[Endpoint::new(Write, "transit-decapsulate", "A shared secret that was sent, as a key", |call| {
+            Box::pin(encapsulate::decapsulate(call))
+        })
+        .with(encapsulate::DECAPSULATE)],
     },
     Route {
         pattern: "verify/{name}",

@@ -107,7 +107,7 @@ async fn every_secret_is_made_in_the_token_or_is_on_the_closed_list() {
         let body = known.fill(row.body, &other).into_bytes();
         let answer = spied.ask(row, "", &request.method, &path, body).await;
         spied.server.wrap_ttl.clear();
-        assert!(answer.status.is_success(), "{}: {answer:?}", row.id);
+        assert!(answer.status.is_success() || row.lacking, "{}: {answer:?}", row.id);
         known.learn(row, &answer, &mut spied.server).await;
         if row.id == "unseal" {
             spied.until_workers_are_ready().await;
