@@ -33,6 +33,8 @@ pub enum CrashPoint {
     ObjectsRemoved,
     /// The entry is gone.
     EntryFinished,
+    /// People were told that a secret is due; its row still says so.
+    PeopleTold,
 }
 
 impl CrashPoint {

@@ -4,7 +4,7 @@ use crate::access::Policy;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
-use crate::store::{PolicyRow, access_policies};
+use crate::store::{DocumentKind, PolicyRow, access_policies};
 use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, WRAPPING_POLICY, Warning};
 use audit_chain::{Caller, Event, Value};
 use sha2::{Digest, Sha256};
@@ -30,7 +30,7 @@ impl Core {
             )));
         }
         for _ in 0..ATTEMPTS {
-            match self.put_once(caller, &stored_name, text).await {
+            match self.put_once(caller, &stored_name, text, DocumentKind::Acl).await {
                 Err(Error::Conflict(_)) => {}
                 Err(error) => return Err(error),
                 Ok(()) => {
@@ -67,6 +67,12 @@ impl Core {
             return Err(Error::invalid(format!("cannot delete {name:?} policy")));
         }
         let Some(row) = self.policy_row(caller.organization_id, &name).await? else { return Ok(false) };
+        refuse_kind(&row, true)?;
+        self.delete_policy_row(caller, row).await?;
+        Ok(true)
+    }
+
+    pub(crate) async fn delete_policy_row(&self, caller: &Caller, row: PolicyRow) -> Result<()> {
         let mut event = self.policy_event(caller, "policy.delete", "delete", &row);
         add_rows(&mut event, [(access_policies::TABLE, row.id, row.revision + 1, [0; 32])]);
         self.change(caller.organization_id, move |connection| {
@@ -74,16 +80,20 @@ impl Core {
         })
         .await?;
         self.cache().invalidate_all();
-        Ok(true)
+        Ok(())
     }
 
-    async fn put_once(&self, caller: &Caller, name: &str, text: &str) -> Result<()> {
+    pub(crate) async fn put_once(&self, caller: &Caller, name: &str, text: &str, kind: DocumentKind) -> Result<()> {
         let old = self.policy_row(caller.organization_id, name).await?;
+        if let Some(old) = &old {
+            refuse_kind(old, kind == DocumentKind::Acl)?;
+        }
         let mut row = PolicyRow {
             id: old.as_ref().map_or_else(Uuid::now_v7, |old| old.id),
             organization_id: caller.organization_id,
             name: name.to_owned(),
             document: text.to_owned(),
+            kind,
             revision: old.as_ref().map_or(1, |old| old.revision + 1),
             row_mac: [0; 32],
         };
@@ -99,8 +109,8 @@ impl Core {
         Ok(())
     }
 
-    async fn policy_row(&self, organization_id: Uuid, name: &str) -> Result<Option<PolicyRow>> {
-        Ok(self.store().policies(organization_id, &[name.to_owned()]).await?.pop())
+    pub(crate) async fn policy_row(&self, organization_id: Uuid, name: &str) -> Result<Option<PolicyRow>> {
+        Ok(self.store().policies(organization_id, &[name.to_owned()], &[]).await?.pop())
     }
 
     fn policy_event(&self, caller: &Caller, event_type: &'static str, action: &'static str, row: &PolicyRow) -> Event {
@@ -111,8 +121,32 @@ impl Core {
     }
 }
 
+/// Both kinds have their names in common, and each is changed at its own path.
+pub(crate) fn refuse_kind(row: &PolicyRow, wants_acl: bool) -> Result<()> {
+    match (wants_acl, row.kind == DocumentKind::Acl) {
+        (true, false) => Err(Error::invalid(format!(
+            "policy {0:?} is about secrets: change it at clm/access-policies/{0}",
+            row.name
+        ))),
+        (false, true) => {
+            Err(Error::invalid(format!("policy {0:?} is about paths: change it at sys/policies/acl/{0}", row.name)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// How policies are bound to a person.
+pub(crate) fn user_binding(id: Uuid) -> String {
+    format!("user:{id}")
+}
+
+/// And to an app role.
+pub(crate) fn app_role_binding(id: Uuid) -> String {
+    format!("app_role:{id}")
+}
+
 /// Lower case; names are one path segment in Vault's clients, though nothing hangs on it here.
-fn policy_name(name: &str) -> Result<String> {
+pub(crate) fn policy_name(name: &str) -> Result<String> {
     let lower = name.trim().to_lowercase();
     if lower.is_empty() {
         return Err(Error::invalid("policy name not supplied"));

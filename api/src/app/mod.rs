@@ -7,6 +7,7 @@ pub(crate) mod initialise;
 pub(crate) mod integrity;
 pub(crate) mod keys;
 pub(crate) mod mounts;
+pub(crate) mod named_secrets;
 mod open;
 mod pin;
 pub(crate) mod root_token;

@@ -173,19 +173,20 @@ fn merge(data: &mut Map<String, Value>, patch: &Map<String, Value>) {
     }
 }
 
-fn data_of(content: &[u8]) -> Result<Map<String, Value>, String> {
+pub(super) fn data_of(content: &[u8]) -> Result<Map<String, Value>, String> {
     // The error says where, never what stands there.
     serde_json::from_slice(content).map_err(|error| format!("what a secret holds is no JSON object: {error}"))
 }
 
-fn content_of(data: &Map<String, Value>) -> Result<Zeroizing<Vec<u8>>, String> {
+pub(super) fn content_of(data: &Map<String, Value>) -> Result<Zeroizing<Vec<u8>>, String> {
     serde_json::to_vec(data).map(Zeroizing::new).map_err(|error| error.to_string())
 }
 
-/// Encrypts what is under older data keys anew, not faster than [`STEP`] in every [`PAUSE`], for as long as one run of a job should last.
+/// Makes new data keys where the newest are nearly spent, and encrypts what is under older ones anew, not faster than [`STEP`] in every [`PAUSE`], for as long as one run of a job should last.
 pub(crate) async fn re_encrypt(services: &Services) -> Result<()> {
     let mut steps = 0..STEPS;
     for organization_id in services.core.active_organizations().await? {
+        services.vault.rotate_spent_data_key(organization_id).await?;
         let mut after = Uuid::nil();
         while let Some(last) = services.vault.re_encrypt_secrets(organization_id, after, STEP).await? {
             after = last;

@@ -24,8 +24,12 @@ use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
-static ROUTERS: LazyLock<HashMap<&'static str, Router>> =
-    LazyLock::new(|| ENGINES.iter().map(|engine| (engine.mount_type, Router::new(engine.routes))).collect());
+static ROUTERS: LazyLock<HashMap<&'static str, Router>> = LazyLock::new(|| {
+    ENGINES.iter().fold(HashMap::new(), |mut routers: HashMap<_, Router>, engine| {
+        routers.entry(engine.mount_type).or_default().add(engine.routes);
+        routers
+    })
+});
 
 /// Operation of requests that reached no route.
 pub(super) const NO_OPERATION: &str = "none";

@@ -1,7 +1,7 @@
 //! The Vault HTTP API: one table of routes an engine, and one place for the rules that hold for all of them.
 //!
 //! A request goes `listener` (connections, TLS) → `service` (time, panics, logs) → `dispatch` (sealed → token → policies → route →
-//! handler) → a handler in `sys/`, `auth_token/`, `kv/` or `transit/`, which reads its fields, calls a verb of `app` and says
+//! handler) → a handler in `sys/`, `auth_token/`, `clm/`, `kv/` or `transit/`, which reads its fields, calls a verb of `app` and says
 //! what to answer.
 
 mod answer;
@@ -9,6 +9,7 @@ mod approle;
 mod auth_token;
 mod body;
 mod call;
+mod clm;
 mod cubbyhole;
 mod dispatch;
 mod identity;
@@ -34,10 +35,13 @@ pub use table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
 /// 1.14 keeps them off what only Enterprise has; what follows the `+` is ours.
 pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 
-/// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise.
+/// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise; one may have several tables.
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
+    Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
+    Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },
+    Engine { mount_type: "clm", usual_path: "clm/", routes: clm::SECRETS },
     Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
     Engine { mount_type: "identity", usual_path: "identity/", routes: identity::ROUTES },
     Engine { mount_type: "kv-v1", usual_path: "kv/", routes: kv::FIRST },

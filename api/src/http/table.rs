@@ -223,7 +223,8 @@ impl Verb {
 /// What a pattern took from a path.
 pub(super) type Captures = Vec<(&'static str, String)>;
 
-/// An engine's table, ready to be searched.
+/// An engine's tables, ready to be searched.
+#[derive(Default)]
 pub(super) struct Router(Vec<(Vec<Part>, &'static Route)>);
 
 enum Part {
@@ -233,9 +234,10 @@ enum Part {
 }
 
 impl Router {
-    pub(super) fn new(routes: &'static [Route]) -> Self {
+    /// Adds a table; what it shares with those before is theirs.
+    pub(super) fn add(&mut self, routes: &'static [Route]) {
         let parts = |route: &'static Route| route.pattern.split('/').map(part).collect();
-        Self(routes.iter().map(|route| (parts(route), route)).collect())
+        self.0.extend(routes.iter().map(|route| (parts(route), route)));
     }
 
     /// The first route that matches; tables name the narrower one first.
@@ -324,7 +326,9 @@ mod tests {
     ];
 
     fn found(path: &str) -> Option<(&'static str, Vec<String>)> {
-        let (route, captures) = Router::new(ROUTES).find(path)?;
+        let mut router = Router::default();
+        router.add(ROUTES);
+        let (route, captures) = router.find(path)?;
         Some((route.pattern, captures.into_iter().map(|(_, value)| value).collect()))
     }
 

@@ -21,7 +21,7 @@ struct Job {
     run: fn(&Services) -> BoxFuture<'_, app::Result<()>>,
 }
 
-static JOBS: [Job; 4] = [
+static JOBS: [Job; 5] = [
     Job {
         name: "cubbyhole.sweep",
         every: Duration::from_secs(10),
@@ -36,6 +36,11 @@ static JOBS: [Job; 4] = [
         name: "data_key.rotate",
         every: Duration::from_secs(10),
         run: |services| Box::pin(app::secrets::re_encrypt(services)),
+    },
+    Job {
+        name: "secret.rotate",
+        every: Duration::from_secs(10),
+        run: |services| Box::pin(app::named_secrets::rotate_due(services)),
     },
     Job { name: "key.rotate", every: Duration::from_secs(60), run: |services| Box::pin(rotate_keys(services)) },
 ];

@@ -2,9 +2,12 @@
 
 use super::capability::{Capabilities, Capability};
 use super::matcher::{Matcher, first_wildcard};
+use super::named::{NamedPolicies, NamedRules};
 use super::parameters::ParameterRules;
-use super::parse::{Policy, Statement};
+use super::parse::{Effect, Policy, Statement};
+use super::secrets::Circumstances;
 use super::template::{self, Subject};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
@@ -29,6 +32,9 @@ pub struct Acl {
     shared: Arc<Rules>,
     /// What templates gave, merged with the shared rule of the same path, in whose place it stands.
     own: Option<Box<Rules>>,
+    /// Policies about secrets, and those of their rules that count now.
+    named: Arc<NamedPolicies>,
+    counting: Arc<NamedRules>,
 }
 
 /// Policies, compiled as far as they say the same for everybody.
@@ -36,6 +42,7 @@ pub struct Acl {
 pub struct CompiledPolicies {
     shared: Arc<Rules>,
     templated: Vec<(Arc<str>, Statement)>,
+    named: Arc<NamedPolicies>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -66,8 +73,12 @@ impl CompiledPolicies {
     /// Compiles policies; rules on templated paths (`{{identity…}}`) wait for a bearer.
     pub fn new<'p>(policies: impl IntoIterator<Item = &'p Policy>) -> Self {
         let mut rules: HashMap<&str, Rule> = HashMap::new();
-        let mut templated = Vec::new();
+        let (mut templated, mut named) = (Vec::new(), Vec::new());
         for policy in policies {
+            if policy.effect != Effect::Ruled {
+                named.push(policy.clone());
+                continue;
+            }
             for statement in &policy.statements {
                 if template::is_templated(&statement.path) {
                     templated.push((Arc::clone(&policy.name), statement.clone()));
@@ -79,7 +90,8 @@ impl CompiledPolicies {
                     .or_insert_with(|| Rule::new(&policy.name, statement));
             }
         }
-        Self { shared: Arc::new(Rules::new(rules.into_values())), templated }
+        let named = Arc::new(NamedPolicies::new(named));
+        Self { shared: Arc::new(Rules::new(rules.into_values())), templated, named }
     }
 
     /// Whether they say something else for each bearer.
@@ -112,7 +124,8 @@ impl CompiledPolicies {
             }
         }
         let own = (!rules.is_empty()).then(|| Box::new(Rules::new(rules.into_values())));
-        Acl { root: false, shared: Arc::clone(&self.shared), own }
+        let (named, counting) = (Arc::clone(&self.named), self.named.whoever());
+        Acl { root: false, shared: Arc::clone(&self.shared), own, named, counting }
     }
 }
 
@@ -127,6 +140,14 @@ impl Acl {
         CompiledPolicies::new(policies).acl(None)
     }
 
+    /// What it is for a request: where conditions make no difference, the same.
+    pub fn at(self: &Arc<Self>, circumstances: &Circumstances) -> Arc<Self> {
+        match self.named.counting(circumstances) {
+            None => Arc::clone(self),
+            Some(counting) => Arc::new(Self { counting, ..(**self).clone() }),
+        }
+    }
+
     /// Whether it may do everything.
     pub fn is_root(&self) -> bool {
         self.root
@@ -138,10 +159,11 @@ impl Acl {
             let capable = rule.capabilities != Capabilities::NONE && !rule.capabilities.contains(Capability::Deny);
             capable && reaches(&rule.path, mount)
         };
-        self.root || self.all().any(grants)
+        self.root || self.all().any(grants) || self.counting.grants().any(|rule| reaches(&rule.path, mount))
     }
 
-    /// Every rule with what it grants: exact ones, and those with wildcards, by path (a final `*` left out).
+    /// Every rule with what it grants: exact ones, and those with wildcards, by path (a final `*` left out). Those that grant or deny by
+    /// themselves are not shown: what another rule says of the same path would not be the whole.
     pub fn rules(&self) -> (BTreeMap<String, Capabilities>, BTreeMap<String, Capabilities>) {
         let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
         for rule in self.all() {
@@ -164,15 +186,8 @@ impl Acl {
 
     /// The one rule that applies: exact, first with, then without the final `/`; else the most specific wildcard rule, likewise.
     pub(super) fn rule_for(&self, path: &str, list: bool) -> Option<&Arc<Rule>> {
-        let slashed: String;
-        let path = if list && !path.ends_with('/') {
-            slashed = format!("{path}/");
-            &slashed
-        } else {
-            path
-        };
-        let path = path.strip_prefix('/').unwrap_or(path);
-        let trimmed = path.strip_suffix('/');
+        let spelled = Spelled::new(path, list);
+        let (path, trimmed) = (spelled.whole(), spelled.trimmed());
         self.exact(path)
             .or_else(|| self.exact(trimmed?))
             .or_else(|| self.wildcard(path))
@@ -184,6 +199,16 @@ impl Acl {
         own.or_else(|| self.shared.exact.get(path))
     }
 
+    /// A rule that forbids by itself.
+    pub(super) fn denial(&self, capability: Capability, path: &str) -> Option<&Arc<Rule>> {
+        self.counting.denial(capability, path)
+    }
+
+    /// A rule that grants by itself.
+    pub(super) fn grant(&self, capability: Capability, path: &str) -> Option<&Arc<Rule>> {
+        self.counting.grant(capability, path)
+    }
+
     fn wildcard(&self, path: &str) -> Option<&Arc<Rule>> {
         match &self.own {
             None => self.shared.wildcard.find(path),
@@ -192,8 +217,28 @@ impl Acl {
     }
 }
 
+/// A path as rules spell it.
+pub(super) struct Spelled<'p>(Cow<'p, str>);
+
+impl<'p> Spelled<'p> {
+    pub(super) fn new(path: &'p str, list: bool) -> Self {
+        let path = path.strip_prefix('/').unwrap_or(path);
+        Self(if list && !path.ends_with('/') { Cow::Owned(format!("{path}/")) } else { Cow::Borrowed(path) })
+    }
+
+    /// Of a LIST with its final `/`.
+    pub(super) fn whole(&self) -> &str {
+        &self.0
+    }
+
+    /// Without a final `/`, where there is one.
+    pub(super) fn trimmed(&self) -> Option<&str> {
+        self.0.strip_suffix('/')
+    }
+}
+
 impl Rule {
-    fn new(policy: &Arc<str>, statement: &Statement) -> Self {
+    pub(super) fn new(policy: &Arc<str>, statement: &Statement) -> Self {
         Self {
             path: statement.path.clone(),
             policies: vec![Arc::clone(policy)],
@@ -204,7 +249,7 @@ impl Rule {
         }
     }
 
-    fn merge(&mut self, policy: &Arc<str>, statement: &Statement) {
+    pub(super) fn merge(&mut self, policy: &Arc<str>, statement: &Statement) {
         if !self.policies.contains(policy) {
             self.policies.push(Arc::clone(policy));
         }

@@ -19,7 +19,7 @@ pub enum Capability {
 
 impl Capability {
     /// In the order of their names.
-    const ALL: [Self; 9] = [
+    pub(super) const ALL: [Self; 9] = [
         Self::Create,
         Self::Delete,
         Self::Deny,

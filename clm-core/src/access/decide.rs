@@ -1,9 +1,11 @@
 //! May this request pass?
 
 use super::acl::{Acl, Rule};
-use super::capability::{Capability, Operation};
+use super::capability::{Capabilities, Capability, Operation};
+use super::name::deciding_path;
 use super::needs_sudo;
 use serde_json::{Map, Value};
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// What a request wants.
@@ -77,15 +79,39 @@ impl Reason {
 }
 
 impl Acl {
-    /// Decides one request. Only the one rule that applies counts.
+    /// Decides one request. A rule that denies by itself comes first; then the one rule that applies; and what that does not grant, a rule
+    /// that grants by itself may.
     pub fn decide(&self, request: &AccessRequest<'_>) -> Decision {
         if self.is_root() {
             return Decision { allowed: true, sudo: true, rule: None, reason: Reason::Root };
         }
-        let Some(rule) = self.rule_for(request.path, request.operation == Operation::List) else {
+        let capability = request.operation.capability();
+        let path = deciding_path(request.path);
+        let refused = |rule: &Arc<Rule>| Decision {
+            allowed: false,
+            sudo: false,
+            rule: Some(Arc::clone(rule)),
+            reason: Reason::Denied,
+        };
+        if let Some(rule) = self.denial(capability, &path) {
+            return refused(rule);
+        }
+        let is_list = request.operation == Operation::List;
+        // By its name a secret can be forbidden, too.
+        if let Cow::Owned(_) = &path
+            && let Some(rule) = self.rule_for(request.path, is_list)
+            && rule.capabilities.contains(Capability::Deny)
+        {
+            return refused(rule);
+        }
+        let decided = self.rule_for(&path, is_list).map(|rule| (rule, judge(rule, request)));
+        let decided = match decided {
+            Some((_, Reason::Granted | Reason::Denied)) => decided,
+            _ => self.grant(capability, &path).map(|rule| (rule, Reason::Granted)).or(decided),
+        };
+        let Some((rule, reason)) = decided else {
             return Decision { allowed: false, sudo: false, rule: None, reason: Reason::NoRule };
         };
-        let reason = judge(rule, request);
         let sudo = rule.capabilities.contains(Capability::Sudo);
         Decision { allowed: reason == Reason::Granted, sudo, rule: Some(Arc::clone(rule)), reason }
     }
@@ -95,12 +121,21 @@ impl Acl {
         if self.is_root() {
             return vec!["root"];
         }
-        match self.rule_for(path, false) {
-            Some(rule) if rule.capabilities.iter().next().is_some() => {
-                rule.capabilities.iter().map(Capability::name).collect()
-            }
-            _ => vec!["deny"],
+        let deciding = deciding_path(path);
+        let is_owned = matches!(deciding, Cow::Owned(_));
+        let denies =
+            |path: &str| self.rule_for(path, false).is_some_and(|rule| rule.capabilities.contains(Capability::Deny));
+        if denies(&deciding) || is_owned && denies(path) {
+            return vec!["deny"];
         }
+        let ruled = self.rule_for(&deciding, false).map_or(Capabilities::NONE, |rule| rule.capabilities);
+        let granted = |capability| ruled.contains(capability) || self.grant(capability, &deciding).is_some();
+        let names: Vec<&'static str> = Capability::ALL
+            .into_iter()
+            .filter(|capability| granted(*capability) && self.denial(*capability, &deciding).is_none())
+            .map(Capability::name)
+            .collect();
+        if names.is_empty() { vec!["deny"] } else { names }
     }
 }
 

@@ -1,7 +1,8 @@
 //! Who may do what to which path: policies as Vault writes them, and the decision. Pure: no IO, no clock.
 //!
 //! [`Policy::parse`] reads one policy's text, [`Acl::new`] compiles a token's policies, [`Acl::decide`] answers. Only one rule
-//! decides: the exact one, else the most specific wildcard one.
+//! decides: the exact one, else the most specific wildcard one. Policies about secrets ([`SecretsPolicy`]) become rules on paths as well, each of
+//! which denies or grants by itself; they may have conditions ([`Acl::at`]).
 
 mod acl;
 mod capability;
@@ -11,12 +12,17 @@ mod duration;
 mod glob;
 mod hcl;
 mod matcher;
+mod name;
+mod named;
 mod parameters;
 mod parse;
+mod secrets;
 mod sudo;
 mod template;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_of_secrets;
 
 // The public interface is:
 pub use acl::{Acl, CompiledPolicies, Rule};
@@ -24,7 +30,9 @@ pub use capability::{Capabilities, Capability, Operation};
 pub use decide::{AccessRequest, Decision, Reason};
 pub use duration::{format_seconds, parse_seconds};
 pub(crate) use glob::glob;
+pub use name::{LONGEST_NAME, NAMED_MOUNT, PATHS_WITH_NAMES, name_of_path, path_of_name};
 pub use parse::{Policy, PolicyError};
+pub use secrets::{Circumstances, Conditions, SecretOperation, SecretsPolicy, TimeWindow};
 pub use sudo::needs_sudo;
 pub use template::{Subject, SubjectAlias, SubjectGroup};
 

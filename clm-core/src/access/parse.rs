@@ -3,6 +3,7 @@
 use super::capability::{Capabilities, Capability};
 use super::document::Node;
 use super::parameters::{ParameterRules, ValueRule};
+use super::secrets::Conditions;
 use super::{duration, hcl};
 use std::sync::Arc;
 
@@ -11,6 +12,20 @@ use std::sync::Arc;
 pub struct Policy {
     pub(super) name: Arc<str>,
     pub(super) statements: Vec<Statement>,
+    pub(super) effect: Effect,
+    /// Without them it is not there.
+    pub(super) conditions: Conditions,
+}
+
+/// How a policy's rules go together with those of others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Effect {
+    /// Whatever others grant, it is forbidden.
+    Denies,
+    /// Each grants by itself.
+    Grants,
+    /// As Vault's do: of all that match, the one rule that is most specific decides.
+    Ruled,
 }
 
 /// One `path` block.
@@ -57,7 +72,7 @@ impl Policy {
                 other => return refuse(&format!("invalid key {other:?}; a policy has blocks: path \"…\" {{ … }}")),
             }
         }
-        Ok(Self { name: name.into(), statements })
+        Ok(Self { name: name.into(), statements, effect: Effect::Ruled, conditions: Conditions::default() })
     }
 
     /// A path whose template no bearer could fill; such a rule would never apply.
@@ -71,6 +86,20 @@ impl Policy {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
         &self.name
+    }
+}
+
+impl Statement {
+    /// Grants, or forbids, where its policy does.
+    pub(super) fn granting(path: String, capabilities: Capabilities) -> Self {
+        let parameters = ParameterRules::default();
+        Self { path, capabilities, parameters, min_wrapping_ttl: 0, max_wrapping_ttl: 0 }
+    }
+}
+
+impl PolicyError {
+    pub(super) fn new(fault: String) -> Self {
+        Self(fault)
     }
 }
 

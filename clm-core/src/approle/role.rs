@@ -155,7 +155,7 @@ impl Core {
         Ok(self.store().app_role_names(mount.organization_id, mount.id).await?)
     }
 
-    pub(super) async fn checked_role(&self, found: Option<AppRole>) -> Result<Option<AppRole>> {
+    pub(crate) async fn checked_role(&self, found: Option<AppRole>) -> Result<Option<AppRole>> {
         let Some(role) = found else { return Ok(None) };
         let which = (app_roles::TABLE, role.organization_id, role.id);
         self.check_row(which, app_roles::bound_bytes(&role), &role.row_mac).await?;

@@ -4,7 +4,7 @@ use super::{Core, ROOT_ORGANIZATION};
 use crate::access::DEFAULT_POLICY;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
-use crate::store::{self, PolicyRow, StoreError};
+use crate::store::{self, DocumentKind, PolicyRow, StoreError};
 use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, Secret28, Token, random_base62};
 use audit_chain::Caller;
 use secrecy::{ExposeSecret, SecretString};
@@ -61,6 +61,7 @@ impl Core {
             organization_id: ROOT_ORGANIZATION,
             name: DEFAULT_POLICY_NAME.into(),
             document: DEFAULT_POLICY.into(),
+            kind: DocumentKind::Acl,
             revision: 1,
             row_mac: [0; 32],
         };

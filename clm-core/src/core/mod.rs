@@ -153,6 +153,11 @@ impl Core {
         &self.0.store
     }
 
+    /// Whether only approved algorithms are to be used.
+    pub fn is_fips(&self) -> bool {
+        self.0.settings.fips
+    }
+
     pub(crate) fn passwords(&self) -> Result<&PasswordWork> {
         if self.0.settings.fips {
             return Err(Error::invalid(

@@ -187,7 +187,7 @@ pub(super) fn mount_path(path: &str) -> String {
 /// Whether the path belongs to what is always there.
 pub(super) fn is_protected(class: MountClass, path: &str) -> bool {
     let protected: &[&str] = match class {
-        MountClass::Secret => &["sys/", "auth/", "cubbyhole/", "identity/"],
+        MountClass::Secret => &["sys/", "auth/", "clm/", "cubbyhole/", "identity/"],
         MountClass::Auth => &["token/"],
     };
     protected.iter().any(|protected| path.starts_with(protected))

@@ -81,7 +81,7 @@ pub struct Mount {
     pub seal_wrap: bool,
     /// Grows with each change.
     pub revision: i64,
-    /// `sys/`, `cubbyhole/`, `identity/`, `auth/token/`: always there, in no row.
+    /// `sys/`, `clm/`, `cubbyhole/`, `identity/`, `auth/token/`: always there, in no row.
     pub builtin: bool,
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn key(class: MountClass, path: &str) -> String {
 /// Mounts that are always there.
 fn builtin(organization_id: Uuid) -> Vec<Mount> {
     [
+        (MountClass::Secret, "clm/", "clm", "what Vault does not have"),
         (MountClass::Secret, "cubbyhole/", "cubbyhole", "per-token private secret storage"),
         (MountClass::Secret, "identity/", "identity", "identity store"),
         (MountClass::Secret, "sys/", "system", "system endpoints used for control, policy and debugging"),

@@ -185,6 +185,20 @@ impl Store {
         row.map(read).transpose()
     }
 
+    /// Ids of those whose name, RoleID or id this is, in whichever mount.
+    pub(crate) async fn app_role_ids(&self, organization_id: Uuid, called: &str) -> Result<Vec<Uuid>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM app_roles WHERE organization_id = $1 AND (role_name = $2 OR role_id = $2 OR id::text = $2) ORDER BY id",
+            organization_id,
+            called
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(ids)
+    }
+
     /// Names, sorted.
     pub(crate) async fn app_role_names(
         &self,

@@ -16,6 +16,7 @@ pub(crate) mod identity_groups;
 mod jobs;
 pub(crate) mod mount_moves;
 pub(crate) mod mounts;
+pub(crate) mod notifications;
 pub(crate) mod organizations;
 pub(crate) mod outbox;
 mod personas;
@@ -23,7 +24,7 @@ pub(crate) mod roles;
 pub(crate) mod tokens;
 pub(crate) mod users;
 
-pub(crate) use access_policies::PolicyRow;
+pub(crate) use access_policies::{DocumentKind, PolicyRow};
 pub(crate) use auth_roles::RoleRow;
 pub use error::StoreError;
 pub(crate) use mounts::MountRow;

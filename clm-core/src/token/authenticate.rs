@@ -2,11 +2,12 @@
 
 use super::cache::{CachedAuthority, Moment, TokenKey};
 use super::{Authority, Token, WRAPPING_POLICY, batch};
-use crate::access::{Acl, CompiledPolicies, Policy};
+use crate::access::{Acl, Circumstances, CompiledPolicies, Policy};
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{AuthError, Error, Result, TokenRefusal};
 use crate::identity::Persona;
+use crate::policies::{app_role_binding, user_binding};
 use crate::store::{self, FoundToken};
 use audit_chain::Caller;
 use chrono::{DateTime, Utc};
@@ -32,13 +33,13 @@ impl Core {
             // At the end of an ancestor's time the database tells whether it was renewed.
             if cached.ends.is_none_or(|end| now < end) {
                 check_source(&cached.authority.token, source)?;
-                return self.spend(&cached).await;
+                return self.spend(&cached, source).await;
             }
         }
         // Boxed: it is rare, and its size would be every request's.
         let read = Box::pin(self.read_authority(token, key)).await?;
         check_source(&read.authority.token, source)?;
-        self.spend(&read).await
+        self.spend(&read, source).await
     }
 
     /// What the bearer of `text` may do, for somebody else who asks; spends no use.
@@ -55,19 +56,26 @@ impl Core {
 
     async fn authority(&self, token: Option<Arc<Token>>) -> Result<Option<Authority>> {
         let Some(token) = token else { return Ok(None) };
-        self.borne(token, self.cache().moment()).await
+        // Where that token would be used from is not known.
+        let borne = self.borne(token, self.cache().moment()).await?;
+        Ok(borne.map(|authority| Authority { acl: self.acl_now(&authority, None), ..authority }))
     }
 
-    async fn spend(&self, cached: &CachedAuthority) -> Result<Authority, AuthError> {
+    fn acl_now(&self, authority: &Authority, source: Option<IpAddr>) -> Arc<Acl> {
+        authority.acl.at(&Circumstances { now: self.now(), source, token_made: authority.token.creation_time })
+    }
+
+    async fn spend(&self, cached: &CachedAuthority, source: Option<IpAddr>) -> Result<Authority, AuthError> {
         let token = &cached.authority.token;
+        let authority = Authority { acl: self.acl_now(&cached.authority, source), ..cached.authority.clone() };
         if token.num_uses == 0 {
-            return Ok(cached.authority.clone());
+            return Ok(authority);
         }
         let spend = Box::pin(self.store().spend_use(token.organization_id, token.id));
         let left = spend.await.map_err(Error::from)?;
         let Some(left) = left else { return Err(AuthError::Refused(TokenRefusal::UsedUp)) };
         let token = Arc::new(Token { uses_left: Some(left), ..(**token).clone() });
-        Ok(Authority { token, ..cached.authority.clone() })
+        Ok(Authority { token, ..authority })
     }
 
     async fn read_authority(&self, text: &str, key: TokenKey) -> Result<CachedAuthority, AuthError> {
@@ -154,14 +162,18 @@ impl Core {
     }
 
     async fn acl(&self, token: &Token, persona: Option<&Persona>, moment: Moment) -> Result<Arc<Acl>> {
+        let bearers = self.bearers(token).await?;
         let Some(persona) = persona else {
-            return Ok(Arc::new(self.compiled(token.organization_id, &token.policies, moment).await?.acl(None)));
+            let compiled = self.compiled(token.organization_id, (&token.policies, &bearers), moment).await?;
+            return Ok(Arc::new(compiled.acl(None)));
         };
         let mut names = token.policies.clone();
         names.extend(persona.policies());
         names.sort_unstable();
         names.dedup();
-        let compiled = self.compiled(token.organization_id, &names, moment).await?;
+        let compiled = self.compiled(token.organization_id, (&names, &bearers), moment).await?;
+        // Of one entity the tokens of a person and of an app role are bound differently.
+        names.extend([String::new()].into_iter().chain(bearers));
         let subject = persona.subject(&self.mount_table());
         if self.is_fresh()
             && let Some(acl) = self.cache().acl(persona.entity.id, &names, &subject)
@@ -173,30 +185,61 @@ impl Core {
         Ok(acl)
     }
 
-    /// The policies, compiled; those that do not exist grant nothing. One that was changed behind the service's back refuses
-    /// the whole: leaving it out could drop a denial.
+    /// The policies, and those about secrets that are bound to one of `bearers`, compiled; those that do not exist grant nothing. One that was
+    /// changed behind the service's back refuses the whole: leaving it out could drop a denial.
     async fn compiled(
         &self,
         organization_id: Uuid,
-        policies: &[String],
+        (policies, bearers): (&[String], &[String]),
         moment: Moment,
     ) -> Result<Arc<CompiledPolicies>> {
+        // Between them what is no policy's name.
+        let key = [policies, &[String::new()], bearers].concat();
         if self.is_fresh()
-            && let Some(compiled) = self.cache().policies(organization_id, policies)
+            && let Some(compiled) = self.cache().policies(organization_id, &key)
         {
             return Ok(compiled);
         }
         let mut parsed = Vec::new();
-        for row in self.store().policies(organization_id, policies).await? {
+        for row in self.store().policies(organization_id, policies, bearers).await? {
             self.check_row((store::access_policies::TABLE, organization_id, row.id), row.bound_bytes(), &row.row_mac)
                 .await?;
-            let policy = Policy::parse(&row.name, &row.document)
-                .map_err(|error| Error::Internal(format!("stored policy {}: {error}", row.name).into()))?;
-            parsed.push(policy);
+            if row.is_for(bearers) {
+                parsed.push(row.compiled()?);
+            }
         }
         let compiled = Arc::new(CompiledPolicies::new(&parsed));
-        self.cache().insert_policies(organization_id, policies, &compiled, moment);
+        self.cache().insert_policies(organization_id, &key, &compiled, moment);
         Ok(compiled)
+    }
+
+    /// Whose a token is, as policies are bound to them: the person or app role that it or the first of the tokens above it was given to.
+    async fn bearers(&self, token: &Token) -> Result<Vec<String>> {
+        let mut parent_id = token.parent_id;
+        let mut bearer = self.bearer(token).await?;
+        while let (None, Some(id)) = (&bearer, parent_id) {
+            let Some(hmac) = self.store().token_hmac_by_id(token.organization_id, id).await? else { break };
+            let Some(above) = self.find_checked(hmac).await? else { break };
+            bearer = self.bearer(&above.token).await?;
+            parent_id = above.token.parent_id;
+        }
+        Ok(bearer.into_iter().collect())
+    }
+
+    async fn bearer(&self, token: &Token) -> Result<Option<String>> {
+        if let Some(user_id) = token.user_id {
+            return Ok(Some(user_binding(user_id)));
+        }
+        let role_name = token.meta.as_ref().and_then(|meta| meta.get("role_name"));
+        // Nobody but a login writes such a path.
+        let login = self.mount_table().resolve(token.organization_id, &token.path);
+        match (login, role_name) {
+            (Some((mount, "login")), Some(name)) if mount.mount_type == "approle" => {
+                let role = self.store().app_role(token.organization_id, mount.id, name).await?;
+                Ok(self.checked_role(role).await?.map(|role| app_role_binding(role.id)))
+            }
+            _ => Ok(None),
+        }
     }
 }
 

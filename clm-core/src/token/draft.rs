@@ -150,7 +150,7 @@ impl Core {
         if token.policies.iter().all(is_built_in) {
             return Ok(());
         }
-        let known = self.store().policies(token.organization_id, &token.policies).await?;
+        let known = self.store().policies(token.organization_id, &token.policies, &[]).await?;
         let is_known = |name: &String| is_built_in(name) || known.iter().any(|row| row.name == *name);
         for name in token.policies.iter().filter(|name| !is_known(name)) {
             warnings.push(format!("Policy \"{name}\" does not exist"));

@@ -85,7 +85,7 @@ impl Vault {
     }
 
     /// A key's bytes (PKCS#8 of private keys), for the answer to the one call that may have them.
-    pub(super) async fn clear(&self, key: &KeyRef) -> Result<Zeroizing<Vec<u8>>> {
+    pub(crate) async fn clear(&self, key: &KeyRef) -> Result<Zeroizing<Vec<u8>>> {
         use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
         let bridge = &self.inner.bridge;
         let kek = Zeroizing::new(bridge.random(32).await?);

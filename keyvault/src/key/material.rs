@@ -40,7 +40,7 @@ fn unreadable(error: der::Error) -> Error {
 }
 
 /// The public half from its SubjectPublicKeyInfo.
-pub(super) fn public(algorithm: KeyAlgorithm, spki: &[u8], format: ExportFormat) -> Result<String> {
+pub(crate) fn public(algorithm: KeyAlgorithm, spki: &[u8], format: ExportFormat) -> Result<String> {
     let is_ed25519 = algorithm == KeyAlgorithm::Ed25519;
     Ok(match format {
         // The 32 bytes end it (RFC 8410, 4).
@@ -81,7 +81,7 @@ pub(super) fn secret(key: &[u8], format: ExportFormat) -> Result<Zeroizing<Strin
 }
 
 /// The private half from the token's PKCS#8.
-pub(super) fn private(
+pub(crate) fn private(
     algorithm: KeyAlgorithm,
     spki: &[u8],
     pkcs8: &[u8],

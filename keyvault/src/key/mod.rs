@@ -16,7 +16,7 @@ mod export;
 mod hmac;
 mod import;
 mod load;
-mod material;
+pub(crate) mod material;
 mod name;
 mod public;
 mod rsa;

@@ -56,14 +56,44 @@ impl Usage {
     }
 }
 
+/// A key whose encryptions are counted.
+pub(crate) struct Counted<'k> {
+    pub(crate) organization_id: Uuid,
+    /// The row of the version that encrypts.
+    pub(crate) encryption_key_id: Uuid,
+    pub(crate) version: i64,
+    pub(crate) what: What<'k>,
+}
+
+/// Which kind of key.
+#[derive(Clone, Copy)]
+pub(crate) enum What<'k> {
+    /// What an organization's secrets are encrypted under.
+    DataKey,
+    Named(&'k Key),
+}
+
 impl Vault {
     /// Takes so many encryptions by that version into account, before they are made.
     pub(super) async fn spend(&self, key: &Key, version: &KeyVersion, count: usize) -> Result<()> {
+        self.spend_of(
+            &Counted {
+                organization_id: key.organization_id,
+                encryption_key_id: version.id,
+                version: version.version.into(),
+                what: What::Named(key),
+            },
+            count as u64,
+        )
+        .await
+    }
+
+    /// The same, of whichever key.
+    pub(crate) async fn spend_of(&self, key: &Counted<'_>, count: u64) -> Result<()> {
         let usage = &self.inner.usage;
-        let count = count as u64;
         let (first, largest) = usage.sizes();
         let made = || Ok::<_, Error>(Arc::new(Block { left: AtomicU64::new(0), next: Mutex::new(first) }));
-        let block = usage.blocks.get_or_insert_with(&version.id, made)?;
+        let block = usage.blocks.get_or_insert_with(&key.encryption_key_id, made)?;
         if block.spend(count) {
             return Ok(());
         }
@@ -71,7 +101,7 @@ impl Vault {
         Box::pin(async {
             let mut size = block.next.lock().await;
             while !block.spend(count) {
-                let taken = self.take(key, version, count, (*size).max(count)).await?;
+                let taken = self.take(key, count, (*size).max(count)).await?;
                 block.left.fetch_add(taken, Ordering::AcqRel);
                 *size = (*size * 4).min(largest);
             }
@@ -80,12 +110,21 @@ impl Vault {
         .await
     }
 
+    /// Whether so much of a version's encryptions was taken that the next one should be made.
+    pub(crate) async fn is_nearly_spent(&self, organization_id: Uuid, encryption_key_id: Uuid) -> Result<bool> {
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
+        let row = key_usage::of_version(&mut transaction, encryption_key_id).await?;
+        transaction.rollback().await?;
+        let reserved = row.map_or(0, |row| u64::try_from(row.reserved).unwrap_or(u64::MAX));
+        Ok(reserved >= self.inner.usage.limit / 4 * 3)
+    }
+
     /// A block of `wanted`, or what is left if that is at least `needed`.
-    async fn take(&self, key: &Key, version: &KeyVersion, needed: u64, wanted: u64) -> Result<u64> {
+    async fn take(&self, key: &Counted<'_>, needed: u64, wanted: u64) -> Result<u64> {
         let limit = self.inner.usage.limit;
         for _ in 0..ATTEMPTS {
             let mut transaction = read_as_of_now(&self.inner.pool, key.organization_id).await?;
-            let row = key_usage::of_version(&mut transaction, version.id).await?;
+            let row = key_usage::of_version(&mut transaction, key.encryption_key_id).await?;
             transaction.rollback().await?;
             if let Some(row) = &row {
                 let read = (key_usage::TABLE, row.id, row.row_bytes(), row.row_mac.as_slice());
@@ -94,7 +133,7 @@ impl Vault {
             let unused = || KeyUsageRow {
                 id: Uuid::now_v7(),
                 organization_id: key.organization_id,
-                encryption_key_id: version.id,
+                encryption_key_id: key.encryption_key_id,
                 reserved: 0,
                 revision: 0,
                 row_mac: Vec::new(),
@@ -102,15 +141,12 @@ impl Vault {
             let mut row = row.unwrap_or_else(unused);
             let taken = wanted.min(limit.saturating_sub(u64::try_from(row.reserved).unwrap_or(u64::MAX)));
             if taken < needed {
-                return Err(Error::Invalid(format!(
-                    "version {} has made the {limit} encryptions that one key may make (SP 800-38D, 8.3): rotate the key",
-                    version.version
-                )));
+                return Err(Error::Invalid(key.is_spent(limit)));
             }
             row.reserved = row.reserved.saturating_add_unsigned(taken);
             row.revision += 1;
             row.row_mac = self.mac(MacDomain::SecureRow, &row.row_bytes()).await?.to_vec();
-            match self.write_usage(key, version, row, taken).await {
+            match self.write_usage(key, row, taken).await {
                 Err(Error::Conflict) => {}
                 other => return other.map(|()| taken),
             }
@@ -118,12 +154,22 @@ impl Vault {
         Err(Error::Conflict)
     }
 
-    async fn write_usage(&self, key: &Key, version: &KeyVersion, row: KeyUsageRow, taken: u64) -> Result<()> {
+    async fn write_usage(&self, key: &Counted<'_>, row: KeyUsageRow, taken: u64) -> Result<()> {
         let (caller, now) = (system(key.organization_id), self.inner.clock.now());
-        let mut event = record::event(&caller, now, "key_access", "key.reserve");
-        event.resource_id = Some(key.id.to_string());
-        event.data.insert("key".into(), Value::Text(key.name.to_string().into()));
-        event.data.insert("version".into(), Value::Integer(version.version.into()));
+        let mut event = match key.what {
+            What::DataKey => {
+                let mut event = record::event(&caller, now, "key_access", "data_key.reserve");
+                event.resource_id = Some(key.encryption_key_id.to_string());
+                event
+            }
+            What::Named(named) => {
+                let mut event = record::event(&caller, now, "key_access", "key.reserve");
+                event.resource_id = Some(named.id.to_string());
+                event.data.insert("key".into(), Value::Text(named.name.to_string().into()));
+                event
+            }
+        };
+        event.data.insert("version".into(), Value::Integer(key.version));
         event.data.insert("encryptions".into(), Value::Integer(i64::try_from(taken).unwrap_or(i64::MAX)));
         event.data.insert("reserved".into(), Value::Integer(row.reserved));
         let written = [(key_usage::TABLE, row.id, row.revision, row.row_mac.as_slice())];
@@ -137,6 +183,20 @@ impl Vault {
             })
             .await
             .map_err(Error::from)
+    }
+}
+
+impl Counted<'_> {
+    fn is_spent(&self, limit: u64) -> String {
+        let version = self.version;
+        match self.what {
+            What::DataKey => format!(
+                "version {version} of the organization's data key has made the {limit} encryptions that one key may make (SP 800-38D, 8.3): rotate it (sys/rotate), or wait until the service has"
+            ),
+            What::Named(_) => format!(
+                "version {version} has made the {limit} encryptions that one key may make (SP 800-38D, 8.3): rotate the key"
+            ),
+        }
     }
 }
 

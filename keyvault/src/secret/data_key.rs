@@ -1,6 +1,7 @@
 //! Data keys of organizations, under which their secrets are encrypted: AES-256, wrapped by the organization key, made when one is needed first.
 
 use super::SecretName;
+use crate::key::usage::{Counted, What};
 use crate::row_mac::{MacDomain, RowBytes};
 use crate::store::encryption_keys::{self, DataKeyRow};
 use crate::store::{read_as_of_now, secret_versions};
@@ -48,6 +49,13 @@ impl Vault {
     /// IV, ciphertext and tag of a version.
     pub(super) async fn seal_version(&self, key: &DataKey, place: Place<'_>, content: &[u8]) -> Result<Vec<u8>> {
         let aad = bound(&place, key);
+        let counted = Counted {
+            organization_id: place.organization_id,
+            encryption_key_id: key.id(),
+            version: key.version.into(),
+            what: What::DataKey,
+        };
+        self.spend_of(&counted, 1).await?;
         let sealed =
             self.inner.bridge.aes_gcm_encrypt(&KeyRef::Wrapped(Arc::clone(&key.key)), content.to_vec(), aad).await?;
         Ok([sealed.iv.as_slice(), &sealed.ciphertext_and_tag].concat())

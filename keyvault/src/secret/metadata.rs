@@ -2,7 +2,7 @@
 
 use super::find::{Found, Which};
 use super::write::{describe, new_secret, put};
-use super::{ATTEMPTS, SecretName, SecretSettings, SecretVersion, rules};
+use super::{ATTEMPTS, ProfileChange, SecretName, SecretProfile, SecretSettings, SecretVersion, rules};
 use crate::store::secrets::SecretRow;
 use crate::{Error, Result, Vault};
 use audit_chain::Caller;
@@ -29,6 +29,8 @@ pub struct SecretMetadata {
     pub written_at: DateTime<Utc>,
     /// By people, for people.
     pub custom_metadata: BTreeMap<String, String>,
+    /// What else it is.
+    pub profile: SecretProfile,
     /// By number.
     pub versions: Vec<SecretVersion>,
 }
@@ -44,6 +46,8 @@ pub struct MetadataChange {
     pub delete_version_after: Option<i64>,
     /// Custom metadata.
     pub custom_metadata: Option<CustomMetadataChange>,
+    /// What else it is.
+    pub profile: ProfileChange,
 }
 
 /// How custom metadata change.
@@ -69,7 +73,7 @@ impl MetadataChange {
         })
     }
 
-    fn apply(&self, row: &mut SecretRow) -> Option<String> {
+    fn apply(&self, row: &mut SecretRow, now: DateTime<Utc>) -> Option<String> {
         apply_settings(&mut row.settings, self.max_versions, self.cas_required, self.delete_version_after);
         match &self.custom_metadata {
             None => {}
@@ -84,8 +88,12 @@ impl MetadataChange {
             }
         }
         let entries = row.custom_metadata.len();
-        (entries > MOST_ENTRIES)
-            .then(|| format!("custom_metadata validation failed: {entries} keys, at most {MOST_ENTRIES} can be stored"))
+        if entries > MOST_ENTRIES {
+            return Some(format!(
+                "custom_metadata validation failed: {entries} keys, at most {MOST_ENTRIES} can be stored"
+            ));
+        }
+        self.profile.apply(&mut row.profile, now).err()
     }
 }
 
@@ -144,6 +152,7 @@ impl Vault {
             created_at: secret.created_at,
             written_at: secret.written_at,
             custom_metadata: secret.custom_metadata,
+            profile: secret.profile,
             versions,
         }))
     }
@@ -174,7 +183,7 @@ impl Vault {
                     return Ok(None);
                 }
             };
-            if let Some(reason) = change.apply(&mut secret) {
+            if let Some(reason) = change.apply(&mut secret, now) {
                 return Err(self.refuse_secret(event, reason).await);
             }
             self.bind_secret(Some(&mut secret), &mut []).await?;

@@ -9,21 +9,31 @@ mod data_key;
 mod delete;
 mod disable;
 mod find;
+mod generate;
+mod generator;
 mod list;
 mod metadata;
 mod overwrite;
+mod profile;
 mod read;
+mod renew;
 mod rotate;
 mod rules;
+mod schedule;
+mod search;
 mod turns;
 mod write;
 
 // The public interface is:
 pub use delete::VersionChange;
+pub use generator::{CharacterClass, Generated, Generator};
 pub use metadata::{CustomMetadataChange, MetadataChange, SecretMetadata};
+pub use profile::{ProfileChange, Rotation, SecretProfile};
 pub use read::ReadSecret;
+pub use renew::{DueSecret, Renewal};
 pub use rotate::DataKeyStatus;
 pub use rules::{LONGEST_PATH, LONGEST_VALUE, MOST_VERSIONS};
+pub use search::{FoundSecret, SecretSearch};
 pub use write::Patched;
 
 pub(crate) use data_key::DataKeys;
@@ -80,7 +90,7 @@ impl SecretVersion {
         Self {
             version: version.version,
             created_at: version.created_at,
-            deleted_at: version.deleted_at,
+            deleted_at: [version.deleted_at, secret.profile.expires_at].into_iter().flatten().min(),
             destroyed: version.destroyed_at.is_some(),
             custom_metadata: secret.custom_metadata.clone(),
         }

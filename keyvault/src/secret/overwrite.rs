@@ -30,7 +30,11 @@ impl Vault {
             if !is_new {
                 secret.revision += 1;
             }
-            let (mut version, ciphertext) = self.new_version(caller, &secret, content, now).await?;
+            let (mut version, ciphertext) = match self.new_version(caller, &secret, content, now).await {
+                // The data key is spent.
+                Err(Error::Invalid(reason)) => return Err(self.refuse_secret(event, reason).await),
+                other => other?,
+            };
             let old = found.versions.into_iter().next();
             let replaces = old.is_some();
             if let Some(old) = old {

@@ -45,7 +45,13 @@ impl Vault {
                 self.inner.audit.append(event).await?;
             }
             _ => {
-                let reason = if version.destroyed { "the version is destroyed" } else { "the version is deleted" };
+                let reason = if version.destroyed {
+                    "the version is destroyed"
+                } else if secret.profile.has_expired(self.inner.clock.now()) {
+                    "the secret has expired"
+                } else {
+                    "the version is deleted"
+                };
                 self.inner.audit.append(crate::record::failed(event, reason)).await?;
             }
         }
@@ -64,7 +70,10 @@ impl Vault {
         else {
             return Ok(None);
         };
-        if row.destroyed_at.is_some() || row.deleted_at.is_some_and(|deleted| deleted <= now) {
+        if row.destroyed_at.is_some()
+            || row.deleted_at.is_some_and(|deleted| deleted <= now)
+            || secret.profile.has_expired(now)
+        {
             return Ok(None);
         }
         let place = Place { organization_id, name: &secret.name, secret_id: secret.id, version: row.version };

@@ -89,6 +89,19 @@ impl Vault {
         Err(Error::Conflict)
     }
 
+    /// Makes a new data key where the newest has made three quarters of the encryptions that one may make; whether it did.
+    pub async fn rotate_spent_data_key(&self, organization_id: Uuid) -> Result<bool> {
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
+        let newest = encryption_keys::data_key(&mut transaction, organization_id, None).await?;
+        transaction.rollback().await?;
+        let Some(newest) = newest else { return Ok(false) };
+        let is_spent = self.is_nearly_spent(organization_id, newest.id).await?;
+        if is_spent {
+            self.rotate_data_key(&system(organization_id)).await?;
+        }
+        Ok(is_spent)
+    }
+
     /// Encrypts up to `limit` versions under the newest data key that are under an older one, those with the lowest ids after `after`; the
     /// last one's id, or `None` when there are none left. One whose rows were changed behind the service's back is left as it is: its alarm
     /// was raised.

@@ -1,5 +1,6 @@
 //! What KV engines promise, as arithmetic: no database, no HSM, no clock.
 
+use super::find::Found;
 use super::{SecretName, SecretSettings};
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -29,6 +30,13 @@ pub(super) fn refuse_length(bytes: usize) -> Option<String> {
     (bytes > LONGEST_VALUE).then(|| {
         format!("the secret's data are {bytes} bytes of JSON; a secret has at most {LONGEST_VALUE} (1 MiB): split it")
     })
+}
+
+/// Why a secret whose end has come takes no new version: nobody could read it.
+pub(super) fn refuse_expired(found: &Found, now: DateTime<Utc>) -> Option<String> {
+    let secret = found.secret.as_ref().filter(|secret| secret.profile.has_expired(now))?;
+    let end = secret.profile.expires_at?.to_rfc3339();
+    Some(format!("the secret expired at {end}: give it another `expires_at`, or delete it with its metadata, first"))
 }
 
 /// Why a number of versions cannot be kept.

@@ -3,7 +3,7 @@
 use super::data_key::Place;
 use super::disable::expect_open;
 use super::find::{Found, Which};
-use super::{ATTEMPTS, SecretName, SecretVersion, rules};
+use super::{ATTEMPTS, SecretName, SecretProfile, SecretVersion, rules};
 use crate::row_mac::{MacDomain, RowBytes};
 use crate::store::secret_versions::{self, SecretVersionRow};
 use crate::store::secrets::{self, SecretRow};
@@ -43,7 +43,8 @@ impl Vault {
                 return Err(self.refuse_secret(event, reason).await);
             }
             let found = self.find_secret(caller.organization_id, name, Which::Dropped, false).await?;
-            if let Some(reason) = rules::refuse_cas(cas, is_cas_required(&found), found.current()) {
+            let cas = rules::refuse_cas(cas, is_cas_required(&found), found.current()).map(str::to_owned);
+            if let Some(reason) = cas.or_else(|| rules::refuse_expired(&found, self.inner.clock.now())) {
                 return Err(self.refuse_secret(event, reason).await);
             }
             match self.add_version(caller, name, found, content, event).await {
@@ -95,14 +96,14 @@ impl Vault {
         Err(Error::Conflict)
     }
 
-    fn oldest_after_next(&self, found: &Found) -> i32 {
+    pub(super) fn oldest_after_next(&self, found: &Found) -> i32 {
         let (oldest, settings) =
             found.secret.as_ref().map_or((0, Default::default()), |secret| (secret.oldest_version, secret.settings));
         rules::oldest_after(found.current().saturating_add(1), oldest, found.mount_settings(), settings)
     }
 
     /// Adds a version to what was found; the versions found are dropped for it.
-    async fn add_version(
+    pub(super) async fn add_version(
         &self,
         caller: &Caller,
         name: &SecretName,
@@ -117,10 +118,17 @@ impl Vault {
         let mut secret = found.secret.unwrap_or_else(|| new_secret(caller, name, now));
         secret.version = secret.version.checked_add(1).ok_or_else(|| Error::Invalid("no more versions".into()))?;
         (secret.oldest_version, secret.written_at) = (oldest_version, now);
+        if secret.profile.rotation.enabled {
+            secret.profile.rotation.last_at = Some(now);
+        }
         if !is_new {
             secret.revision += 1;
         }
-        let (mut version, ciphertext) = self.new_version(caller, &secret, content, now).await?;
+        let (mut version, ciphertext) = match self.new_version(caller, &secret, content, now).await {
+            // The data key is spent.
+            Err(Error::Invalid(reason)) => return Err(self.refuse_secret(event, reason).await),
+            other => other?,
+        };
         version.deleted_at = rules::deletion_time(now, mount, secret.settings);
         let mut dropped = found.versions;
         for row in &mut dropped {
@@ -207,6 +215,7 @@ pub(super) fn new_secret(caller: &Caller, name: &SecretName, now: DateTime<Utc>)
         oldest_version: 0,
         settings: Default::default(),
         custom_metadata: BTreeMap::new(),
+        profile: SecretProfile::default(),
         revision: 1,
         row_mac: Vec::new(),
         created_by_user_id: caller.user_id,

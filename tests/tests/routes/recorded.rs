@@ -26,6 +26,7 @@ pub(crate) struct Known {
     login: String,
     moved: String,
     nonce: String,
+    pub(crate) notification: String,
     /// Word and id of what was made in `identity/`.
     identities: Vec<(&'static str, String)>,
     /// Of AppRole, with its accessor.
@@ -47,6 +48,7 @@ impl Known {
             ("$LOGIN", &self.login),
             ("$MOVE", &self.moved),
             ("$NONCE", &self.nonce),
+            ("$NOTIFICATION", &self.notification),
             ("$SECRET_ACCESSOR", &self.secret.1),
             ("$SECRET", &self.secret.0),
             ("$SENT", &self.sent),
@@ -149,6 +151,13 @@ impl Known {
     }
 }
 
+/// Has people told something, as when a secret is due for rotation; its id.
+pub(crate) async fn notified(site: &Site) -> String {
+    let insert = "INSERT INTO notifications (id, organization_id, notification_type, title, message, priority) \
+                  SELECT gen_random_uuid(), id, 'secret.rotation_due', 't', 'm', 'high' FROM organizations RETURNING id::text";
+    sqlx::query_scalar(insert).fetch_one(&mut site.core.superuser().await.unwrap()).await.unwrap()
+}
+
 #[tokio::test]
 async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
     let mut site = Site::ready("[seal]\ntype = 'shamir'\ngenerate_root = true\n").await.unwrap();
@@ -161,6 +170,9 @@ async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
     let mut known = Known::default();
     for request in requests() {
         let row = request.row;
+        if row.id == "clm-list-notifications" {
+            known.notification = notified(&site).await;
+        }
         let other = known.prepare(row, &mut server).await;
         server.user_agent = format!("coverage {}", row.id);
         let path = known.fill(&request.path, &other);

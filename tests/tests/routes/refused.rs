@@ -10,8 +10,15 @@ const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "s
 const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.
-const CREATING: [&str; 5] =
-    ["kv1-write", "kv2-write-data", "kv2-write-metadata", "transit-encrypt", "userpass-write-user"];
+const CREATING: [&str; 7] = [
+    "clm-write-secret",
+    "clm-write-secret-metadata",
+    "kv1-write",
+    "kv2-write-data",
+    "kv2-write-metadata",
+    "transit-encrypt",
+    "userpass-write-user",
+];
 
 /// Paths that need `sudo` beside their own capability.
 const SUDO: [&str; 10] = [

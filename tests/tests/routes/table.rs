@@ -3,7 +3,7 @@
 /// One operation.
 pub(crate) struct Row {
     pub(crate) id: &'static str,
-    /// What its path names; `$MOVE` is the id that `remount` gave.
+    /// What its path names; `$MOVE` is the id that `remount` gave, `$NOTIFICATION` of something that people were told.
     pub(crate) name: &'static str,
     /// `$ENTITY`, `$ALIAS`, `$GROUP` and such are ids of what earlier rows made, `$LOGIN` is the accessor of a login method.
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
@@ -46,6 +46,8 @@ const CONFIG: &str =
 const INPUT: &str = r#"{"input":"YQ=="}"#;
 /// `$CIPHERTEXT` is one that `transit/encrypt/aes` gave.
 const ENCRYPTED: &str = r#"{"ciphertext":"$CIPHERTEXT","context":"Y3R4"}"#;
+const SECRETS_POLICY: &str = r#"{"policy_document":{"allowed_secrets":["app.*"],"allowed_operations":["read"]}}"#;
+const PAIR: &str = r#"{"tags":"t","generator":{"type":"key_pair","algorithm":"ecdsa-p256"}}"#;
 /// `$SIGNATURE` is one that `transit/sign/ec` gave.
 const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
 
@@ -186,6 +188,23 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("kv2-delete-versions", "app/a", r#"{"versions":[1,2]}"#, "secret.delete"),
     recorded("kv2-destroy-versions", "app/a", r#"{"versions":[1]}"#, "secret.destroy"),
     recorded("kv2-delete-metadata", "app/a", "", "secret_metadata.delete"),
+    recorded("clm-write-access-policy", "narrow", SECRETS_POLICY, "policy.write"),
+    silent("clm-read-access-policy", "narrow", ""),
+    silent("clm-list-access-policies", "", ""),
+    recorded("clm-delete-access-policy", "narrow", "", "policy.delete"),
+    recorded("clm-write-secret", "app.a", r#"{"data":{"a":1}}"#, "secret.write"),
+    recorded("clm-patch-secret", "app.a", r#"{"data":{"b":1}}"#, "secret.patch"),
+    recorded("clm-read-secret", "app.a", "?version=1", "secret.read"),
+    recorded("clm-write-secret-metadata", "app.a", PAIR, "secret_metadata.write"),
+    recorded("clm-read-secret-metadata", "app.a", "", "secret_metadata.read"),
+    recorded("clm-find-secrets", "", "?tag=t", "secret.search"),
+    recorded("clm-list-secrets", "", "", "secret.search"),
+    recorded("clm-rotate-secret", "app.a", "", "secret.rotate"),
+    recorded("clm-delete-newest", "app.a", "", "secret.delete"),
+    recorded("clm-delete-secret", "app.a", "", "secret_metadata.delete"),
+    silent("clm-list-notifications", "", ""),
+    silent("clm-read-notification", "$NOTIFICATION", ""),
+    recorded("clm-mark-notification", "$NOTIFICATION", "", "notification.read"),
     recorded("rotate", "", "", "data_key.rotate"),
     recorded("rotate-keyring", "", "", "data_key.rotate"),
     silent("key-status", "", ""),

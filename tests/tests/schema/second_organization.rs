@@ -94,6 +94,7 @@ async fn mount(server: &Server, mounts: &[(&str, &str)]) {
 /// One thing of every kind, called `name`; the accessor of its token, and a SecretID.
 async fn furnish(server: &Server, name: &str) -> (String, String) {
     let policy = json!({"policy": "path \"x\" { capabilities = [\"read\"] }"});
+    let narrow = json!({"policy_document": {"allowed_secrets": [name], "allowed_operations": ["read"]}});
     for (path, body) in [
         (format!("sys/mounts/{name}"), json!({"type": "transit"})),
         (format!("sys/auth/{name}"), json!({"type": "approle"})),
@@ -108,6 +109,7 @@ async fn furnish(server: &Server, name: &str) -> (String, String) {
         (format!("cubbyhole/{name}"), json!({"kept": name})),
         (format!("kv/{name}"), json!({"kept": name})),
         (format!("secret/data/{name}"), json!({"data": {"kept": name}})),
+        (format!("clm/access-policies/{name}-secrets"), narrow),
     ] {
         let answer = server.put(&path, body).await.unwrap();
         assert!(answer.status.is_success(), "{path}: {answer:?}");
@@ -232,6 +234,10 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("DELETE", format!("sys/auth/{NAME}"), json!({})),
         ("DELETE", format!("sys/policies/acl/{NAME}"), json!({})),
         ("DELETE", format!("auth/token/roles/{NAME}"), json!({})),
+        ("PUT", format!("clm/secrets/{NAME}"), json!({"data": {}})),
+        ("PUT", format!("clm/secrets/{NAME}/rotate"), json!({"data": {}})),
+        ("DELETE", format!("clm/secrets/{NAME}/metadata"), json!({})),
+        ("DELETE", format!("clm/access-policies/{NAME}-secrets"), json!({})),
     ] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let answer = server.ask(method, &path, Some(body.to_string().into())).await.unwrap();

@@ -2,16 +2,21 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod access;
+mod access_policies;
 mod clients;
 mod gone;
 mod killed;
 mod model;
+mod named;
 mod property;
 mod races;
 mod reference;
+mod renewed;
 mod rotated;
 mod single;
+mod spent;
 mod tampered;
+mod wrapped;
 
 use reqwest::Method;
 use serde_json::{Value, json};

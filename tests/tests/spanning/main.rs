@@ -19,6 +19,8 @@ enum Change {
     InitialiseShamir,
     Wrap,
     CloseMount,
+    /// tests/secrets/renewed.rs ends servers there.
+    TellPeople,
 }
 
 /// Whose step it is: a step that no test knows does not compile.
@@ -34,6 +36,7 @@ fn change_of(point: CrashPoint) -> Change {
         | CrashPoint::SecretsDestroyed
         | CrashPoint::ObjectsRemoved
         | CrashPoint::EntryFinished => Change::CloseMount,
+        CrashPoint::PeopleTold => Change::TellPeople,
     }
 }
 

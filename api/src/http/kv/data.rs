@@ -48,7 +48,7 @@ pub(super) async fn patch(call: Call) -> Result<Answer> {
 }
 
 /// `data` and `cas`.
-fn sent(parameters: &Parameters) -> Result<(Map<String, Value>, Option<i64>)> {
+pub(in crate::http) fn sent(parameters: &Parameters) -> Result<(Map<String, Value>, Option<i64>)> {
     let data = match parameters.fields().get("data") {
         None => return Err(Error::invalid("no data provided")),
         Some(Value::Null) => Map::new(),

@@ -43,7 +43,13 @@ pub(super) async fn delete(call: Call) -> Result<Answer> {
 fn sent(parameters: &Parameters) -> Result<MetadataChange> {
     let (max_versions, cas_required, delete_version_after) = settings(parameters)?;
     let custom_metadata = parameters.texts("custom_metadata")?.map(CustomMetadataChange::Replace);
-    Ok(MetadataChange { max_versions, cas_required, delete_version_after, custom_metadata })
+    Ok(MetadataChange {
+        max_versions,
+        cas_required,
+        delete_version_after,
+        custom_metadata,
+        ..MetadataChange::default()
+    })
 }
 
 /// `null` takes away what was said.

@@ -3,9 +3,11 @@
 mod config;
 mod data;
 mod metadata;
-mod shown;
+pub(super) mod shown;
 mod single;
 mod versions;
+
+pub(super) use data::sent;
 
 use super::answer::{HttpResponse, empty, errors, warned};
 use super::call::Call;

@@ -15,7 +15,7 @@ pub(super) fn read(name: &str, read: Read, data: impl FnOnce(Map<String, Value>)
 }
 
 /// A version without what it holds.
-pub(super) fn version(version: &SecretVersion) -> Value {
+pub(in crate::http) fn version(version: &SecretVersion) -> Value {
     json!({
         "created_time": time(version.created_at),
         "custom_metadata": texts(&version.custom_metadata),
@@ -25,7 +25,7 @@ pub(super) fn version(version: &SecretVersion) -> Value {
     })
 }
 
-pub(super) fn metadata(metadata: &SecretMetadata) -> Value {
+pub(in crate::http) fn metadata(metadata: &SecretMetadata) -> Value {
     let versions: Map<String, Value> = metadata
         .versions
         .iter()
@@ -68,12 +68,12 @@ pub(super) fn subkeys(data: &Map<String, Value>, depth: u64) -> Value {
     Value::Object(data.iter().map(|(name, value)| (name.clone(), shown(value))).collect())
 }
 
-fn texts(texts: &BTreeMap<String, String>) -> Value {
+pub(in crate::http) fn texts(texts: &BTreeMap<String, String>) -> Value {
     if texts.is_empty() { Value::Null } else { json!(texts) }
 }
 
 /// RFC 3339 with nanoseconds.
-fn time(time: DateTime<Utc>) -> String {
+pub(in crate::http) fn time(time: DateTime<Utc>) -> String {
     time.to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 

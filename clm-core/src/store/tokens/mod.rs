@@ -194,6 +194,20 @@ impl Store {
         found.map(|hmac| bytes32(&hmac, "tokens.token_hmac")).transpose()
     }
 
+    /// By its row; not the revoked.
+    pub(crate) async fn token_hmac_by_id(
+        &self,
+        organization_id: Uuid,
+        id: Uuid,
+    ) -> Result<Option<[u8; 32]>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let found = sqlx::query_scalar!("SELECT token_hmac FROM tokens WHERE id = $1 AND revoked_at IS NULL", id)
+            .fetch_optional(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        found.map(|hmac| bytes32(&hmac, "tokens.token_hmac")).transpose()
+    }
+
     /// Accessors of live tokens, sorted.
     pub(crate) async fn accessors(&self, organization_id: Uuid, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;

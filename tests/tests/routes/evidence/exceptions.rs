@@ -24,6 +24,11 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         why: "its owner asked for that when it was made",
     },
     Exception {
+        cause: Cause::NewValue,
+        what: "a new value of a secret: a key pair that its generator makes",
+        why: "it is the caller's value, read by whoever may read the secret; made in the token, or from a seed that its generator draws",
+    },
+    Exception {
         cause: Cause::Seal,
         what: "shares and PIN while the service is initialised and unsealed",
         why: "people hold the shares; both are wiped after that",

@@ -31,6 +31,7 @@ pub(super) enum Finding {
 pub(super) enum Cause {
     DataKey,
     Export,
+    NewValue,
     RawRsa,
     Seal,
     /// On no list.
@@ -63,24 +64,48 @@ const HARMLESS: &[&str] = &[
     "custom_metadata",
     "delete_version_after",
     "deletion_allowed",
+    "deletion_time",
+    "deny_policy",
     "derived",
+    "description",
+    "destroyed",
+    "details",
     "disable_upsert",
+    "entity_bindings",
     "error",
+    "expires_at",
     "exportable",
+    "generator",
+    "id",
     "imported_key",
+    "is_read",
     "kdf",
+    "key_info",
     "key_size",
     "key_version",
     "keys",
+    "last_rotated_at",
     "latest_version",
+    "max_ttl_seconds",
     "max_versions",
+    "message",
     "min_available_version",
     "min_decryption_version",
     "min_encryption_version",
     "name",
+    "next",
+    "next_rotation_at",
     "oldest_version",
+    "path",
+    "policy_document",
+    "priority",
     "public_key",
+    "read_time",
     "reference",
+    "resource_id",
+    "resource_type",
+    "rotation_enabled",
+    "rotation_schedule",
     "size",
     "storage",
     "sum",
@@ -88,13 +113,19 @@ const HARMLESS: &[&str] = &[
     "supports_derivation",
     "supports_encryption",
     "supports_signing",
+    "tags",
+    "title",
     "type",
     "updated_time",
     "valid",
+    "version",
     "versions",
 ];
 /// What is kept for a caller, encrypted in the token: whatever the caller put in.
-const KEPT: [(&str, &str); 11] = [
+const KEPT: [(&str, &str); 14] = [
+    ("clm-patch-secret", "C_Encrypt"),
+    ("clm-read-secret", "C_Decrypt"),
+    ("clm-write-secret", "C_Encrypt"),
     ("cubbyhole-read", "C_Decrypt"),
     ("cubbyhole-write", "C_Encrypt"),
     ("kv1-read", "C_Decrypt"),
@@ -123,6 +154,14 @@ pub(super) fn is_of_a_request(call: &Call) -> bool {
 pub(super) fn judge(answered: &Answered<'_>, calls: &[Call]) -> Finding {
     if answered.event == Some("key.export") && !answered.path.contains("/public-key") {
         return Finding::Software(Cause::Export, "the key itself is answered".into());
+    }
+    if answered.event == Some("secret.rotate") {
+        return match made(calls) {
+            Ok(reason) => {
+                Finding::Software(Cause::NewValue, format!("the caller's new key is taken out as a value: {reason}"))
+            }
+            Err(reason) => Finding::Software(Cause::Unlisted, reason),
+        };
     }
     let mut reasons = Vec::new();
     if answered.event == Some(TAKING_IN) {

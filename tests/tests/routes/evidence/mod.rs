@@ -6,7 +6,7 @@ mod exceptions;
 mod judge;
 mod page;
 
-use super::recorded::Known;
+use super::recorded::{Known, notified};
 use super::{requests, table::Row};
 use exceptions::EXCEPTIONS;
 use judge::{Answered, Finding, judge};
@@ -39,7 +39,7 @@ const MAKERS: [&str; 1] = ["transit-create-key"];
 
 /// The service behind the spying module.
 struct Spied {
-    _site: Site,
+    site: Site,
     server: Server,
     log: PathBuf,
     lines: Vec<Line>,
@@ -51,7 +51,7 @@ impl Spied {
         let log = site.spy().unwrap();
         let server = site.serve().await.unwrap();
         server.until_health(501).await.unwrap();
-        Self { _site: site, server, log, lines: Vec::new() }
+        Self { site, server, log, lines: Vec::new() }
     }
 
     /// Calls, and judges: of the calls that the log gained meanwhile, those of workers that start or of a checkpoint aside.
@@ -98,6 +98,9 @@ async fn every_secret_is_made_in_the_token_or_is_on_the_closed_list() {
     let mut known = Known::default();
     for request in requests() {
         let row = request.row;
+        if row.id == "clm-list-notifications" {
+            known.notification = notified(&spied.site).await;
+        }
         let other = known.prepare(row, &mut spied.server).await;
         if row.id == "seal" {
             spied.server.token.clone_from(&known.root);

@@ -1,7 +1,9 @@
 //! Table `secrets`.
 
+pub(crate) mod search;
+
 use crate::row_mac::RowBytes;
-use crate::secret::{SecretName, SecretSettings};
+use crate::secret::{Generator, Rotation, SecretName, SecretProfile, SecretSettings};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use std::collections::BTreeMap;
@@ -23,6 +25,7 @@ pub(crate) struct SecretRow {
     pub(crate) oldest_version: i32,
     pub(crate) settings: SecretSettings,
     pub(crate) custom_metadata: BTreeMap<String, String>,
+    pub(crate) profile: SecretProfile,
     pub(crate) revision: i64,
     pub(crate) row_mac: Vec<u8>,
     pub(crate) created_by_user_id: Option<Uuid>,
@@ -48,16 +51,24 @@ impl SecretRow {
         for (key, value) in &self.custom_metadata {
             bytes = bytes.text(key).text(value);
         }
-        bytes
+        bytes = bytes
             .id(self.created_by_user_id)
             .time(Some(self.created_at))
             .time(Some(self.written_at))
-            .time(self.deleted_at)
-            .finish()
+            .time(self.deleted_at);
+        self.profile.bind(bytes).finish()
     }
 
     fn metadata(&self) -> String {
         serde_json::to_string(&self.custom_metadata).expect("texts always have a JSON form")
+    }
+
+    fn description(&self) -> Option<&str> {
+        Some(self.profile.description.as_str()).filter(|description| !description.is_empty())
+    }
+
+    fn generator(&self) -> Option<String> {
+        self.profile.rotation.generator.as_ref().map(Generator::text)
     }
 }
 
@@ -78,6 +89,15 @@ struct Stored {
     cas_required: bool,
     delete_version_after_seconds: i64,
     metadata: String,
+    description: Option<String>,
+    tags: Vec<String>,
+    expires_at: Option<DateTime<Utc>>,
+    public_key: Option<String>,
+    rotation_enabled: bool,
+    rotation_schedule: Option<String>,
+    generator: Option<String>,
+    last_rotated_at: Option<DateTime<Utc>>,
+    next_rotation_at: Option<DateTime<Utc>>,
     revision: i64,
     row_mac: Vec<u8>,
     created_by_user_id: Option<Uuid>,
@@ -100,6 +120,19 @@ impl From<Stored> for SecretRow {
                 delete_version_after: row.delete_version_after_seconds,
             },
             custom_metadata: texts(&row.metadata),
+            profile: SecretProfile {
+                description: row.description.unwrap_or_default(),
+                tags: row.tags,
+                expires_at: row.expires_at,
+                public_key: row.public_key,
+                rotation: Rotation {
+                    enabled: row.rotation_enabled,
+                    schedule: row.rotation_schedule,
+                    generator: row.generator.and_then(|text| serde_json::from_str(&text).ok()),
+                    last_at: row.last_rotated_at,
+                    next_at: row.next_rotation_at,
+                },
+            },
             revision: row.revision,
             row_mac: row.row_mac,
             created_by_user_id: row.created_by_user_id,
@@ -118,6 +151,7 @@ pub(crate) async fn by_name(
     let row = sqlx::query_as!(
         Stored,
         "SELECT id, organization_id, mount_id, secret_path, version, oldest_version, max_versions, cas_required, delete_version_after_seconds, metadata::text AS \"metadata!\", \
+         description, tags, expires_at, public_key, rotation_enabled, rotation_schedule, generator::text, last_rotated_at, next_rotation_at, \
          revision, row_mac, created_by_user_id, created_at, written_at, deleted_at FROM secrets \
          WHERE organization_id = $1 AND mount_id = $2 AND secret_path = $3 AND deleted_at IS NULL",
         organization_id,
@@ -140,7 +174,8 @@ pub(crate) async fn after(
     let rows = sqlx::query_as!(
         Stored,
         "SELECT id, organization_id, mount_id, secret_path, version, oldest_version, max_versions, cas_required, delete_version_after_seconds, \
-         metadata::text AS \"metadata!\", revision, row_mac, created_by_user_id, created_at, written_at, deleted_at FROM secrets \
+         metadata::text AS \"metadata!\", description, tags, expires_at, public_key, rotation_enabled, rotation_schedule, generator::text, last_rotated_at, next_rotation_at, \
+         revision, row_mac, created_by_user_id, created_at, written_at, deleted_at FROM secrets \
          WHERE organization_id = $1 AND mount_id = $2 AND deleted_at IS NULL AND secret_path COLLATE \"C\" > $3 ORDER BY secret_path COLLATE \"C\" LIMIT $4",
         organization_id,
         mount_id,
@@ -233,8 +268,10 @@ pub(crate) async fn names(
 pub(crate) async fn insert(connection: &mut PgConnection, row: &SecretRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "INSERT INTO secrets (id, organization_id, mount_id, secret_path, secret_type, version, oldest_version, max_versions, cas_required, \
-         delete_version_after_seconds, metadata, revision, row_mac, created_by_user_id, created_at, written_at) \
-         VALUES ($1, $2, $3, $4, 'static', $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14, $15) \
+         delete_version_after_seconds, metadata, revision, row_mac, created_by_user_id, created_at, written_at, description, tags, expires_at, public_key, \
+         rotation_enabled, rotation_schedule, generator, last_rotated_at, next_rotation_at) \
+         VALUES ($1, $2, $3, $4, 'static', $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, \
+         $22::text::jsonb, $23, $24) \
          ON CONFLICT (organization_id, mount_id, secret_path) WHERE deleted_at IS NULL DO NOTHING",
         row.id,
         row.organization_id,
@@ -250,7 +287,16 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &SecretRow) -> Re
         row.row_mac,
         row.created_by_user_id,
         row.created_at,
-        row.written_at
+        row.written_at,
+        row.description(),
+        &row.profile.tags,
+        row.profile.expires_at,
+        row.profile.public_key,
+        row.profile.rotation.enabled,
+        row.profile.rotation.schedule,
+        row.generator(),
+        row.profile.rotation.last_at,
+        row.profile.rotation.next_at
     )
     .execute(connection)
     .await?;
@@ -261,7 +307,8 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &SecretRow) -> Re
 pub(crate) async fn update(connection: &mut PgConnection, row: &SecretRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "UPDATE secrets SET version = $1, oldest_version = $2, max_versions = $3, cas_required = $4, delete_version_after_seconds = $5, \
-         metadata = $6::text::jsonb, revision = $7, row_mac = $8, written_at = $9, deleted_at = $10 \
+         metadata = $6::text::jsonb, revision = $7, row_mac = $8, written_at = $9, deleted_at = $10, description = $12, tags = $13, expires_at = $14, \
+         public_key = $15, rotation_enabled = $16, rotation_schedule = $17, generator = $18::text::jsonb, last_rotated_at = $19, next_rotation_at = $20 \
          WHERE id = $11 AND revision = $7::bigint - 1 AND deleted_at IS NULL",
         row.version,
         row.oldest_version,
@@ -273,7 +320,16 @@ pub(crate) async fn update(connection: &mut PgConnection, row: &SecretRow) -> Re
         row.row_mac,
         row.written_at,
         row.deleted_at,
-        row.id
+        row.id,
+        row.description(),
+        &row.profile.tags,
+        row.profile.expires_at,
+        row.profile.public_key,
+        row.profile.rotation.enabled,
+        row.profile.rotation.schedule,
+        row.generator(),
+        row.profile.rotation.last_at,
+        row.profile.rotation.next_at
     )
     .execute(connection)
     .await?;

@@ -1,0 +1,9 @@
+//! `clm/`: what Vault does not have. A table a subject.
+
+mod access_policies;
+mod notifications;
+mod secrets;
+
+pub(super) use access_policies::ROUTES as ACCESS_POLICIES;
+pub(super) use notifications::ROUTES as NOTIFICATIONS;
+pub(super) use secrets::ROUTES as SECRETS;
