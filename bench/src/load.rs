@@ -172,7 +172,7 @@ impl Connection {
 }
 
 /// Reads one answer, which must be 200; how many signatures are in it.
-async fn answer<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> Result<usize> {
+pub(crate) async fn answer<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> Result<usize> {
     buffer.clear();
     let mut wanted = None;
     loop {

@@ -11,6 +11,7 @@ mod postgres;
 mod raw;
 mod report;
 mod row;
+mod secrets;
 mod service;
 
 use anyhow::{Result, bail};
@@ -31,7 +32,7 @@ struct Arguments {
     /// How long each row is measured, seconds.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Only rows whose name begins with this: `P-256`, `RSA-2048`, `batch`, …
+    /// Only rows whose name begins with this: `P-256`, `RSA-2048`, `batch`, `KV`, …
     #[arg(long, default_value = "")]
     only: String,
     /// Only rows with that many connections.
@@ -84,6 +85,10 @@ async fn run(arguments: &Arguments) -> Result<()> {
             report.row(row, measured);
         }
         report.raw(group.key, before, raw::measure(&service.site, group.key, window)?);
+    }
+    if let Some((table, holds)) = secrets::measure(&mut service, window, &arguments.only, arguments.connections).await?
+    {
+        report.section(table, holds);
     }
     let text = report.text();
     report::show(&text);

@@ -46,18 +46,18 @@ pub(crate) async fn heads(auditor: &str) -> Result<Heads> {
     Ok(sqlx::query_as("SELECT chain_id, seq FROM audit_chains").fetch_all(&mut connection).await?)
 }
 
-/// Records of a verb behind `heads`, and the signatures that they speak of.
-pub(crate) async fn records(auditor: &str, verb: &str, heads: &Heads) -> Result<(u64, u64)> {
+/// Records of a type behind `heads`, and the signatures that they speak of.
+pub(crate) async fn records(auditor: &str, event_type: &str, heads: &Heads) -> Result<(u64, u64)> {
     let mut connection = PgConnection::connect(auditor).await?;
     let (chains, seqs): (Vec<Uuid>, Vec<i64>) = heads.iter().copied().unzip();
     let (records, signatures): (i64, i64) = sqlx::query_as(
         "SELECT count(*), coalesce(sum((event_data ->> 'count')::bigint), 0)::bigint FROM secure_audit_log AS r \
          LEFT JOIN unnest($1::uuid[], $2::bigint[]) AS h(chain_id, seq) USING (chain_id) \
-         WHERE r.event_type = 'key.' || $3 AND r.result = 'success' AND r.seq > coalesce(h.seq, 0)",
+         WHERE r.event_type = $3 AND r.result = 'success' AND r.seq > coalesce(h.seq, 0)",
     )
     .bind(chains)
     .bind(seqs)
-    .bind(verb)
+    .bind(event_type)
     .fetch_one(&mut connection)
     .await?;
     Ok((u64::try_from(records)?, u64::try_from(signatures)?))

@@ -6,6 +6,7 @@
 use anyhow::{Context, Result, ensure};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::mechanism::Mechanism;
+use cryptoki::mechanism::aead::GcmParams;
 use cryptoki::mechanism::eddsa::{EddsaParams, EddsaSignatureScheme};
 use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::{Session, UserType};
@@ -22,6 +23,7 @@ const ID: &[u8] = b"clm-raw-rate";
 /// A kind of key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Key {
+    Aes256,
     Ed25519,
     Hmac,
     P256,
@@ -40,6 +42,7 @@ pub(crate) struct Rate {
 impl Key {
     pub(crate) fn name(self) -> &'static str {
         match self {
+            Self::Aes256 => "AES-256-GCM",
             Self::Ed25519 => "Ed25519",
             Self::Hmac => "HMAC-SHA-256",
             Self::P256 => "P-256",
@@ -48,7 +51,7 @@ impl Key {
     }
 
     fn parse(name: &str) -> Result<Self> {
-        [Self::Ed25519, Self::Hmac, Self::P256, Self::Rsa2048]
+        [Self::Aes256, Self::Ed25519, Self::Hmac, Self::P256, Self::Rsa2048]
             .into_iter()
             .find(|key| key.name() == name)
             .context("no such key")
@@ -59,18 +62,31 @@ impl Key {
         if self == Self::Ed25519 { &["token"] } else { &["session", "token"] }
     }
 
-    fn mechanism(self) -> Mechanism<'static> {
-        match self {
+    /// Once what requests need the token for.
+    fn work(self, session: &Session, handle: ObjectHandle, data: &[u8]) -> Result<()> {
+        let mechanism = match self {
+            Self::Aes256 => {
+                // The token's generator makes it for each value.
+                let mut iv = [0; 12];
+                session.generate_random_slice(&mut iv)?;
+                let parameters = GcmParams::new(&mut iv, &[], 128.into())?;
+                session.encrypt(&Mechanism::AesGcm(parameters), handle, data)?;
+                return Ok(());
+            }
             Self::Ed25519 => Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
             Self::Hmac => Mechanism::Sha256Hmac,
             Self::P256 => Mechanism::Ecdsa,
             Self::Rsa2048 => Mechanism::RsaPkcs,
-        }
+        };
+        session.sign(&mechanism, handle, data)?;
+        Ok(())
     }
 
-    /// A digest; for RSASSA-PKCS1-v1_5 as long as a SHA-256 DigestInfo, for HMAC as long as what requests bring.
+    /// A digest; for RSASSA-PKCS1-v1_5 as long as a SHA-256 DigestInfo, for HMAC as long as what requests bring, for AES-GCM as long as the JSON of a secret of
+    /// 200 bytes.
     fn data(self) -> Vec<u8> {
         let length = match self {
+            Self::Aes256 => 208,
             Self::Hmac => 12,
             Self::Rsa2048 => 51,
             Self::Ed25519 | Self::P256 => 32,
@@ -80,6 +96,7 @@ impl Key {
 
     fn class_and_type(self) -> (ObjectClass, KeyType) {
         match self {
+            Self::Aes256 => (ObjectClass::SECRET_KEY, KeyType::AES),
             Self::Ed25519 => (ObjectClass::PRIVATE_KEY, KeyType::EC_EDWARDS),
             Self::Hmac => (ObjectClass::SECRET_KEY, KeyType::GENERIC_SECRET),
             Self::P256 => (ObjectClass::PRIVATE_KEY, KeyType::EC),
@@ -110,7 +127,7 @@ pub(crate) fn measure(site: &Site, key: Key, window: Duration) -> Result<Vec<Rat
 /// What `openssl speed` signs with a key in memory, one process. HMACs it measures otherwise.
 pub(crate) fn openssl(key: Key, window: Duration) -> Result<Option<f64>> {
     let (name, tag) = match key {
-        Key::Hmac => return Ok(None),
+        Key::Aes256 | Key::Hmac => return Ok(None),
         Key::Ed25519 => ("ed25519", "+F6:"),
         Key::P256 => ("ecdsap256", "+F4:"),
         Key::Rsa2048 => ("rsa2048", "+F2:"),
@@ -178,15 +195,15 @@ pub(crate) fn sign(arguments: &[String]) -> Result<()> {
     } else {
         (unwrapped(&session, key)?, Vec::new())
     };
-    let (mechanism, data) = (key.mechanism(), key.data());
-    session.sign(&mechanism, handle, &data)?;
+    let data = key.data();
+    key.work(&session, handle, &data)?;
     say("ready")?;
     let mut line = String::new();
     std::io::stdin().read_line(&mut line)?;
     let began = Instant::now();
     let mut count = 0u32;
     while began.elapsed() < limit {
-        session.sign(&mechanism, handle, &data)?;
+        key.work(&session, handle, &data)?;
         count += 1;
     }
     say(&format!("{}", f64::from(count) / began.elapsed().as_secs_f64()))?;
@@ -223,11 +240,15 @@ fn generate(session: &Session, key: Key, on_token: bool) -> Result<Vec<ObjectHan
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(!on_token),
-        Attribute::Sign(true),
+        if key == Key::Aes256 { Attribute::Encrypt(true) } else { Attribute::Sign(true) },
         Attribute::Id(ID.to_vec()),
     ];
     let mut public = vec![Attribute::Token(on_token), Attribute::Verify(true), Attribute::Id(ID.to_vec())];
     let mechanism = match key {
+        Key::Aes256 => {
+            private.push(Attribute::ValueLen(32.into()));
+            return Ok(vec![session.generate_key(&Mechanism::AesKeyGen, &private)?]);
+        }
         // RFC 8410.
         Key::Ed25519 => {
             public.push(Attribute::EcParams(vec![0x06, 0x03, 0x2b, 0x65, 0x70]));
@@ -266,7 +287,7 @@ fn unwrapped(session: &Session, key: Key) -> Result<ObjectHandle> {
         Attribute::Private(true),
         Attribute::Sensitive(true),
         Attribute::Extractable(false),
-        Attribute::Sign(true),
+        if key == Key::Aes256 { Attribute::Encrypt(true) } else { Attribute::Sign(true) },
     ];
     let handle = session.unwrap_key(&Mechanism::AesKeyWrapPad, wrapping, &blob, &template)?;
     for object in made.into_iter().chain([wrapping]) {

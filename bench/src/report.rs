@@ -68,6 +68,8 @@ pub(crate) struct Report {
     pending: Vec<(String, usize, f64, Measured)>,
     rows: String,
     goals: String,
+    /// Tables of their own.
+    sections: String,
     failed: bool,
 }
 
@@ -81,6 +83,7 @@ impl Report {
             pending: Vec::new(),
             rows: String::new(),
             goals: String::new(),
+            sections: String::new(),
             failed: false,
         }
     }
@@ -146,6 +149,12 @@ impl Report {
         }
     }
 
+    /// A table of its own, and whether all in it held.
+    pub(crate) fn section(&mut self, text: String, holds: bool) {
+        self.sections.push_str(&text);
+        self.failed |= !holds;
+    }
+
     pub(crate) fn failed(&self) -> bool {
         self.failed
     }
@@ -165,11 +174,12 @@ impl Report {
              for the network is in it). Records = answers is counted in the database after each row, and `clm audit verify` run:\n\n\
              | request | connections | requests/s | raw | openssl | p50 ms | p99 ms | server | supervisor, workers | PostgreSQL | load | idle | others | records a commit | WAL syncs a commit | answers = records |\n\
              |---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|---|\n{}\n\
-             | request | connections | goal | wanted | measured | |\n|---|---|---|---|---|---|\n{}",
+             | request | connections | goal | wanted | measured | |\n|---|---|---|---|---|---|\n{}\n{}",
             self.window.as_secs_f64(),
             self.raw,
             self.rows,
-            self.goals
+            self.goals,
+            self.sections
         );
         text
     }

@@ -116,7 +116,7 @@ impl Row {
         let before = postgres::counters(&mut service.superuser).await?;
         let (answered, start, end) = load::run(plan, window, || service.spent()).await?;
         let after: Counters = postgres::counters(&mut service.superuser).await?;
-        let (records, recorded_signatures) = postgres::records(&auditor, verb(key), &heads).await?;
+        let (records, recorded_signatures) = postgres::records(&auditor, &format!("key.{}", verb(key)), &heads).await?;
         let (holds, said) = service.verify_audit()?;
         Ok(Measured {
             answered,
@@ -162,6 +162,7 @@ fn verb(key: Key) -> &'static str {
 
 fn key_name(key: Key) -> &'static str {
     match key {
+        Key::Aes256 => "aes256-gcm96",
         Key::Hmac => "hmac",
         Key::Ed25519 => "ed25519",
         Key::P256 => "ecdsa-p256",

@@ -18,8 +18,8 @@ const IV: usize = 12;
 /// One, ready for use.
 #[derive(Debug)]
 pub(super) struct DataKey {
-    version: i32,
-    key: Arc<WrappedKey>,
+    pub(super) version: i32,
+    pub(super) key: Arc<WrappedKey>,
 }
 
 /// Those that were asked for.
@@ -183,7 +183,7 @@ impl Vault {
 }
 
 /// What a ciphertext is bound to.
-fn bound(place: &Place<'_>, key: &DataKey) -> Vec<u8> {
+pub(super) fn bound(place: &Place<'_>, key: &DataKey) -> Vec<u8> {
     RowBytes::new("secret_versions")
         .id(Some(place.organization_id))
         .id(Some(place.name.mount_id))

@@ -12,6 +12,7 @@ mod find;
 mod generate;
 mod generator;
 mod list;
+mod load;
 mod metadata;
 mod overwrite;
 mod profile;
@@ -27,6 +28,7 @@ mod write;
 // The public interface is:
 pub use delete::VersionChange;
 pub use generator::{CharacterClass, Generated, Generator};
+pub use load::MOST_AT_ONCE;
 pub use metadata::{CustomMetadataChange, MetadataChange, SecretMetadata};
 pub use profile::{ProfileChange, Rotation, SecretProfile};
 pub use read::ReadSecret;

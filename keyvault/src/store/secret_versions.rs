@@ -175,6 +175,36 @@ pub(crate) async fn insert(
     Ok(())
 }
 
+/// Adds first versions.
+pub(crate) async fn insert_all(
+    connection: &mut PgConnection,
+    rows: &[SecretVersionRow],
+    ciphertexts: &[Vec<u8>],
+) -> Result<(), sqlx::Error> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let secrets: Vec<Uuid> = rows.iter().map(|row| row.secret_id).collect();
+    let hmacs: Vec<Vec<u8>> = rows.iter().filter_map(|row| row.value_hmac.clone()).collect();
+    let macs: Vec<Vec<u8>> = rows.iter().map(|row| row.row_mac.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO secret_versions (id, organization_id, secret_id, version, encrypted_data, value_hmac, encryption_key_id, revision, row_mac, \
+         created_by_user_id, created_at) SELECT n.id, $6, n.secret_id, 1, n.encrypted_data, n.value_hmac, $7, 1, n.row_mac, $8, $9 \
+         FROM unnest($1::uuid[], $2::uuid[], $3::bytea[], $4::bytea[], $5::bytea[]) AS n(id, secret_id, encrypted_data, value_hmac, row_mac)",
+        &ids,
+        &secrets,
+        ciphertexts,
+        &hmacs,
+        &macs,
+        first.organization_id,
+        first.encryption_key_id,
+        first.created_by_user_id,
+        first.created_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 /// Writes another value over the revision before; `false`: somebody else was faster.
 pub(crate) async fn replace(
     connection: &mut PgConnection,

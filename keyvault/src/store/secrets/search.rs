@@ -92,6 +92,29 @@ pub(crate) async fn due(
         .collect())
 }
 
+/// Adds new ones without settings or profile; `false`: a name is taken.
+pub(crate) async fn insert_all(connection: &mut PgConnection, rows: &[SecretRow]) -> Result<bool, sqlx::Error> {
+    let Some(first) = rows.first() else { return Ok(true) };
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let paths: Vec<String> = rows.iter().map(|row| row.name.path.clone()).collect();
+    let macs: Vec<Vec<u8>> = rows.iter().map(|row| row.row_mac.clone()).collect();
+    let done = sqlx::query!(
+        "INSERT INTO secrets (id, organization_id, mount_id, secret_path, secret_type, version, revision, row_mac, created_by_user_id, created_at, written_at) \
+         SELECT n.id, $4, $5, n.secret_path, 'static', 1, 1, n.row_mac, $6, $7, $7 FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS n(id, secret_path, row_mac) \
+         ON CONFLICT (organization_id, mount_id, secret_path) WHERE deleted_at IS NULL DO NOTHING",
+        &ids,
+        &paths,
+        &macs,
+        first.organization_id,
+        first.name.mount_id,
+        first.created_by_user_id,
+        first.created_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == rows.len() as u64)
+}
+
 /// `*` as LIKE writes it, and what LIKE reads otherwise as it stands.
 fn like(pattern: &str) -> String {
     pattern.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_").replace('*', "%")
