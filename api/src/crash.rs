@@ -6,7 +6,7 @@ use clap::ValueEnum;
 #[cfg(debug_assertions)]
 const VARIABLE: &str = "CLM_CRASH_AT";
 
-/// The steps of a change that spans both databases, each durable when it is reached.
+/// The steps of a change that spans both databases, or a database and the token, each durable when it is reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum CrashPoint {
     /// `sys/init`: `clm_secure_db` has the organization's key, `clm_core_db` nobody.
@@ -35,6 +35,8 @@ pub enum CrashPoint {
     EntryFinished,
     /// People were told that a secret is due; its row still says so.
     PeopleTold,
+    /// Keys whose waiting period is over have no rows that work; their objects are on the token.
+    DueKeysDestroyed,
 }
 
 impl CrashPoint {

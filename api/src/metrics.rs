@@ -45,6 +45,7 @@ pub(crate) struct Metrics {
     worker_restarts: Counter,
     hsm_in_flight: Gauge,
     alarms: Counter,
+    doomed: Counter,
     orphans: Gauge,
     audit_waiting: Family<Log, Gauge>,
 }
@@ -67,6 +68,7 @@ impl Metrics {
             worker_restarts: Counter::default(),
             hsm_in_flight: Gauge::default(),
             alarms: Counter::default(),
+            doomed: Counter::default(),
             orphans: Gauge::default(),
             audit_waiting: Family::default(),
             registry: Registry::default(),
@@ -88,6 +90,11 @@ impl Metrics {
             "integrity_alarms",
             "Rows refused because they were changed behind the service's back",
             metrics.alarms.clone(),
+        );
+        registry.register(
+            "doomed_key_uses",
+            "Refused uses of keys that are to be destroyed: somebody still needs one",
+            metrics.doomed.clone(),
         );
         registry.register(
             "integrity_orphans",
@@ -115,6 +122,7 @@ impl Metrics {
         let alarms =
             services.map_or(0, |services| services.vault.integrity_alarms() + services.core.integrity_alarms());
         self.alarms.inner().store(alarms, Ordering::Relaxed);
+        self.doomed.inner().store(services.map_or(0, |services| services.vault.doomed_key_uses()), Ordering::Relaxed);
         self.orphans.set(services.map_or(-1, Services::orphans));
         if let Some(services) = services {
             self.observe_hsm(&services.vault.bridge().status());

@@ -34,6 +34,9 @@ pub enum Error {
     /// The operator must do something first.
     #[error("{0}")]
     Operator(String),
+    /// The key's state or its coming destruction forbids it; that is on record already.
+    #[error("{0}")]
+    Refused(String),
     /// A row is not what this service wrote: edited, swapped or put back behind its back.
     #[error(
         "row {id} of {table} is not what this service wrote: it was changed behind the service's back; the call is refused. Restore the row or the database from backup; see the audit record integrity.row_refused"

@@ -38,6 +38,15 @@ pub(crate) fn failed(mut event: Event, reason: &str) -> Event {
     event
 }
 
+/// Lists of rows as one.
+pub(crate) fn joined(lists: impl IntoIterator<Item = Value>) -> Value {
+    let rows = lists.into_iter().flat_map(|list| match list {
+        Value::List(rows) => rows,
+        other => vec![other],
+    });
+    Value::List(rows.collect())
+}
+
 /// Which rows a change wrote, as `clm audit verify --rows` compares them.
 pub(crate) fn rows<'a>(rows: impl IntoIterator<Item = (&'static str, Uuid, i64, &'a [u8])>) -> Value {
     let row = |(table, id, revision, mac): (&'static str, Uuid, i64, &[u8])| {

@@ -3,6 +3,7 @@
 use crate::cache::KeyCache;
 use crate::clock::Clock;
 use crate::hierarchy::{Deployment, VaultSigner};
+use crate::key::DestructionWaits;
 use crate::key::usage::{ENCRYPTIONS, Usage};
 use crate::row_mac::MacDomain;
 use crate::secret::Turns;
@@ -32,12 +33,20 @@ pub struct Settings {
     pub hsm: hsm_bridge::Settings,
     /// Encryptions that a version of an AES-GCM key may make, [`ENCRYPTIONS`] at most.
     pub encryptions_per_version: u64,
+    /// How long a key waits for its destruction.
+    pub destruction: DestructionWaits,
 }
 
 impl Settings {
     /// With as many encryptions a version as are safe.
     pub fn new(database_url: SecretString, hsm: hsm_bridge::Settings) -> Self {
-        Self { database_url, listen_url: None, hsm, encryptions_per_version: ENCRYPTIONS }
+        Self {
+            database_url,
+            listen_url: None,
+            hsm,
+            encryptions_per_version: ENCRYPTIONS,
+            destruction: DestructionWaits::default(),
+        }
     }
 }
 
@@ -59,6 +68,8 @@ pub(crate) struct Inner {
     pub(crate) turns: Turns,
     /// Whoever makes a mount's wrapping key, which takes seconds; the others wait for theirs.
     pub(crate) wrapping_key_turn: Mutex<()>,
+    pub(crate) destruction: DestructionWaits,
+    pub(crate) doomed_uses: AtomicU64,
     alarms: AtomicU64,
 }
 
@@ -66,6 +77,7 @@ impl Vault {
     /// Connects the database and starts the HSM's supervisor. The HSM may be away. Refuses a database that does not keep what it says it wrote.
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let usage = Usage::new(settings.encryptions_per_version)?;
+        settings.destruction.check()?;
         let options = connect_options(&settings.database_url, "url")?;
         let listening = settings.listen_url.as_ref().map(|url| connect_options(url, "listen_url")).transpose()?;
         let pool = PgPoolOptions::new()
@@ -85,10 +97,23 @@ impl Vault {
         let listening = listening.unwrap_or_else(|| options.clone());
         tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), listening));
         let audit = AuditLog::start(options.clone(), audit_log::SECURE);
-        let (deployment, alarms) = (RwLock::new(None), AtomicU64::new(0));
+        let (deployment, alarms, doomed_uses) = (RwLock::new(None), AtomicU64::new(0), AtomicU64::new(0));
+        let destruction = settings.destruction;
         let (turns, wrapping_key_turn) = (Turns::new(), Mutex::new(()));
-        let inner = Inner { pool, bridge, audit, clock, cache, usage, deployment, turns, wrapping_key_turn, alarms };
-        let inner = Arc::new(inner);
+        let inner = Arc::new(Inner {
+            pool,
+            bridge,
+            audit,
+            clock,
+            cache,
+            usage,
+            deployment,
+            turns,
+            wrapping_key_turn,
+            destruction,
+            doomed_uses,
+            alarms,
+        });
         let clock = Arc::clone(&inner.clock);
         inner.audit.checkpoint_with(options, Arc::new(VaultSigner(Arc::downgrade(&inner))), move || clock.now());
         Ok(Self { inner })
@@ -112,6 +137,11 @@ impl Vault {
     /// Rows refused since start because they were changed behind the service's back.
     pub fn integrity_alarms(&self) -> u64 {
         self.inner.alarms.load(Ordering::Relaxed)
+    }
+
+    /// Since start, how often somebody wanted to use a key that is to be destroyed.
+    pub fn doomed_key_uses(&self) -> u64 {
+        self.inner.doomed_uses.load(Ordering::Relaxed)
     }
 
     /// Forgets everything cached (seal).

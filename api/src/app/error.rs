@@ -58,7 +58,7 @@ impl From<keyvault::Error> for Error {
             E::Audit(error) => Self::Unavailable(error.to_string()),
             E::Conflict => Self::Unavailable(error.to_string()),
             E::Database(error) => database("clm_secure_db", &error),
-            E::Exists | E::Invalid(_) | E::NotFound(_) => Self::Invalid(error.to_string()),
+            E::Exists | E::Invalid(_) | E::NotFound(_) | E::Refused(_) => Self::Invalid(error.to_string()),
             E::Hsm(error) => hsm(error),
             E::Operator(text) => Self::Operator(text),
             E::RowTampered { .. } => Self::Tampered(error.to_string()),

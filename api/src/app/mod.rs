@@ -5,6 +5,7 @@
 mod error;
 pub(crate) mod initialise;
 pub(crate) mod integrity;
+mod key_life;
 pub(crate) mod keys;
 pub(crate) mod mounts;
 pub(crate) mod named_secrets;

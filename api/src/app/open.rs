@@ -67,6 +67,7 @@ async fn open_vault(settings: &Settings, clock: &SharedClock) -> Result<Vault, F
         listen_url: section.listen_url.clone(),
         hsm,
         encryptions_per_version: settings.keys.encryptions_per_version,
+        destruction: settings.keys.destruction,
     };
     Vault::open(settings, Arc::new(clock.clone())).await.map_err(|error| match error {
         keyvault::Error::Operator(text) => Failure::Fatal(text),

@@ -60,11 +60,16 @@ pub struct Urls {
 pub struct Keys {
     /// So often a version of an AES-GCM key encrypts, then it must be rotated. At most, and unless set, 2^32 (SP 800-38D, 8.3).
     pub encryptions_per_version: u64,
+    /// Bounds of the waiting period before a scheduled destruction, seconds: 7 to 30 days unless set.
+    pub destruction: keyvault::key::DestructionWaits,
 }
 
 impl Default for Keys {
     fn default() -> Self {
-        Self { encryptions_per_version: keyvault::key::ENCRYPTIONS }
+        Self {
+            encryptions_per_version: keyvault::key::ENCRYPTIONS,
+            destruction: keyvault::key::DestructionWaits::default(),
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::app::seal::{Phase, Seal};
 use crate::app::{self, Services};
+use crate::crash::CrashPoint;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,7 +22,7 @@ struct Job {
     run: fn(&Services) -> BoxFuture<'_, app::Result<()>>,
 }
 
-static JOBS: [Job; 5] = [
+static JOBS: [Job; 6] = [
     Job {
         name: "cubbyhole.sweep",
         every: Duration::from_secs(10),
@@ -42,6 +43,7 @@ static JOBS: [Job; 5] = [
         every: Duration::from_secs(10),
         run: |services| Box::pin(app::named_secrets::rotate_due(services)),
     },
+    Job { name: "key.destroy", every: Duration::from_secs(10), run: |services| Box::pin(destroy_keys(services)) },
     Job { name: "key.rotate", every: Duration::from_secs(60), run: |services| Box::pin(rotate_keys(services)) },
 ];
 
@@ -90,6 +92,19 @@ async fn run_if_due(job: &Job, services: &Services, server: Uuid) -> clm_core::R
         tracing::warn!(job = job.name, reason = failure, "a job failed; it comes again");
     }
     core.finish_job(job.name, server, job.every, failure.as_deref()).await
+}
+
+async fn destroy_keys(services: &Services) -> app::Result<()> {
+    for organization_id in services.core.active_organizations().await? {
+        let destroyed = services.vault.destroy_due_keys(organization_id).await;
+        if destroyed.as_ref().is_ok_and(|destroyed| *destroyed > 0) {
+            CrashPoint::DueKeysDestroyed.reached();
+        }
+        // Also those of an earlier run that was cut off here.
+        services.vault.remove_objects_of_destroyed(organization_id).await?;
+        destroyed?;
+    }
+    Ok(())
 }
 
 async fn rotate_keys(services: &Services) -> app::Result<()> {

@@ -3,7 +3,7 @@
 
 use super::change::ATTEMPTS;
 use super::create::{change_event, rows};
-use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings};
+use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
 use crate::row_mac::MacDomain;
 use crate::store::key_usage::{self, KeyUsageRow};
 use crate::store::key_versions::{self, KeyVersionRow};
@@ -38,6 +38,9 @@ struct Document {
     auto_rotate_seconds: u64,
     imported: bool,
     imported_may_rotate: bool,
+    /// Of the key as a whole; backups of before there was one say nothing: active.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key_state: Option<String>,
     versions: Vec<Version>,
 }
 
@@ -153,7 +156,8 @@ impl Vault {
     async fn restored(&self, document: &Document, mount_id: Uuid, name: &KeyName) -> Result<Option<Restored>> {
         let algorithm = KeyAlgorithm::parse(&document.algorithm, document.key_size);
         let derivation = Derivation::parse(document.kdf.as_deref(), document.convergent);
-        let (Some(algorithm), Some(derivation)) = (algorithm, derivation) else { return Ok(None) };
+        let state = document.key_state.as_deref().map_or(Some(KeyState::Active), KeyState::parse);
+        let (Some(algorithm), Some(derivation), Some(state)) = (algorithm, derivation, state) else { return Ok(None) };
         let key = Key {
             id: Uuid::now_v7(),
             organization_id: document.organization_id,
@@ -172,6 +176,8 @@ impl Vault {
                 auto_rotate_seconds: document.auto_rotate_seconds,
                 imported: document.imported,
                 imported_may_rotate: document.imported_may_rotate,
+                state,
+                ..KeySettings::new()
             },
             revision: 1,
             versions: BTreeMap::new(),
@@ -234,11 +240,7 @@ impl Vault {
             objects.extend(old_versions.iter().filter_map(|version| version.hsm_key_id));
             replaced = Some((old, old_mac, old_versions));
         }
-        let lists = written.into_iter().flat_map(|list| match list {
-            Value::List(rows) => rows,
-            other => vec![other],
-        });
-        event.data.insert("rows".into(), Value::List(lists.collect()));
+        event.data.insert("rows".into(), crate::record::joined(written));
         self.inner
             .audit
             .commit(key.organization_id, move |connection| {
@@ -309,6 +311,7 @@ fn document(key: &Key, versions: &[KeyVersionRow]) -> Document {
         auto_rotate_seconds: settings.auto_rotate_seconds,
         imported: settings.imported,
         imported_may_rotate: settings.imported_may_rotate,
+        key_state: (settings.state != KeyState::Active).then(|| settings.state.word().to_owned()),
         versions: versions.iter().map(version).collect(),
     }
 }

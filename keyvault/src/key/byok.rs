@@ -1,6 +1,7 @@
 //! Export for somebody else: wrapped inside the token, for the holder of an RSA key, in the form in which `import` takes keys in.
 
 use super::export::chosen;
+use super::state::Use;
 use super::{ExportVersion, Hash, Key};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Severity, Value};
@@ -40,10 +41,13 @@ impl Vault {
         if request.fips {
             return Err(Error::Invalid("fips: an AES key that wraps another stays in the token".into()));
         }
+        self.check_open(caller, key, "key.export", Use::Process).await?;
+        self.check_open(caller, request.destination, "key.export", Use::Protect).await?;
         let recipient = recipient(request.destination)?;
         let oaep = oaep(request.hash)?;
         let mut exported = BTreeMap::new();
         for version in chosen(key, request.version)? {
+            version.open_to(Use::Process).map_err(Error::Invalid)?;
             let kek = Zeroizing::new(self.inner.bridge.random(32).await?);
             let mut wrapped = vec![0; recipient.ciphertext_size()];
             let failed = |_| Error::Invalid("the destination key is too small for that hash".into());
@@ -72,6 +76,7 @@ fn recipient(destination: &Key) -> Result<OaepPublicEncryptingKey> {
     }
     let newest = destination.versions.get(&destination.settings.latest_version);
     let newest = newest.ok_or_else(|| Error::Invalid("the destination key has no usable version".into()))?;
+    newest.open_to(Use::Protect).map_err(Error::Invalid)?;
     let unreadable = |_| Error::Operator("the destination's public key is not read".into());
     let key = PublicEncryptingKey::from_der(&newest.public_key).map_err(unreadable)?;
     OaepPublicEncryptingKey::new(key).map_err(|_| Error::Operator("the destination's public key is not read".into()))

@@ -1,8 +1,9 @@
 //! Certificates of keys: requests for them (PKCS#10), and what authorities gave.
 
-use super::change::ATTEMPTS;
+use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
 use super::sign::{mechanism, prepare};
+use super::state::Use;
 use super::{Hash, Key, KeyAlgorithm, KeyName, KeyVersion, Marshaling, Padding, SaltLength, SignRequest};
 use crate::hierarchy::ecdsa_der;
 use crate::row_mac::MacDomain;
@@ -54,7 +55,8 @@ impl Vault {
             marshaling: Marshaling::Asn1,
             inputs: Vec::new(),
         };
-        let mut event = self.event(caller, key, "key.request_certificate", 1);
+        let mut event = self.begin(caller, key, "key.request_certificate", 1, Use::Protect).await?;
+        version.open_to(Use::Protect).map_err(failing)?;
         event.data.insert("version".into(), Value::Integer(version.version.into()));
         let prepared = prepare(key.algorithm, &request, info.to_der().map_err(unencodable)?).map_err(failing)?;
         let mechanism = mechanism(key.algorithm, &request).map_err(failing)?;
@@ -106,7 +108,8 @@ impl Vault {
             let mut event = change_event(caller, self.inner.clock.now(), "key.set_certificate", &key, number);
             event.data.insert("chain_sha256".into(), Value::Text(hex::encode(Sha256::digest(&pem)).into()));
             event.data.insert("rows".into(), rows(&key, &key_mac, &[&row]));
-            match self.write(key, key_mac, Vec::new(), vec![row], None, event).await {
+            let write = KeyWrite { changed: vec![row], ..KeyWrite::of(key, key_mac, event) };
+            match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => other?,
             }

@@ -1,12 +1,15 @@
 //! Changing a key: settings, rotation, deletion. Each is optimistic: whoever is faster wins, the other looks again.
 
 use super::create::{change_event, rows};
+use super::state::Use;
 use super::{Key, KeyName, KeySettings};
 use crate::row_mac::MacDomain;
+use crate::store::key_state_changes::{self, StateChangeRow};
 use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::named_keys;
 use crate::{Error, Result, Vault};
-use audit_chain::{Caller, Event};
+use audit_chain::{Caller, Event, Value};
+use chrono::{DateTime, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -76,6 +79,24 @@ fn version(value: i64, what: &str) -> Result<u32> {
     u32::try_from(value).map_err(|_| Error::Invalid(format!("{what} cannot be {value}")))
 }
 
+/// A change of a key: its row, those of its versions, and the record, in one transaction.
+pub(super) struct KeyWrite {
+    pub(super) key: Key,
+    pub(super) key_mac: Vec<u8>,
+    pub(super) new: Vec<KeyVersionRow>,
+    pub(super) changed: Vec<KeyVersionRow>,
+    pub(super) deleted_at: Option<DateTime<Utc>>,
+    pub(super) transition: Option<StateChangeRow>,
+    pub(super) event: Event,
+}
+
+impl KeyWrite {
+    /// Of the key's own row alone.
+    pub(super) fn of(key: Key, key_mac: Vec<u8>, event: Event) -> Self {
+        Self { key, key_mac, new: Vec::new(), changed: Vec::new(), deleted_at: None, transition: None, event }
+    }
+}
+
 impl Vault {
     /// Changes settings.
     pub async fn configure_key(
@@ -98,7 +119,7 @@ impl Vault {
                 let mut event =
                     change_event(caller, self.inner.clock.now(), "key.configure", &key, settings.latest_version);
                 event.data.insert("rows".into(), rows(&key, &key_mac, &[]));
-                match self.write(key, key_mac, Vec::new(), Vec::new(), None, event).await {
+                match self.write(KeyWrite::of(key, key_mac, event)).await {
                     Err(Error::Conflict) => continue,
                     other => other?,
                 }
@@ -126,6 +147,7 @@ impl Vault {
                 .read_key(caller.organization_id, mount_id, name)
                 .await?
                 .ok_or_else(|| Error::NotFound("key not found".into()))?;
+            self.check_open(caller, &key, "key.rotate", Use::Protect).await?;
             if key.settings.imported && !key.settings.imported_may_rotate {
                 return Err(Error::Invalid(format!("imported key {name} does not allow rotation within Vault")));
             }
@@ -145,7 +167,8 @@ impl Vault {
             version.row_mac = version_mac;
             let mut event = change_event(caller, self.inner.clock.now(), "key.rotate", &key, number);
             event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
-            let changed = self.write(key, key_mac, vec![version], Vec::new(), None, event).await;
+            let write = KeyWrite { new: vec![version], ..KeyWrite::of(key, key_mac, event) };
+            let changed = self.write(write).await;
             match self.written(token_object, changed).await {
                 Err(Error::Conflict) => {}
                 Err(error) => return Err(error),
@@ -160,48 +183,60 @@ impl Vault {
         let refused = |why: &str| Error::Invalid(format!("error deleting policy {name}: {why}"));
         match self.destroy(caller, mount_id, name, |key| key.settings.deletion_allowed).await {
             Err(Error::NotFound(_)) => Err(refused("could not delete key; not found")),
-            Ok(false) => Err(refused("deletion is not allowed for this key")),
-            Ok(true) => Ok(()),
+            Ok(None) => Err(refused("deletion is not allowed for this key")),
+            Ok(Some(objects)) => {
+                self.discard_all(objects).await;
+                Ok(())
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Deletes a key for good, whatever its settings say: its mount is no more.
     pub(crate) async fn destroy_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<()> {
-        self.destroy(caller, mount_id, name, |_| true).await.map(drop)
+        let objects = self.destroy(caller, mount_id, name, |_| true).await?;
+        self.discard_all(objects.unwrap_or_default()).await;
+        Ok(())
     }
 
-    /// `false`: it may not be.
-    async fn destroy(
+    async fn discard_all(&self, objects: Vec<Uuid>) {
+        for object in objects {
+            self.discard(Some(object)).await;
+        }
+    }
+
+    /// Rows alone; gives the objects on the token that nothing needs any more. `None`: it may not be.
+    pub(super) async fn destroy(
         &self,
         caller: &Caller,
         mount_id: Uuid,
         name: &KeyName,
         may: impl Fn(&Key) -> bool + Send,
-    ) -> Result<bool> {
+    ) -> Result<Option<Vec<Uuid>>> {
         for _ in 0..ATTEMPTS {
             let (mut key, mut versions) = self
                 .read_key(caller.organization_id, mount_id, name)
                 .await?
                 .ok_or_else(|| Error::NotFound("key not found".into()))?;
             if !may(&key) {
-                return Ok(false);
+                return Ok(None);
             }
             key.revision += 1;
             let key_mac = self.key_mac(&key, true).await?;
             self.destroy_versions(&mut versions).await?;
             let now = self.inner.clock.now();
             let mut event = change_event(caller, now, "key.delete", &key, key.settings.latest_version);
+            if let Some(due) = key.settings.destroy_at {
+                event.data.insert("destroy_at".into(), Value::Text(due.to_rfc3339().into()));
+            }
             event.data.insert("rows".into(), rows(&key, &key_mac, &versions.iter().collect::<Vec<_>>()));
             let objects: Vec<Uuid> = versions.iter().filter_map(|version| version.hsm_key_id).collect();
-            match self.write(key, key_mac, Vec::new(), versions, Some(now), event).await {
+            let write = KeyWrite { changed: versions, deleted_at: Some(now), ..KeyWrite::of(key, key_mac, event) };
+            match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => other?,
             }
-            for object in objects {
-                self.discard(Some(object)).await;
-            }
-            return Ok(true);
+            return Ok(Some(objects));
         }
         Err(Error::Conflict)
     }
@@ -223,19 +258,14 @@ impl Vault {
         Ok(())
     }
 
-    async fn key_mac(&self, key: &Key, deleted: bool) -> Result<Vec<u8>> {
+    pub(super) async fn key_mac(&self, key: &Key, deleted: bool) -> Result<Vec<u8>> {
         Ok(self.mac(MacDomain::SecureRow, &key.row_bytes(deleted)).await?.to_vec())
     }
 
     /// Rows and record in one transaction.
     pub(super) async fn write(
         &self,
-        key: Key,
-        key_mac: Vec<u8>,
-        new: Vec<KeyVersionRow>,
-        changed: Vec<KeyVersionRow>,
-        deleted_at: Option<chrono::DateTime<chrono::Utc>>,
-        event: Event,
+        KeyWrite { key, key_mac, new, changed, deleted_at, transition, event }: KeyWrite,
     ) -> Result<()> {
         let organization_id = key.organization_id;
         self.inner
@@ -252,6 +282,9 @@ impl Vault {
                         if !key_versions::update(&mut *connection, version).await? {
                             return Err(Error::Conflict);
                         }
+                    }
+                    if let Some(transition) = &transition {
+                        key_state_changes::insert(connection, transition).await?;
                     }
                     Ok(((), event))
                 })

@@ -1,6 +1,6 @@
 //! Making a key and its versions.
 
-use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings};
+use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
 use crate::integrity::KEY_LABEL;
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::{self, KeyVersionRow};
@@ -30,6 +30,8 @@ pub struct NewKey {
     pub allow_plaintext_backup: bool,
     /// Seconds between rotations; 0: never by itself.
     pub auto_rotate_seconds: u64,
+    /// It does nothing until it is made active.
+    pub pre_activation: bool,
     /// Keep it as an object on the token, where nobody can extract it, even with PIN and database.
     pub on_token: bool,
 }
@@ -43,6 +45,7 @@ impl NewKey {
             exportable: false,
             allow_plaintext_backup: false,
             auto_rotate_seconds: 0,
+            pre_activation: false,
             on_token: false,
         }
     }
@@ -73,6 +76,7 @@ impl Vault {
                 exportable: new.exportable,
                 allow_plaintext_backup: new.allow_plaintext_backup,
                 auto_rotate_seconds: new.auto_rotate_seconds,
+                state: if new.pre_activation { KeyState::PreActivation } else { KeyState::Active },
                 ..KeySettings::new()
             },
             revision: 1,
@@ -90,6 +94,9 @@ impl Vault {
             event.data.insert("kdf".into(), Value::Text(kdf.into()));
         }
         event.data.insert("storage".into(), Value::Text(version.storage.clone().into()));
+        if new.pre_activation {
+            event.data.insert("state".into(), Value::Text(KeyState::PreActivation.word().into()));
+        }
         event.data.insert("rows".into(), rows(&key, &key_mac, &[&version]));
         let inserted = self.insert(key, key_mac, version, event).await;
         let created = match self.written(token_object, inserted).await {

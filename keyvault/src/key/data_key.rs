@@ -3,6 +3,7 @@
 use super::Key;
 use super::encrypt::{EncryptItem, Encrypted};
 use super::sign::settle;
+use super::state::Use;
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Severity, Value};
 use zeroize::Zeroizing;
@@ -32,7 +33,7 @@ pub struct DataKey {
 impl Vault {
     /// A new key of so many bytes.
     pub async fn data_key(&self, caller: &Caller, key: &Key, request: DataKeyRequest) -> Result<DataKey> {
-        let mut event = self.event(caller, key, "key.datakey", 1);
+        let mut event = self.begin(caller, key, "key.datakey", 1, Use::Protect).await?;
         event.data.insert("bytes".into(), Value::Integer(request.bytes.into()));
         event.data.insert("in_clear".into(), Value::Bool(request.in_clear));
         if request.in_clear {

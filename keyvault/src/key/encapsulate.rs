@@ -2,6 +2,7 @@
 
 use super::create::{change_event, rows};
 use super::sign::{choose, readable};
+use super::state::Use;
 use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyVersion};
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Event, Value};
@@ -30,6 +31,7 @@ impl Vault {
         secret: SharedSecret,
     ) -> Result<(Vec<u8>, Arc<Key>)> {
         self.check_kem(key)?;
+        self.check_open(caller, key, "key.encapsulate", Use::Protect).await?;
         let version = choose(key, version, "encapsulation").map_err(Error::Invalid)?;
         self.check_free(key, &secret.name).await?;
         let wrapped_by = KeyRef::Wrapped(self.organization_key(caller.organization_id).await?);
@@ -52,6 +54,7 @@ impl Vault {
         secret: SharedSecret,
     ) -> Result<Arc<Key>> {
         self.check_kem(key)?;
+        self.check_open(caller, key, "key.decapsulate", Use::Process).await?;
         let number = if version == 0 { i64::from(key.settings.latest_version) } else { version };
         let number = u32::try_from(number).map_err(|_| Error::Invalid("no such key version".into()))?;
         let version = readable(key, number, "encapsulated secret").map_err(Error::Invalid)?;

@@ -1,6 +1,8 @@
 //! Encrypting and decrypting in the HSM; each call leaves one record before it answers.
 
+use super::gate::note_used;
 use super::sign::settle;
+use super::state::Use;
 use super::{Key, rsa};
 use crate::{Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
@@ -52,7 +54,7 @@ impl AsRef<[u8]> for Encrypted {
 impl Vault {
     /// Encrypts. An item that does not fit refuses only itself.
     pub async fn encrypt(&self, caller: &Caller, key: &Key, items: Results<EncryptItem>) -> Result<Results<Encrypted>> {
-        let mut event = self.event(caller, key, "key.encrypt", items.len());
+        let mut event = self.begin(caller, key, "key.encrypt", items.len(), Use::Protect).await?;
         self.check_encrypts(key, &event, "encryption").await?;
         let results = self.encrypt_items(key, items).await;
         let results = self.or_failed(&event, results).await?;
@@ -70,7 +72,7 @@ impl Vault {
         items: Results<DecryptItem>,
         fips: bool,
     ) -> Result<Results<Vec<u8>>> {
-        let mut event = self.event(caller, key, "key.decrypt", items.len());
+        let mut event = self.begin(caller, key, "key.decrypt", items.len(), Use::Process).await?;
         self.check_encrypts(key, &event, "decryption").await?;
         let results = self.decrypt_items(&mut event, key, &items, fips).await;
         let results = self.or_failed(&event, results).await?;
@@ -83,6 +85,7 @@ impl Vault {
             })
             .collect();
         settle(&mut event, &opened);
+        note_used(&mut event, key, items.iter().flatten().map(|item| item.version));
         self.inner.audit.append(event).await?;
         Ok(results)
     }
@@ -95,9 +98,10 @@ impl Vault {
         items: Results<(DecryptItem, i64)>,
         fips: bool,
     ) -> Result<Results<Encrypted>> {
-        let mut event = self.event(caller, key, "key.rewrap", items.len());
+        let mut event = self.begin(caller, key, "key.rewrap", items.len(), Use::Protect).await?;
         self.check_encrypts(key, &event, "decryption").await?;
         let sealed: Results<DecryptItem> = items.iter().map(|item| item.clone().map(|(item, _)| item)).collect();
+        note_used(&mut event, key, sealed.iter().flatten().map(|item| item.version));
         let opened = self.decrypt_items(&mut event, key, &sealed, fips).await;
         let opened = self.or_failed(&event, opened).await?;
         let again = opened

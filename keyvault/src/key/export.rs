@@ -2,6 +2,7 @@
 
 use super::hmac::no_hmac_key;
 use super::material::{self, ExportFormat};
+use super::state::Use;
 use super::{Key, KeyVersion};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Severity, Value};
@@ -42,6 +43,12 @@ pub struct ExportRequest {
     pub fips: bool,
 }
 
+impl ExportRequest {
+    fn is_secret(&self) -> bool {
+        ![ExportKind::CertificateChain, ExportKind::PublicKey].contains(&self.kind)
+    }
+}
+
 impl Vault {
     /// Texts by version. Secret material leaves the token under an AES key drawn for this call, and is in this process in the clear until it is
     /// answered (docs/KEY-HIERARCHY.md, exceptions).
@@ -52,8 +59,14 @@ impl Vault {
         request: ExportRequest,
     ) -> Result<BTreeMap<u32, Zeroizing<String>>> {
         check(key, &request)?;
+        if request.is_secret() {
+            self.check_open(caller, key, "key.export", Use::Process).await?;
+        }
         let mut exported = BTreeMap::new();
         for version in chosen(key, request.version)? {
+            if request.is_secret() {
+                version.open_to(Use::Process).map_err(Error::Invalid)?;
+            }
             let (algorithm, public, format) = (key.algorithm, &version.public_key, request.format);
             let text = match request.kind {
                 ExportKind::CertificateChain => chain(version),
@@ -68,8 +81,7 @@ impl Vault {
             exported.insert(version.version, text?);
         }
         let mut event = record::event(caller, self.inner.clock.now(), "export", "key.export");
-        let is_secret = ![ExportKind::CertificateChain, ExportKind::PublicKey].contains(&request.kind);
-        event.severity = if is_secret { Severity::Warning } else { Severity::Info };
+        event.severity = if request.is_secret() { Severity::Warning } else { Severity::Info };
         event.resource_id = Some(key.id.to_string());
         event.data.insert("key".into(), Value::Text(key.name.to_string().into()));
         let what = match request.kind {

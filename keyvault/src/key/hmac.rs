@@ -1,7 +1,9 @@
 //! HMAC (FIPS 198-1) in the HSM, with the HMAC key of a version; each call leaves one record before it answers.
 
 use super::encrypt::Results;
+use super::gate::note_used;
 use super::sign::settle;
+use super::state::Use;
 use super::{Hash, Key, KeyVersion, VerifyItem};
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Outcome, Value};
@@ -18,7 +20,7 @@ impl Vault {
         hash: Hash,
         inputs: Results<Vec<u8>>,
     ) -> Result<(u32, Results<Vec<u8>>)> {
-        let mut event = self.event(caller, key, "key.hmac", inputs.len());
+        let mut event = self.begin(caller, key, "key.hmac", inputs.len(), Use::Protect).await?;
         let version = match chosen(key, version).and_then(|version| Ok((version, hmac_key(version, hash)?))) {
             Ok(version) => version,
             Err(reason) => return Err(self.refuse(event, reason).await),
@@ -42,7 +44,8 @@ impl Vault {
         hash: Hash,
         items: Results<VerifyItem>,
     ) -> Result<Results<bool>> {
-        let mut event = self.event(caller, key, "key.verify", items.len());
+        let mut event = self.begin(caller, key, "key.verify", items.len(), Use::Process).await?;
+        note_used(&mut event, key, items.iter().flatten().map(|item| item.version));
         let mut results: Results<bool> = Vec::with_capacity(items.len());
         for item in items {
             let checked = item.and_then(|item| {
@@ -99,7 +102,7 @@ fn chosen(key: &Key, wanted: i64) -> Result<&KeyVersion, String> {
     if number < settings.min_encryption_version || number < settings.min_decryption_version {
         return Err("cannot generate HMAC: version is too old (disallowed by policy)".into());
     }
-    key.versions.get(&number).ok_or_else(|| "no such key version".into())
+    key.version_for(number, Use::Protect)
 }
 
 fn readable(key: &Key, number: u32) -> Result<&KeyVersion, String> {
@@ -109,5 +112,5 @@ fn readable(key: &Key, number: u32) -> Result<&KeyVersion, String> {
     if number < key.settings.min_decryption_version {
         return Err("cannot verify HMAC: version is too old (disallowed by policy)".into());
     }
-    key.versions.get(&number).ok_or_else(|| "no such key version".into())
+    key.version_for(number, Use::Process)
 }

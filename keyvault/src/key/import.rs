@@ -1,7 +1,8 @@
 //! Keys that callers bring. They come wrapped under this mount's wrapping key and are unwrapped inside the token.
 
-use super::change::ATTEMPTS;
+use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
+use super::state::Use;
 use super::{Derivation, Hash, Key, KeyAlgorithm, KeyName, KeySettings, NewKey, public};
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::KeyVersionRow;
@@ -144,6 +145,7 @@ impl Vault {
                 let text = "the import_version endpoint can only be used with an imported key";
                 return Err(Error::Invalid(text.into()));
             }
+            self.check_open(caller, &key, "key.import", Use::Protect).await?;
             let open = completed.map(|number| incomplete(versions, number)).transpose()?;
             let looked = self.look(caller, &key, &material).await?;
             if let (Some(sent), Some(wanted)) = (looked.algorithm.key_size(), key.algorithm.key_size())
@@ -179,7 +181,8 @@ impl Vault {
             };
             let key_mac = self.mac(MacDomain::SecureRow, &key.row_bytes(false)).await?.to_vec();
             event.data.insert("rows".into(), rows(&key, &key_mac, &new.iter().chain(&changed).collect::<Vec<_>>()));
-            match self.write(key, key_mac, new, changed, None, event).await {
+            let write = KeyWrite { new, changed, ..KeyWrite::of(key, key_mac, event) };
+            match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => return other,
             }

@@ -1,7 +1,7 @@
 //! Reading a key: rows, their MACs, and only then what they say.
 
 use super::create::HMAC_KEY_BYTES;
-use super::{Key, KeyName, KeyVersion};
+use super::{Key, KeyName, KeyState, KeyVersion};
 use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::{named_keys, read_as_of_now};
 use crate::{Error, Result, Vault};
@@ -80,6 +80,9 @@ impl Vault {
                 // Trimmed: the row tells that it was there.
                 continue;
             }
+            if KeyState::parse(&version.key_state) == Some(KeyState::Destroyed) {
+                continue;
+            }
             key.versions.insert(number, self.usable(&key, version).await?);
         }
         Ok(Some((key, versions)))
@@ -115,6 +118,7 @@ impl Vault {
             certificate_chain: row.certificate_chain.clone(),
             created_at: row.created_at,
             on_token,
+            state: KeyState::parse(&row.key_state).ok_or_else(tampered)?,
         })
     }
 

@@ -11,8 +11,10 @@ mod create;
 mod data_key;
 mod derivation;
 mod encapsulate;
+mod destruction;
 mod encrypt;
 mod export;
+mod gate;
 mod hmac;
 mod import;
 mod load;
@@ -21,7 +23,9 @@ mod name;
 mod public;
 mod rsa;
 mod sign;
+mod state;
 mod tools;
+mod transition;
 mod trim;
 pub(crate) mod usage;
 
@@ -32,12 +36,15 @@ pub use create::NewKey;
 pub use data_key::{DataKey, DataKeyRequest};
 pub use derivation::Derivation;
 pub use encapsulate::SharedSecret;
+pub use destruction::DestructionWaits;
 pub use encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 pub use export::{ExportKind, ExportRequest, ExportVersion};
 pub use import::{ImportedMaterial, NewImport};
 pub use material::ExportFormat;
 pub use name::KeyName;
 pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
+pub use state::KeyState;
+pub use transition::{KeyStates, StateChange, StateRequest};
 pub use usage::ENCRYPTIONS;
 
 use crate::row_mac::RowBytes;
@@ -83,6 +90,13 @@ pub struct KeySettings {
     pub auto_rotate_seconds: u64,
     pub imported: bool,
     pub imported_may_rotate: bool,
+    /// Of the key as a whole; each version has one as well.
+    pub state: KeyState,
+    /// How many transitions between states are on record.
+    pub state_changes: u32,
+    pub soft_deleted: bool,
+    /// When it is to be destroyed.
+    pub destroy_at: Option<DateTime<Utc>>,
 }
 
 impl KeySettings {
@@ -99,6 +113,10 @@ impl KeySettings {
             auto_rotate_seconds: 0,
             imported: false,
             imported_may_rotate: false,
+            state: KeyState::Active,
+            state_changes: 0,
+            soft_deleted: false,
+            destroy_at: None,
         }
     }
 }
@@ -122,6 +140,8 @@ pub struct KeyVersion {
     pub created_at: DateTime<Utc>,
     /// It is an object on the token rather than a wrapped blob.
     pub on_token: bool,
+    /// What it is good for; a destroyed version is not among a key's.
+    pub state: KeyState,
 }
 
 impl KeyVersion {
@@ -160,6 +180,10 @@ impl Key {
             auto_rotate_seconds,
             imported,
             imported_may_rotate,
+            state,
+            state_changes,
+            soft_deleted,
+            destroy_at,
         } = self.settings;
         RowBytes::new("named_keys")
             .id(Some(self.id))
@@ -181,6 +205,12 @@ impl Key {
             .later("kdf", self.derivation.kdf(), RowBytes::text)
             .later("convergent_encryption", self.derivation.is_convergent().then_some(true), RowBytes::flag)
             .later("imported_key", imported.then_some(imported_may_rotate), RowBytes::flag)
+            .later("key_state", (state != KeyState::Active).then_some(state.word()), RowBytes::text)
+            .later("state_changes", Some(state_changes).filter(|changes| *changes > 0), |bytes, changes| {
+                bytes.integer(changes.into())
+            })
+            .later("soft_deleted", soft_deleted.then_some(true), RowBytes::flag)
+            .later("destroy_at", destroy_at, |bytes, at| bytes.time(Some(at)))
             .finish()
     }
 }

@@ -1,5 +1,7 @@
 //! Signing in the HSM, verifying in software; each call leaves one record before it answers.
 
+use super::gate::note_used;
+use super::state::Use;
 use super::{Hash, Key, KeyAlgorithm, KeyVersion, Marshaling, Padding, SaltLength};
 use crate::hierarchy::ecdsa_der;
 use crate::{Error, Result, Vault, record, verify};
@@ -66,7 +68,7 @@ pub struct VerifyItem {
 impl Vault {
     /// Signs. A version or algorithm that does not fit refuses the whole call; an input that does not fit, only itself.
     pub async fn sign(&self, caller: &Caller, key: &Key, request: SignRequest) -> Result<Signed> {
-        let mut event = self.event(caller, key, "key.sign", request.inputs.len());
+        let mut event = self.begin(caller, key, "key.sign", request.inputs.len(), Use::Protect).await?;
         if !key.algorithm.supports_signing() {
             return Err(self
                 .refuse(event, format!("key type {} does not support signing", key.algorithm.name()))
@@ -123,7 +125,7 @@ impl Vault {
         key: &Key,
         request: VerifyRequest,
     ) -> Result<Vec<Result<bool, String>>> {
-        let mut event = self.event(caller, key, "key.verify", request.items.len());
+        let mut event = self.begin(caller, key, "key.verify", request.items.len(), Use::Process).await?;
         if !key.algorithm.supports_signing() {
             let reason = format!("key type {} does not support verification", key.algorithm.name());
             return Err(self.refuse(event, reason).await);
@@ -142,6 +144,7 @@ impl Vault {
         }
         let valid = results.iter().filter(|result| matches!(result, Ok(true))).count();
         event.data.insert("valid".into(), Value::Integer(i64::try_from(valid).unwrap_or(i64::MAX)));
+        note_used(&mut event, key, request.items.iter().flatten().map(|item| item.version));
         self.inner.audit.append(event).await?;
         Ok(results)
     }
@@ -198,7 +201,7 @@ pub(super) fn choose<'k>(key: &'k Key, wanted: i64, what_for: &str) -> Result<&'
     if number < settings.min_decryption_version {
         return Err("no such key version".into());
     }
-    key.versions.get(&number).ok_or_else(|| "no such key version".into())
+    key.version_for(number, Use::Protect)
 }
 
 pub(super) fn readable<'k>(key: &'k Key, number: u32, what: &str) -> Result<&'k KeyVersion, String> {
@@ -208,7 +211,7 @@ pub(super) fn readable<'k>(key: &'k Key, number: u32, what: &str) -> Result<&'k 
     if number < key.settings.min_decryption_version {
         return Err("ciphertext or signature version is disallowed by policy (too old)".into());
     }
-    key.versions.get(&number).ok_or_else(|| "no such key version".into())
+    key.version_for(number, Use::Process)
 }
 
 pub(super) fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMechanism, String> {

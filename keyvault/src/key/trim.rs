@@ -1,6 +1,6 @@
 //! Trimming: versions that are needed no more are destroyed for good.
 
-use super::change::ATTEMPTS;
+use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
 use super::{Key, KeyName, KeySettings};
 use crate::row_mac::MacDomain;
@@ -62,7 +62,8 @@ impl Vault {
             event.data.insert("min_available_version".into(), Value::Integer(min_available_version));
             event.data.insert("rows".into(), rows(&key, &key_mac, &trimmed.iter().collect::<Vec<_>>()));
             let objects: Vec<Uuid> = trimmed.iter().filter_map(|version| version.hsm_key_id).collect();
-            match self.write(key, key_mac, Vec::new(), trimmed, None, event).await {
+            let write = KeyWrite { changed: trimmed, ..KeyWrite::of(key, key_mac, event) };
+            match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => other?,
             }

@@ -87,6 +87,21 @@ pub(crate) async fn on_token(
     Ok(versions)
 }
 
+/// Those of some keys, deleted or not.
+pub(crate) async fn on_token_of_keys(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    token_id: Uuid,
+    keys: &[Uuid],
+) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
+    if keys.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut versions = on_token(connection, organization_id, token_id, None).await?;
+    versions.retain(|version| keys.contains(&version.named_key_id));
+    Ok(versions)
+}
+
 pub(crate) async fn insert(connection: &mut PgConnection, version: &KeyVersionRow) -> Result<(), sqlx::Error> {
     if version.algorithm.is_symmetric() {
         encryption_keys::insert_version(connection, version).await

@@ -1,6 +1,6 @@
 //! Named keys.
 
-use crate::key::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings};
+use crate::key::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -26,7 +26,8 @@ pub(crate) async fn by_name(
 ) -> Result<Option<NamedKeyRow>, sqlx::Error> {
     let row = sqlx::query!(
         "SELECT id, key_type, key_size, kdf, convergent_encryption, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
-         allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, imported_key, imported_key_allow_rotation FROM named_keys \
+         allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, imported_key, imported_key_allow_rotation, \
+         key_state, state_changes, soft_deleted, destroy_at FROM named_keys \
          WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
         organization_id,
         mount_id,
@@ -52,6 +53,11 @@ pub(crate) async fn by_name(
             auto_rotate_seconds: u64::try_from(row.auto_rotate_seconds).unwrap_or_default(),
             imported: row.imported_key,
             imported_may_rotate: row.imported_key_allow_rotation,
+            // The column's check knows no other words, and the MAC no other rows.
+            state: KeyState::parse(&row.key_state).unwrap_or(KeyState::Suspended),
+            state_changes: version(row.state_changes),
+            soft_deleted: row.soft_deleted,
+            destroy_at: row.destroy_at,
         },
         revision: row.revision,
         row_mac: row.row_mac,
@@ -113,7 +119,7 @@ pub(crate) async fn due_for_rotation(
          LEFT JOIN private_keys p ON p.named_key_id = n.id AND p.version = n.latest_version \
          LEFT JOIN encryption_keys e ON e.named_key_id = n.id AND e.key_version = n.latest_version \
          WHERE n.organization_id = $1 AND n.auto_rotate_seconds > 0 AND n.deleted_at IS NULL AND n.id > $3 \
-         AND (NOT n.imported_key OR n.imported_key_allow_rotation) \
+         AND (NOT n.imported_key OR n.imported_key_allow_rotation) AND n.key_state = 'active' AND NOT n.soft_deleted AND n.destroy_at IS NULL \
          AND coalesce(p.created_at, e.created_at) + make_interval(secs => n.auto_rotate_seconds) <= $2 ORDER BY n.id LIMIT $4",
         organization_id,
         now,
@@ -129,6 +135,65 @@ pub(crate) async fn due_for_rotation(
         latest_version: version(row.latest_version),
     });
     Ok(due.collect())
+}
+
+/// Keys of an organization whose waiting period is over, after an id, by id. Nothing of them is believed: destroying reads and checks the rows.
+pub(crate) async fn due_for_destruction(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    now: DateTime<Utc>,
+    after: Uuid,
+    limit: i64,
+) -> Result<Vec<DueKey>, sqlx::Error> {
+    let rows = sqlx::query!(
+        "SELECT id, mount_id, name, latest_version FROM named_keys \
+         WHERE organization_id = $1 AND destroy_at <= $2 AND objects_removed_at IS NULL AND deleted_at IS NULL AND id > $3 ORDER BY id LIMIT $4",
+        organization_id,
+        now,
+        after,
+        limit
+    )
+    .fetch_all(connection)
+    .await?;
+    let due = rows.into_iter().map(|row| DueKey {
+        id: row.id,
+        mount_id: row.mount_id,
+        name: row.name,
+        latest_version: version(row.latest_version),
+    });
+    Ok(due.collect())
+}
+
+/// Keys that were destroyed with a destruction scheduled, and whose objects on the token may still be there.
+pub(crate) async fn with_objects_to_remove(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    limit: i64,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT id FROM named_keys WHERE organization_id = $1 AND destroy_at IS NOT NULL AND objects_removed_at IS NULL AND deleted_at IS NOT NULL \
+         ORDER BY id LIMIT $2",
+        organization_id,
+        limit
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Says that the token is rid of what these keys had there.
+pub(crate) async fn objects_are_removed(
+    connection: &mut PgConnection,
+    keys: &[Uuid],
+    now: DateTime<Utc>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query!(
+        "UPDATE named_keys SET objects_removed_at = $2 WHERE id = ANY($1) AND deleted_at IS NOT NULL",
+        keys,
+        now
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
 }
 
 /// Mounts that have keys, and how many.
@@ -155,8 +220,8 @@ pub(crate) async fn insert(
     let done = sqlx::query!(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
          min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
-         convergent_encryption, imported_key, imported_key_allow_rotation) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21) \
+         convergent_encryption, imported_key, imported_key_allow_rotation, key_state) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
         key.id,
         key.organization_id,
@@ -178,7 +243,8 @@ pub(crate) async fn insert(
         key.derivation.kdf(),
         key.derivation.is_convergent(),
         key.settings.imported,
-        key.settings.imported_may_rotate
+        key.settings.imported_may_rotate,
+        key.settings.state.word()
     )
     .execute(connection)
     .await?;
@@ -195,7 +261,7 @@ pub(crate) async fn update(
     let done = sqlx::query!(
         "UPDATE named_keys SET latest_version = $1, min_decryption_version = $2, min_encryption_version = $3, min_available_version = $4, \
          deletion_allowed = $5, exportable = $6, allow_plaintext_backup = $7, auto_rotate_seconds = $8, revision = $9, row_mac = $10, deleted_at = $11, \
-         imported_key = $13 \
+         imported_key = $13, key_state = $14, state_changes = $15, soft_deleted = $16, destroy_at = $17 \
          WHERE id = $12 AND revision = $9::bigint - 1 AND deleted_at IS NULL",
         integer(key.settings.latest_version),
         integer(key.settings.min_decryption_version),
@@ -209,7 +275,11 @@ pub(crate) async fn update(
         row_mac,
         deleted_at,
         key.id,
-        key.settings.imported
+        key.settings.imported,
+        key.settings.state.word(),
+        integer(key.settings.state_changes),
+        key.settings.soft_deleted,
+        key.settings.destroy_at
     )
     .execute(connection)
     .await?;

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod closed_mounts;
+mod destruction;
 mod halfway;
 mod jobs;
 
@@ -21,6 +22,7 @@ enum Change {
     CloseMount,
     /// tests/secrets/renewed.rs ends servers there.
     TellPeople,
+    DestroyDueKeys,
 }
 
 /// Whose step it is: a step that no test knows does not compile.
@@ -37,6 +39,7 @@ fn change_of(point: CrashPoint) -> Change {
         | CrashPoint::ObjectsRemoved
         | CrashPoint::EntryFinished => Change::CloseMount,
         CrashPoint::PeopleTold => Change::TellPeople,
+        CrashPoint::DueKeysDestroyed => Change::DestroyDueKeys,
     }
 }
 

@@ -46,6 +46,7 @@ pub(super) async fn decrypt(call: Call) -> Result<Answer> {
         return Err(call.context.refuse_key("key.decrypt", &name, "encryption key not found").await);
     };
     let count = inputs.len();
+    let warnings = key.warnings(inputs.iter().flatten().map(|item| item.version));
     let results = match call.context.decrypt(&key, inputs, call.state.settings.fips).await {
         // In a batch, what refuses the whole call is each item's error.
         Err(Error::Invalid(reason)) if items.is_some() => vec![Err(reason); count],
@@ -57,10 +58,10 @@ pub(super) async fn decrypt(call: Call) -> Result<Answer> {
             Ok(plaintext) => json!({ "plaintext": shown(plaintext) }),
             Err(reason) => json!({ "plaintext": "", "error": reason }),
         });
-        return Ok(status.of(answered(&items, answers), &results));
+        return Ok(status.of(answered(&items, answers), &results).warn(warnings));
     }
     match results.into_iter().next() {
-        Some(Ok(plaintext)) => Ok(Answer::data(json!({ "plaintext": shown(&plaintext) }))),
+        Some(Ok(plaintext)) => Ok(Answer::data(json!({ "plaintext": shown(&plaintext) })).warn(warnings)),
         Some(Err(reason)) => Err(Error::Invalid(reason)),
         None => Err(Error::Internal("neither a plaintext nor an error".into())),
     }
@@ -106,13 +107,14 @@ pub(super) async fn rewrap(call: Call) -> Result<Answer> {
         return Err(call.context.refuse_key("key.rewrap", &name, "encryption key not found").await);
     };
     let count = inputs.len();
+    let warnings = key.warnings(inputs.iter().flatten().map(|(item, _)| item.version));
     let results = match call.context.rewrap(&key, inputs, call.state.settings.fips).await {
         Err(Error::Invalid(reason)) if items.is_some() => vec![Err(reason); count],
         other => other?,
     };
     match items {
-        Some(items) => Ok(answered(&items, results.iter().map(encrypt::shown))),
-        None => encrypt::single(results),
+        Some(items) => Ok(answered(&items, results.iter().map(encrypt::shown)).warn(warnings)),
+        None => encrypt::single(results).map(|answer| answer.warn(warnings)),
     }
 }
 

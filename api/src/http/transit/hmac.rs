@@ -70,6 +70,7 @@ fn hash(call: &Call, fields: &[&str]) -> Result<Hash> {
 pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items) -> Result<Answer> {
     let read = read_hmacs(call, items.as_deref());
     let (hash, hmacs) = call.context.understood("key.verify", name, read).await?;
+    let warnings = key.warnings(hmacs.iter().flatten().map(|item| item.version));
     let results = call.context.verify_hmac(key, hash, hmacs).await?;
     if let Some(items) = items {
         // As clients know it: a verdict is left out where it is "no".
@@ -78,10 +79,10 @@ pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items)
             Ok(false) => json!({}),
             Err(reason) => json!({ "error": reason }),
         });
-        return Ok(answered(&items, answers));
+        return Ok(answered(&items, answers).warn(warnings));
     }
     match results.into_iter().next() {
-        Some(Ok(valid)) => Ok(Answer::data(json!({ "valid": valid }))),
+        Some(Ok(valid)) => Ok(Answer::data(json!({ "valid": valid })).warn(warnings)),
         Some(Err(reason)) => Err(Error::Invalid(reason)),
         None => Err(Error::Internal("neither a verdict nor an error".into())),
     }

@@ -43,7 +43,20 @@ fn wanted(call: &Call) -> Result<NewKey> {
         Some("token") => true,
         Some(other) => return Err(Error::invalid(format!("unknown storage {other}: wrapped or token"))),
     };
-    Ok(NewKey { algorithm, derivation, exportable, allow_plaintext_backup, auto_rotate_seconds, on_token })
+    let pre_activation = match parameters.text("state")?.as_deref() {
+        None | Some("" | "active") => false,
+        Some("pre_activation") => true,
+        Some(other) => return Err(Error::invalid(format!("a key begins as active or pre_activation, not as {other}"))),
+    };
+    Ok(NewKey {
+        algorithm,
+        derivation,
+        exportable,
+        allow_plaintext_backup,
+        auto_rotate_seconds,
+        pre_activation,
+        on_token,
+    })
 }
 
 /// A type by name, and by `key_size` where that decides.

@@ -6,6 +6,7 @@ mod certificate;
 mod data_key;
 mod decrypt;
 mod encapsulate;
+mod destruction;
 mod encrypt;
 mod export;
 mod hmac;
@@ -15,6 +16,7 @@ mod options;
 mod settings;
 mod shown;
 mod sign;
+mod state;
 pub(super) mod tools;
 mod verify;
 mod versioned;
@@ -36,6 +38,7 @@ const CREATE: &[Parameter] = &[
     field("exportable", Boolean, "The secret or private key may be exported; one way"),
     field("key_size", Integer, "Bytes of an HMAC key, 32 to 512"),
     field("parameter_set", Text, "44, 65 or 87, with Vault's type ml-dsa"),
+    field("state", Text, "active unless given, or pre_activation: nothing works until it is made active. Not in Vault"),
     field(
         "storage",
         Text,
@@ -291,6 +294,65 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(keys::trim(call))
         })
         .with(TRIM)],
+    },
+    Route {
+        pattern: "keys/{name}/state",
+        endpoints: &[
+            Endpoint::new(
+                Read,
+                "transit-read-key-state",
+                "States of a key and its versions, and all transitions",
+                |call| Box::pin(state::read(call)),
+            ),
+            Endpoint::new(Write, "transit-set-key-state", "Bring a key into another state", |call| {
+                Box::pin(state::set(call))
+            })
+            .with(state::FIELDS),
+        ],
+    },
+    Route {
+        pattern: "keys/{name}/state/{version}",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-set-key-version-state",
+            "Bring one version into another state",
+            |call| Box::pin(state::set(call)),
+        )
+        .with(state::FIELDS)],
+    },
+    Route {
+        pattern: "keys/{name}/schedule-destruction",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-schedule-destruction",
+            "Destroy a key after a waiting period, in which it does nothing",
+            |call| Box::pin(destruction::schedule(call)),
+        )
+        .with(destruction::SCHEDULE)],
+    },
+    Route {
+        pattern: "keys/{name}/cancel-destruction",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-cancel-destruction",
+            "Keep a key that was to be destroyed",
+            |call| Box::pin(destruction::cancel(call)),
+        )],
+    },
+    Route {
+        pattern: "keys/{name}/soft-delete",
+        endpoints: &[Endpoint::new(
+            Delete,
+            "transit-soft-delete-key",
+            "Have a key do nothing until restored",
+            |call| Box::pin(destruction::soft_delete(call)),
+        )],
+    },
+    Route {
+        pattern: "keys/{name}/soft-delete-restore",
+        endpoints: &[Endpoint::new(Write, "transit-restore-soft-deleted-key", "Have it work again", |call| {
+            Box::pin(destruction::restore(call))
+        })],
     },
     Route {
         pattern: "export/{type}/{name}",

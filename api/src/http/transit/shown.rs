@@ -39,6 +39,11 @@ pub(super) fn key(key: &Key) -> Value {
     if settings.imported {
         shown["imported_key_allow_rotation"] = settings.imported_may_rotate.into();
     }
+    shown["state"] = settings.state.word().into();
+    shown["soft_deleted"] = settings.soft_deleted.into();
+    if let Some(at) = settings.destroy_at {
+        shown["destroy_at"] = at.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+    }
     if let Some(kdf) = key.derivation.kdf() {
         let convergent = key.derivation.is_convergent();
         shown["kdf"] = kdf.into();

@@ -62,16 +62,17 @@ async fn verify_signatures(call: &Call, name: &KeyName, key: &Key, items: Items)
         marshaling: options.marshaling,
         items: inputs,
     };
+    let warnings = key.warnings(request.items.iter().flatten().map(|item| item.version));
     let results = call.context.verify(key, request).await?;
     if let Some(items) = items {
         let answers = results.into_iter().map(|result| match result {
             Ok(valid) => json!({ "valid": valid }),
             Err(reason) => json!({ "valid": false, "error": reason }),
         });
-        return Ok(answered(&items, answers));
+        return Ok(answered(&items, answers).warn(warnings));
     }
     match results.into_iter().next() {
-        Some(Ok(valid)) => Ok(Answer::data(json!({ "valid": valid }))),
+        Some(Ok(valid)) => Ok(Answer::data(json!({ "valid": valid })).warn(warnings)),
         Some(Err(reason)) => Err(Error::Invalid(reason)),
         None => Err(Error::Internal("neither a verdict nor an error".into())),
     }

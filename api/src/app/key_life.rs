@@ -1,0 +1,43 @@
+//! What becomes of keys: their states, and their end. keyvault records what it does; a refusal before it came that far is recorded here.
+
+use super::{Context, Result};
+use clm_core::Mount;
+use keyvault::key::{Key, KeyName, KeyStates, StateRequest};
+use std::sync::Arc;
+
+impl Context {
+    /// States of a key and how they came about.
+    pub(crate) async fn key_states(&self, mount: &Mount, name: &KeyName) -> Result<Option<KeyStates>> {
+        Ok(self.services.vault.key_states(self.caller.organization_id, mount.id, name).await?)
+    }
+
+    /// Another state of a key or of one version.
+    pub(crate) async fn set_key_state(&self, mount: &Mount, name: &KeyName, request: StateRequest) -> Result<Arc<Key>> {
+        let set = self.services.vault.set_key_state(&self.caller, mount.id, name, request).await;
+        self.refusals("key.state", name, set).await
+    }
+
+    /// Destroys a key after a wait.
+    pub(crate) async fn schedule_destruction(
+        &self,
+        mount: &Mount,
+        name: &KeyName,
+        waiting_period: Option<u64>,
+    ) -> Result<Arc<Key>> {
+        let scheduled = self.services.vault.schedule_destruction(&self.caller, mount.id, name, waiting_period).await;
+        self.refusals("key.schedule_destruction", name, scheduled).await
+    }
+
+    /// Keeps a key that was to be destroyed.
+    pub(crate) async fn cancel_destruction(&self, mount: &Mount, name: &KeyName) -> Result<Arc<Key>> {
+        let cancelled = self.services.vault.cancel_destruction(&self.caller, mount.id, name).await;
+        self.refusals("key.cancel_destruction", name, cancelled).await
+    }
+
+    /// Has a key do nothing, or work again.
+    pub(crate) async fn soft_delete_key(&self, mount: &Mount, name: &KeyName, deleted: bool) -> Result<Arc<Key>> {
+        let event_type = if deleted { "key.soft_delete" } else { "key.soft_delete_restore" };
+        let done = self.services.vault.soft_delete(&self.caller, mount.id, name, deleted).await;
+        self.refusals(event_type, name, done).await
+    }
+}
