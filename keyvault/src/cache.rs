@@ -19,6 +19,8 @@ type Name = (Uuid, Uuid, KeyName);
 #[derive(Debug)]
 pub(crate) struct KeyCache {
     entries: QuickCache<Name, (Arc<Key>, Instant)>,
+    /// By alias, the key's name.
+    aliases: QuickCache<Name, (KeyName, Instant)>,
     listening: AtomicBool,
     /// Grows with each invalidation: what was read before one is not put in after it.
     epoch: AtomicU64,
@@ -26,13 +28,26 @@ pub(crate) struct KeyCache {
 
 impl KeyCache {
     pub(crate) fn new() -> Self {
-        Self { entries: QuickCache::new(100_000), listening: AtomicBool::new(false), epoch: AtomicU64::new(0) }
+        Self {
+            entries: QuickCache::new(100_000),
+            aliases: QuickCache::new(10_000),
+            listening: AtomicBool::new(false),
+            epoch: AtomicU64::new(0),
+        }
     }
 
     pub(crate) fn get(&self, name: &Name) -> Option<Arc<Key>> {
         let (key, since) = self.entries.get(name)?;
-        let life = if self.listening.load(Ordering::Acquire) { LIVES.0 } else { LIVES.1 };
-        (since.elapsed() < life).then_some(key)
+        self.lives(since).then_some(key)
+    }
+
+    pub(crate) fn aliased(&self, alias: &Name) -> Option<KeyName> {
+        let (name, since) = self.aliases.get(alias)?;
+        self.lives(since).then_some(name)
+    }
+
+    fn lives(&self, since: Instant) -> bool {
+        since.elapsed() < if self.listening.load(Ordering::Acquire) { LIVES.0 } else { LIVES.1 }
     }
 
     pub(crate) fn epoch(&self) -> u64 {
@@ -45,9 +60,16 @@ impl KeyCache {
         }
     }
 
+    pub(crate) fn put_alias(&self, alias: Name, name: KeyName, read_at: u64) {
+        if self.epoch() == read_at {
+            self.aliases.insert(alias, (name, Instant::now()));
+        }
+    }
+
     pub(crate) fn clear(&self) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.entries.clear();
+        self.aliases.clear();
     }
 
     /// Listens on a connection of its own, for as long as the cache lives.

@@ -6,6 +6,28 @@ use keyvault::key::{Key, KeyName, KeyStates, StateRequest};
 use std::sync::Arc;
 
 impl Context {
+    /// The key that a name stands for, if it is an alias.
+    pub(crate) async fn aliased(&self, mount: &Mount, name: &KeyName) -> Result<Option<KeyName>> {
+        Ok(self.services.vault.aliased(self.caller.organization_id, mount.id, name).await?)
+    }
+
+    /// Aliases of a mount, or of one key.
+    pub(crate) async fn aliases(&self, mount: &Mount, of: Option<&Key>) -> Result<Vec<String>> {
+        Ok(self.services.vault.aliases(self.caller.organization_id, mount.id, of).await?)
+    }
+
+    /// Has an alias stand for a key.
+    pub(crate) async fn point_alias(&self, mount: &Mount, alias: &KeyName, key: &KeyName) -> Result<()> {
+        let pointed = self.services.vault.point_alias(&self.caller, mount.id, alias, key).await;
+        self.refusals("key_alias.point", alias, pointed).await
+    }
+
+    /// The alias stands for nothing any more.
+    pub(crate) async fn delete_alias(&self, mount: &Mount, alias: &KeyName) -> Result<()> {
+        let deleted = self.services.vault.delete_alias(&self.caller, mount.id, alias).await;
+        self.refusals("key_alias.delete", alias, deleted).await
+    }
+
     /// States of a key and how they came about.
     pub(crate) async fn key_states(&self, mount: &Mount, name: &KeyName) -> Result<Option<KeyStates>> {
         Ok(self.services.vault.key_states(self.caller.organization_id, mount.id, name).await?)

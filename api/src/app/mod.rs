@@ -62,6 +62,22 @@ impl Context {
         Err(Error::Denied)
     }
 
+    /// As [`Self::permit`], on a path that the caller's stands for; of `sudo`, both must grant it.
+    pub(crate) async fn permit_also(
+        &mut self,
+        path: String,
+        operation: Operation,
+        fields: &Map<String, Value>,
+        wrap_ttl: Option<u64>,
+    ) -> Result<()> {
+        let sudo = self.sudo;
+        let written = std::mem::replace(&mut self.caller.path, path.into());
+        let permitted = self.permit(operation, fields, wrap_ttl).await;
+        self.caller.path = written;
+        self.sudo &= sudo;
+        permitted
+    }
+
     /// What `clm_core_db` did; a refusal or failure leaves a record as well.
     pub(crate) async fn recorded<T>(&self, action: &'static str, result: Result<T, clm_core::Error>) -> Result<T> {
         match result {

@@ -6,6 +6,7 @@ use super::call::{Call, OpenCall, authenticated};
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
+use super::transit::alias;
 use super::{ENGINES, kv, openapi, sys};
 use crate::app::seal::Phase;
 use crate::app::wrapping;
@@ -185,7 +186,7 @@ impl Dispatch {
     ) -> Outcome<HttpResponse> {
         let organization = context.caller.organization_id;
         let resolved = context.services.core.resolve(organization, &head.path);
-        let route = resolved.as_ref().and_then(|(mount, rest)| found(mount.engine(), rest));
+        let mut route = resolved.as_ref().and_then(|(mount, rest)| found(mount.engine(), rest));
         if head.help {
             return Ok(help(route.as_ref().map(|(route, _)| *route), &head.path));
         }
@@ -194,6 +195,13 @@ impl Dispatch {
         let wrap_ttl = head.wrap_ttl()?;
         let parameters = self.parameters(&head, body).await?;
         let mut may_create = false;
+        // Found out before anybody is asked, because whether a thing is there may decide what is asked; said only to those who may.
+        let followed = match (&resolved, &mut route) {
+            (Some((mount, _)), Some((route, captures))) if mount.engine() == "transit" => {
+                alias::follow(&context, mount, route, captures).await
+            }
+            _ => Ok(None),
+        };
         if !endpoint.is_some_and(|endpoint| matches!(endpoint.handler, Handler::AnyToken(_))) {
             let exists = endpoint.and_then(|endpoint| endpoint.exists).zip(resolved.as_ref()).zip(route.as_ref());
             let operation = match exists {
@@ -207,6 +215,11 @@ impl Dispatch {
             may_create = operation == Operation::Create;
             let permitted = context.permit(operation, parameters.fields(), wrap_ttl).await;
             permitted.map_err(|error| self.refusal(&error))?;
+            // An alias leads nobody to a key whose own path the policies do not allow.
+            if let Some(path) = followed.map_err(|error| self.refusal(&error))? {
+                let permitted = Box::pin(context.permit_also(path, operation, parameters.fields(), wrap_ttl)).await;
+                permitted.map_err(|error| self.refusal(&error))?;
+            }
         }
         let Some((mount, rest)) = resolved else {
             let text = format!("no handler for route \"{}\". route entry not found.", head.path);

@@ -7,7 +7,7 @@ use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
 use crate::row_mac::MacDomain;
 use crate::store::key_usage::{self, KeyUsageRow};
 use crate::store::key_versions::{self, KeyVersionRow};
-use crate::store::{closed_mounts, named_keys, read_as_of_now};
+use crate::store::{closed_mounts, key_aliases, named_keys, read_as_of_now};
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Value};
 use base64::Engine;
@@ -257,6 +257,9 @@ impl Vault {
                                 return Err(Error::Conflict);
                             }
                         }
+                    }
+                    if key_aliases::is_taken(&mut *connection, key.organization_id, key.mount_id, &key.name).await? {
+                        return Err(Error::Invalid(format!("{} is an alias of another key", key.name)));
                     }
                     if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
                         return Err(Error::Exists);

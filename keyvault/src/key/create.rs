@@ -4,7 +4,7 @@ use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
 use crate::integrity::KEY_LABEL;
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::{self, KeyVersionRow};
-use crate::store::{closed_mounts, named_keys};
+use crate::store::{closed_mounts, key_aliases, named_keys};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
 use audit_log::AuditError;
@@ -119,6 +119,9 @@ impl Vault {
                 Box::pin(async move {
                     if !closed_mounts::is_open(&mut *connection, key.mount_id).await? {
                         return Err(Error::NotFound("the mount was disabled meanwhile".into()));
+                    }
+                    if key_aliases::is_taken(&mut *connection, key.organization_id, key.mount_id, &key.name).await? {
+                        return Err(Error::Invalid(format!("{} is an alias of another key", key.name)));
                     }
                     if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
                         return Err(Error::Exists);

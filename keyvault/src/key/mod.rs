@@ -2,6 +2,7 @@
 
 mod aead;
 mod algorithm;
+mod alias;
 mod auto_rotate;
 mod backup;
 mod byok;

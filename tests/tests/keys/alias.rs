@@ -7,10 +7,8 @@ use tests::Server;
 
 /// The server as a token sees it that may do these things and no other.
 async fn as_one_who_may(server: &mut Server, paths: &[(&str, &str)]) {
-    let rules: serde_json::Map<_, _> = paths
-        .iter()
-        .map(|(path, capability)| ((*path).to_owned(), json!({"capabilities": [capability]})))
-        .collect();
+    let rules: serde_json::Map<_, _> =
+        paths.iter().map(|(path, capability)| ((*path).to_owned(), json!({"capabilities": [capability]}))).collect();
     let policy = json!({ "path": rules }).to_string();
     server.put("sys/policies/acl/narrow", json!({ "policy": policy })).await.unwrap();
     let wanted = json!({"policies": ["narrow"], "no_default_policy": true});
@@ -26,11 +24,17 @@ async fn an_alias_stands_for_its_key_in_every_verb_and_is_pointed_elsewhere_in_o
     }
     done(&server, "keys/aes", json!({})).await;
     assert_eq!(server.ask(Method::from_bytes(b"LIST").unwrap(), "transit/aliases", None).await.unwrap().status, 404);
-    refused(&server, "aliases/live", json!({"key": "none"}), "there is no key none that the alias could stand for").await;
+    refused(
+        &server,
+        "aliases/live",
+        json!({"key_name": "none"}),
+        "there is no key none that the alias could stand for",
+    )
+    .await;
     refused(&server, "aliases/live", json!({}), "the key that the alias stands for").await;
-    refused(&server, "aliases/green", json!({"key": "blue"}), "green is a key's own name").await;
-    done(&server, "aliases/live", json!({"key": "blue"})).await;
-    done(&server, "aliases/data", json!({"key": "aes"})).await;
+    refused(&server, "aliases/green", json!({"key_name": "blue"}), "green is a key's own name").await;
+    done(&server, "aliases/live", json!({"key_name": "blue"})).await;
+    done(&server, "aliases/data", json!({"key_name": "aes"})).await;
 
     let signature = done(&server, "sign/live", json!({"input": b64("m")})).await.text("signature").to_owned();
     for name in ["live", "blue"] {
@@ -54,24 +58,27 @@ async fn an_alias_stands_for_its_key_in_every_verb_and_is_pointed_elsewhere_in_o
     assert_eq!(read(&server, "keys/data").await.body["data"]["latest_version"], json!(2));
     assert_eq!(read(&server, "export/public-key/live").await.text("name"), "blue");
     assert_eq!(read(&server, "keys/blue/aliases").await.body["data"]["aliases"], json!(["live"]));
-    assert_eq!(read(&server, "aliases/live").await.text("key"), "blue");
+    assert_eq!(read(&server, "aliases/live").await.text("key_name"), "blue");
     let listed = server.ask(Method::from_bytes(b"LIST").unwrap(), "transit/aliases", None).await.unwrap();
     assert_eq!(listed.body["data"]["keys"], json!(["data", "live"]));
 
-    done(&server, "aliases/live", json!({"key": "green"})).await;
+    done(&server, "aliases/live", json!({"key_name": "green"})).await;
     assert!(!verifies(&server, "live", b"m", &signature).await, "it is another key's");
     let server = restarted(&site, server).await;
     let signature = done(&server, "sign/live", json!({"input": b64("m")})).await.text("signature").to_owned();
     assert!(verifies(&server, "green", b"m", &signature).await);
     let mut superuser = site.secure.superuser().await.unwrap();
-    let signed = "SELECT (event_data ->> 'path') || ' ' || (event_data ->> 'key') FROM secure_audit_log WHERE event_type = 'key.sign' ORDER BY seq";
+    let signed = "SELECT (event_data ->> 'path') || ' ' || (event_data ->> 'key') FROM secure_audit_log WHERE event_type = 'key.sign' ORDER BY event_timestamp";
     let signed: Vec<String> = sqlx::query_scalar(signed).fetch_all(&mut superuser).await.unwrap();
     assert_eq!(signed, ["transit/sign/live blue", "transit/sign/live green"], "what was asked, and what did it");
 
     // An alias of a key that is gone makes none of that name.
     assert_eq!(server.ask(Method::DELETE, "transit/keys/data", None).await.unwrap().status, 204);
     let answer = server.put("transit/encrypt/data", json!({"plaintext": ""})).await.unwrap();
-    assert!(answer.status == 400 && answer.error().contains("alias data stands for a key that was deleted"), "{answer:?}");
+    assert!(
+        answer.status == 400 && answer.error().contains("alias data stands for a key that was deleted"),
+        "{answer:?}"
+    );
     assert_eq!(server.ask(Method::DELETE, "transit/aliases/data", None).await.unwrap().status, 204);
     done(&server, "encrypt/data", json!({"plaintext": ""})).await;
     drop(server);
@@ -83,7 +90,7 @@ async fn an_alias_leads_nobody_to_a_key_whose_own_path_is_not_allowed() {
     let (site, mut server) = started().await;
     let root = server.token.clone();
     done(&server, "keys/secret", json!({"type": "ecdsa-p256"})).await;
-    done(&server, "aliases/open", json!({"key": "secret"})).await;
+    done(&server, "aliases/open", json!({"key_name": "secret"})).await;
     let sign = json!({"input": ""});
     for (paths, status) in [
         (&[("transit/sign/open", "update")][..], 403),
@@ -99,7 +106,11 @@ async fn an_alias_leads_nobody_to_a_key_whose_own_path_is_not_allowed() {
     }
     let mut superuser = site.core.superuser().await.unwrap();
     let denied = "SELECT count(*) FROM audit_log WHERE event_data ->> 'path' = 'transit/sign/secret'";
-    assert_eq!(sqlx::query_scalar::<_, i64>(denied).fetch_one(&mut superuser).await.unwrap(), 3, "with the path that was refused");
+    assert_eq!(
+        sqlx::query_scalar::<_, i64>(denied).fetch_one(&mut superuser).await.unwrap(),
+        3,
+        "with the path that was refused"
+    );
 
     // Nor does an alias that somebody points elsewhere in the database.
     server.token.clone_from(&root);
@@ -109,5 +120,8 @@ async fn an_alias_leads_nobody_to_a_key_whose_own_path_is_not_allowed() {
     assert_eq!(sqlx::query(forged).execute(&mut superuser).await.unwrap().rows_affected(), 1);
     let server = restarted(&site, server).await;
     let answer = server.put("transit/sign/open", sign).await.unwrap();
-    assert!(answer.status == 500 && answer.error().contains("of key_aliases is not what this service wrote"), "{answer:?}");
+    assert!(
+        answer.status == 500 && answer.error().contains("of key_aliases is not what this service wrote"),
+        "{answer:?}"
+    );
 }

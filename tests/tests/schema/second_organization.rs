@@ -13,6 +13,8 @@ use uuid::Uuid;
 /// What everything of the first organization is called, and of the second.
 const NAME: &str = "name-of-the-first";
 const SECOND: &str = "name-of-the-second";
+/// Of a key of the first.
+const ALIAS: &str = "alias-of-name-of-the-first";
 
 /// MACs by the site's token, as the service makes them.
 struct TokenMac(Vault);
@@ -101,6 +103,7 @@ async fn furnish(server: &Server, name: &str) -> (String, String) {
         (format!("sys/policies/acl/{name}"), policy),
         (format!("transit/keys/{name}"), json!({"type": "ecdsa-p256", "exportable": true})),
         (format!("transit/keys/{name}/config"), json!({"deletion_allowed": true})),
+        (format!("transit/aliases/alias-of-{name}"), json!({"key_name": name})),
         (format!("auth/token/roles/{name}"), json!({})),
         (format!("auth/approle/role/{name}"), json!({"role_id": name, "token_policies": name})),
         (format!("auth/userpass/users/{name}"), json!({"password": name, "token_policies": name})),
@@ -131,6 +134,7 @@ async fn readings(server: &Server, accessor: &str) -> Vec<(String, u16, Value)> 
         let mut path = route.path.trim_start_matches("/v1/").to_owned();
         for (capture, value) in [
             ("{name}", NAME),
+            ("{alias}", ALIAS),
             ("{+name}", NAME),
             ("{path}", NAME),
             ("{+path}", NAME),
@@ -202,6 +206,12 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("PUT", format!("{key}/rotate"), json!({})),
         ("PUT", format!("{key}/config"), json!({"min_decryption_version": 1})),
         ("PUT", format!("{key}/trim"), json!({"min_available_version": 1})),
+        ("PUT", format!("{key}/state"), json!({"state": "suspended", "reason": "theirs"})),
+        ("PUT", format!("{key}/schedule-destruction"), json!({})),
+        ("DELETE", format!("{key}/soft-delete"), json!({})),
+        ("PUT", format!("transit/sign/{ALIAS}"), json!({"input": "YQ=="})),
+        ("PUT", format!("transit/aliases/{ALIAS}"), json!({"key_name": SECOND})),
+        ("DELETE", format!("transit/aliases/{ALIAS}"), json!({})),
         ("PUT", format!("{role}/secret-id"), json!({})),
         ("PUT", format!("{role}/custom-secret-id"), json!({"secret_id": "chosen"})),
         ("PUT", format!("{role}/secret-id/lookup"), json!({"secret_id": secret_id})),

@@ -1,5 +1,6 @@
 //! `transit/`: named keys, and what is done with them.
 
+pub(super) mod alias;
 mod backup;
 mod batch;
 mod certificate;
@@ -353,6 +354,33 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::new(Write, "transit-restore-soft-deleted-key", "Have it work again", |call| {
             Box::pin(destruction::restore(call))
         })],
+    },
+    Route {
+        pattern: "keys/{name}/aliases",
+        endpoints: &[Endpoint::new(Read, "transit-read-key-aliases", "Names that stand for a key", |call| {
+            Box::pin(alias::of_key(call))
+        })],
+    },
+    Route {
+        pattern: "aliases",
+        endpoints: &[Endpoint::new(Verb::List, "transit-list-aliases", "Names that stand for keys", |call| {
+            Box::pin(alias::list(call))
+        })],
+    },
+    Route {
+        pattern: "aliases/{alias}",
+        endpoints: &[
+            Endpoint::new(Write, "transit-point-alias", "Have a name stand for a key from now on", |call| {
+                Box::pin(alias::point(call))
+            })
+            .with(alias::POINT),
+            Endpoint::new(Read, "transit-read-alias", "The key that a name stands for", |call| {
+                Box::pin(alias::read(call))
+            }),
+            Endpoint::new(Delete, "transit-delete-alias", "Have a name stand for nothing any more", |call| {
+                Box::pin(alias::delete(call))
+            }),
+        ],
     },
     Route {
         pattern: "export/{type}/{name}",

@@ -52,6 +52,8 @@ const SECRET_ATTRIBUTES: [&str; 7] = [
 const OWN: [&str; 2] = ["clm-audit-", "clm-mac-"];
 /// Fields of engines that hold keys which no secret is needed for. One that is in neither list must be judged first.
 const HARMLESS: &[&str] = &[
+    "alias",
+    "aliases",
     "allow_plaintext_backup",
     "auto_rotate_period",
     "batch_results",
@@ -82,6 +84,7 @@ const HARMLESS: &[&str] = &[
     "is_read",
     "kdf",
     "key_info",
+    "key_name",
     "key_size",
     "key_version",
     "keys",
