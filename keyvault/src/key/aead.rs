@@ -15,11 +15,12 @@ const SHORTEST: usize = 12 + 16;
 impl Vault {
     /// IV ‖ ciphertext ‖ tag of each item.
     pub(super) async fn seal(&self, key: &Key, items: Results<EncryptItem>) -> Result<Results<Encrypted>> {
+        let now = self.inner.clock.now();
         let mut results: Results<Encrypted> = Vec::with_capacity(items.len());
         let mut of_version: BTreeMap<u32, Vec<(usize, Plaintext)>> = BTreeMap::new();
         for (index, item) in items.into_iter().enumerate() {
             let prepared = item.and_then(|item| {
-                let version = choose(key, item.version, "encryption")?.version;
+                let version = choose(key, item.version, "encryption", now)?.version;
                 let context = context(key, &item.context, key.derivation.is_convergent())?;
                 let plaintext = Plaintext { data: item.plaintext, aad: item.associated_data, context };
                 of_version.entry(version).or_default().push((index, plaintext));
@@ -30,7 +31,8 @@ impl Vault {
         for (version, items) in of_version {
             let (indices, plaintexts): (Vec<usize>, Vec<Plaintext>) = items.into_iter().unzip();
             let (usable, private) = usable(key, version)?;
-            self.spend(key, usable, plaintexts.len()).await?;
+            let bytes = plaintexts.iter().map(|plaintext| plaintext.data.len()).sum();
+            self.spend(key, usable, plaintexts.len(), bytes).await?;
             let sealed = self.inner.bridge.aes_gcm_encrypt_all(private, plaintexts).await?;
             for (index, Ciphertext { iv, ciphertext_and_tag }) in indices.into_iter().zip(sealed) {
                 results[index] = Ok(Encrypted { version, ciphertext: [&iv[..], &ciphertext_and_tag].concat() });
@@ -41,11 +43,12 @@ impl Vault {
 
     /// The plaintext of each item.
     pub(super) async fn open_sealed(&self, key: &Key, items: &Results<DecryptItem>) -> Result<Results<Vec<u8>>> {
+        let now = self.inner.clock.now();
         let mut results: Results<Vec<u8>> = Vec::with_capacity(items.len());
         let mut of_version: BTreeMap<u32, Vec<(usize, Sealed)>> = BTreeMap::new();
         for (index, item) in items.iter().enumerate() {
             let prepared = item.as_ref().map_err(Clone::clone).and_then(|item| {
-                let version = readable(key, item.version, "ciphertext")?.version;
+                let version = readable(key, item.version, "ciphertext", now)?.version;
                 let context = context(key, &item.context, false)?;
                 let (iv, rest) = item
                     .ciphertext

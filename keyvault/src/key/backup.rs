@@ -1,9 +1,9 @@
 //! Backups: a key's settings and wrapped versions, with a MAC by the token's key over all of it. Nothing in one is in the clear, and none is worth
 //! anything without the token and the organization's key that made it.
 
-use super::change::ATTEMPTS;
+use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
-use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
+use super::{Copied, Derivation, Key, KeyAlgorithm, KeyLimits, KeyName, KeySettings, KeyState};
 use crate::row_mac::MacDomain;
 use crate::store::key_usage::{self, KeyUsageRow};
 use crate::store::key_versions::{self, KeyVersionRow};
@@ -12,7 +12,7 @@ use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Value};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;
@@ -41,6 +41,14 @@ struct Document {
     /// Of the key as a whole; backups of before there was one say nothing: active.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     key_state: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    limits: Option<KeyLimits>,
+    /// Microseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activated_at: Option<i64>,
+    /// When this backup was made, microseconds since 1970; backups of before say nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    made_at: Option<i64>,
     versions: Vec<Version>,
 }
 
@@ -58,6 +66,8 @@ struct Version {
     public_key: String,
     certificate_chain: Option<String>,
     created_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    activated_at: Option<i64>,
 }
 
 /// A key that is about to take a name.
@@ -71,7 +81,17 @@ struct Restored {
 impl Vault {
     /// A text that [`Self::restore_key`] takes.
     pub async fn back_up_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<String> {
-        let (key, versions) = self
+        for _ in 0..ATTEMPTS {
+            match self.try_back_up(caller, mount_id, name).await {
+                Err(Error::Conflict) => {}
+                other => return other,
+            }
+        }
+        Err(Error::Conflict)
+    }
+
+    async fn try_back_up(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<String> {
+        let (mut key, versions) = self
             .read_key(caller.organization_id, mount_id, name)
             .await?
             .ok_or_else(|| Error::NotFound(format!("key \"{name}\" not found")))?;
@@ -87,13 +107,18 @@ impl Vault {
                 "the key is an object on the token (storage = token), which nobody can back up but the token's own tool",
             );
         }
+        let at = self.inner.clock.now().trunc_subsecs(6);
+        key.settings.backup = Some(Copied { at, version: key.settings.latest_version });
+        key.revision += 1;
         let document = serde_json::to_vec(&document(&key, &versions)).map_err(unwritable)?;
         let mac = self.mac(MacDomain::Backup, &document).await?;
-        let mut event = change_event(caller, self.inner.clock.now(), "key.backup", &key, key.settings.latest_version);
+        let mut event = change_event(caller, at, "key.backup", &key, key.settings.latest_version);
         event.result_sha256 = Some(
             aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &document).as_ref().try_into().map_err(unwritable)?,
         );
-        self.inner.audit.append(event).await?;
+        let key_mac = self.key_mac(&key, false).await?;
+        event.data.insert("rows".into(), rows(&key, &key_mac, &[]));
+        self.write(KeyWrite::of(key, key_mac, event)).await?;
         Ok(BASE64_STANDARD.encode([&mac[..], &document].concat()))
     }
 
@@ -157,6 +182,7 @@ impl Vault {
         let algorithm = KeyAlgorithm::parse(&document.algorithm, document.key_size);
         let derivation = Derivation::parse(document.kdf.as_deref(), document.convergent);
         let state = document.key_state.as_deref().map_or(Some(KeyState::Active), KeyState::parse);
+        let copied = |at| Copied { at, version: document.latest_version };
         let (Some(algorithm), Some(derivation), Some(state)) = (algorithm, derivation, state) else { return Ok(None) };
         let key = Key {
             id: Uuid::now_v7(),
@@ -177,6 +203,10 @@ impl Vault {
                 imported: document.imported,
                 imported_may_rotate: document.imported_may_rotate,
                 state,
+                limits: document.limits.unwrap_or_default(),
+                activated_at: document.activated_at.and_then(DateTime::from_timestamp_micros),
+                backup: document.made_at.and_then(DateTime::from_timestamp_micros).map(copied),
+                restoration: Some(copied(self.inner.clock.now().trunc_subsecs(6))),
                 ..KeySettings::new()
             },
             revision: 1,
@@ -192,7 +222,7 @@ impl Vault {
                 self.check_rows(key.organization_id, &[read]).await?;
                 usage.push(KeyUsageRow {
                     id: Uuid::now_v7(),
-                    encryption_key_id: row.id,
+                    version_id: row.id,
                     revision: 1,
                     row_mac: Vec::new(),
                     ..count
@@ -298,6 +328,7 @@ fn document(key: &Key, versions: &[KeyVersionRow]) -> Document {
         public_key: encoded(&row.public_key),
         certificate_chain: row.certificate_chain.clone(),
         created_at: row.created_at.timestamp_micros(),
+        activated_at: row.activated_at.map(|at| at.timestamp_micros()),
     };
     Document {
         organization_id: key.organization_id,
@@ -315,6 +346,9 @@ fn document(key: &Key, versions: &[KeyVersionRow]) -> Document {
         imported: settings.imported,
         imported_may_rotate: settings.imported_may_rotate,
         key_state: (settings.state != KeyState::Active).then(|| settings.state.word().to_owned()),
+        limits: Some(settings.limits).filter(|limits| *limits != KeyLimits::default()),
+        activated_at: settings.activated_at.map(|at| at.timestamp_micros()),
+        made_at: settings.backup.map(|backup| backup.at.timestamp_micros()),
         versions: versions.iter().map(version).collect(),
     }
 }
@@ -341,6 +375,7 @@ fn version_row(key: &Key, version: &Version) -> Option<KeyVersionRow> {
         revision: 1,
         row_mac: Vec::new(),
         created_at: DateTime::<Utc>::from_timestamp_micros(version.created_at)?,
+        activated_at: version.activated_at.and_then(DateTime::from_timestamp_micros),
     })
 }
 

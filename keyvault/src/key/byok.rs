@@ -9,6 +9,7 @@ use aws_lc_rs::rsa::{
     OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
     OaepPublicEncryptingKey, PublicEncryptingKey,
 };
+use chrono::{DateTime, Utc};
 use hsm_bridge::HashAlgorithm;
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
@@ -43,11 +44,11 @@ impl Vault {
         }
         self.check_open(caller, key, "key.export", Use::Process).await?;
         self.check_open(caller, request.destination, "key.export", Use::Protect).await?;
-        let recipient = recipient(request.destination)?;
+        let recipient = recipient(request.destination, self.inner.clock.now())?;
         let oaep = oaep(request.hash)?;
         let mut exported = BTreeMap::new();
         for version in chosen(key, request.version)? {
-            version.open_to(Use::Process).map_err(Error::Invalid)?;
+            key.open(version, Use::Process, self.inner.clock.now()).map_err(Error::Invalid)?;
             let kek = Zeroizing::new(self.inner.bridge.random(32).await?);
             let mut wrapped = vec![0; recipient.ciphertext_size()];
             let failed = |_| Error::Invalid("the destination key is too small for that hash".into());
@@ -70,13 +71,13 @@ impl Vault {
     }
 }
 
-fn recipient(destination: &Key) -> Result<OaepPublicEncryptingKey> {
+fn recipient(destination: &Key, now: DateTime<Utc>) -> Result<OaepPublicEncryptingKey> {
     if !destination.algorithm.is_rsa() {
         return Err(Error::Invalid("unsupported key type in use; must be a rsa key".into()));
     }
     let newest = destination.versions.get(&destination.settings.latest_version);
     let newest = newest.ok_or_else(|| Error::Invalid("the destination key has no usable version".into()))?;
-    newest.open_to(Use::Protect).map_err(Error::Invalid)?;
+    destination.open(newest, Use::Protect, now).map_err(Error::Invalid)?;
     let unreadable = |_| Error::Operator("the destination's public key is not read".into());
     let key = PublicEncryptingKey::from_der(&newest.public_key).map_err(unreadable)?;
     OaepPublicEncryptingKey::new(key).map_err(|_| Error::Operator("the destination's public key is not read".into()))

@@ -56,10 +56,12 @@ impl Vault {
             inputs: Vec::new(),
         };
         let mut event = self.begin(caller, key, "key.request_certificate", 1, Use::Protect).await?;
-        version.open_to(Use::Protect).map_err(failing)?;
+        key.open(version, Use::Protect, event.timestamp).map_err(failing)?;
         event.data.insert("version".into(), Value::Integer(version.version.into()));
         let prepared = prepare(key.algorithm, &request, info.to_der().map_err(unencodable)?).map_err(failing)?;
         let mechanism = mechanism(key.algorithm, &request).map_err(failing)?;
+        let spent = self.spend(key, version, 1, prepared.len()).await;
+        self.or_failed(&event, spent).await?;
         let signature = match self.inner.bridge.sign(private, mechanism, vec![prepared]).await {
             Ok(signatures) => signatures.into_iter().next().unwrap_or_default(),
             Err(error) => {

@@ -2,7 +2,7 @@
 
 use super::create::{change_event, rows};
 use super::state::Use;
-use super::{Key, KeyName, KeySettings};
+use super::{Key, KeyName, KeySettings, LimitChange};
 use crate::row_mac::MacDomain;
 use crate::store::key_state_changes::{self, StateChangeRow};
 use crate::store::key_versions::{self, KeyVersionRow};
@@ -26,6 +26,7 @@ pub struct KeyConfig {
     pub exportable: Option<bool>,
     pub allow_plaintext_backup: Option<bool>,
     pub auto_rotate_seconds: Option<u64>,
+    pub limits: LimitChange,
 }
 
 impl KeyConfig {
@@ -71,6 +72,7 @@ impl KeyConfig {
         settings.exportable |= self.exportable.unwrap_or(false);
         settings.allow_plaintext_backup |= self.allow_plaintext_backup.unwrap_or(false);
         settings.auto_rotate_seconds = self.auto_rotate_seconds.unwrap_or(settings.auto_rotate_seconds);
+        settings.limits = self.limits.apply(settings.limits)?;
         Ok((settings, warnings))
     }
 }

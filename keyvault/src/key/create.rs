@@ -1,6 +1,6 @@
 //! Making a key and its versions.
 
-use super::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
+use super::{Derivation, Key, KeyAlgorithm, KeyLimits, KeyName, KeySettings, KeyState};
 use crate::integrity::KEY_LABEL;
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::{self, KeyVersionRow};
@@ -32,6 +32,8 @@ pub struct NewKey {
     pub auto_rotate_seconds: u64,
     /// It does nothing until it is made active.
     pub pre_activation: bool,
+    /// Of each version.
+    pub limits: KeyLimits,
     /// Keep it as an object on the token, where nobody can extract it, even with PIN and database.
     pub on_token: bool,
 }
@@ -46,6 +48,7 @@ impl NewKey {
             allow_plaintext_backup: false,
             auto_rotate_seconds: 0,
             pre_activation: false,
+            limits: KeyLimits::default(),
             on_token: false,
         }
     }
@@ -77,6 +80,7 @@ impl Vault {
                 allow_plaintext_backup: new.allow_plaintext_backup,
                 auto_rotate_seconds: new.auto_rotate_seconds,
                 state: if new.pre_activation { KeyState::PreActivation } else { KeyState::Active },
+                limits: new.limits,
                 ..KeySettings::new()
             },
             revision: 1,
@@ -186,6 +190,7 @@ impl Vault {
 
     /// A version's row, without material but with the HMAC key beside it; none is beside keys of type hmac, which are one.
     pub(super) async fn version_row(&self, key: &Key, version: u32, storage: &str) -> Result<KeyVersionRow> {
+        let now = self.inner.clock.now().trunc_subsecs(6);
         let mut row = KeyVersionRow {
             id: Uuid::now_v7(),
             organization_id: key.organization_id,
@@ -204,7 +209,8 @@ impl Vault {
             key_state: "active".into(),
             revision: 1,
             row_mac: Vec::new(),
-            created_at: self.inner.clock.now().trunc_subsecs(6),
+            created_at: now,
+            activated_at: Some(now),
         };
         if key.algorithm.key_size().is_none() {
             let organization_key = self.organization_key(key.organization_id).await?;

@@ -32,10 +32,11 @@ impl Vault {
     ) -> Result<(Vec<u8>, Arc<Key>)> {
         self.check_kem(key)?;
         self.check_open(caller, key, "key.encapsulate", Use::Protect).await?;
-        let version = choose(key, version, "encapsulation").map_err(Error::Invalid)?;
+        let version = choose(key, version, "encapsulation", self.inner.clock.now()).map_err(Error::Invalid)?;
         self.check_free(key, &secret.name).await?;
         let wrapped_by = KeyRef::Wrapped(self.organization_key(caller.organization_id).await?);
         let public = PublicKey { spki_der: version.public_key.clone() };
+        self.spend(key, version, 1, 0).await?;
         let made = self.inner.bridge.encapsulate(key.algorithm.key_type(), public, &wrapped_by).await;
         let made = made.map_err(refused)?;
         let shared = self.shared(caller, key, secret)?;
@@ -57,7 +58,7 @@ impl Vault {
         self.check_open(caller, key, "key.decapsulate", Use::Process).await?;
         let number = if version == 0 { i64::from(key.settings.latest_version) } else { version };
         let number = u32::try_from(number).map_err(|_| Error::Invalid("no such key version".into()))?;
-        let version = readable(key, number, "encapsulated secret").map_err(Error::Invalid)?;
+        let version = readable(key, number, "encapsulated secret", self.inner.clock.now()).map_err(Error::Invalid)?;
         let private = version.private("decapsulation").map_err(Error::Invalid)?;
         let length = key.algorithm.encapsulated_bytes().unwrap_or_default();
         if ciphertext.len() != length {

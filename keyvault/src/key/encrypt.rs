@@ -6,6 +6,7 @@ use super::state::Use;
 use super::{Key, rsa};
 use crate::{Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
+use std::collections::BTreeMap;
 
 /// What is to be encrypted.
 #[derive(Clone, Debug, Default)]
@@ -137,7 +138,25 @@ impl Vault {
     }
 
     pub(super) async fn encrypt_items(&self, key: &Key, items: Results<EncryptItem>) -> Result<Results<Encrypted>> {
-        if key.algorithm.is_rsa() { Ok(rsa::encrypt_all(key, items)) } else { self.seal(key, items).await }
+        if !key.algorithm.is_rsa() {
+            return self.seal(key, items).await;
+        }
+        let lengths: Vec<usize> =
+            items.iter().map(|item| item.as_ref().map_or(0, |item| item.plaintext.len())).collect();
+        let results = rsa::encrypt_all(key, items, self.inner.clock.now());
+        let mut spent: BTreeMap<u32, (usize, usize)> = BTreeMap::new();
+        for (encrypted, length) in
+            results.iter().zip(lengths).filter_map(|(result, length)| Some((result.as_ref().ok()?, length)))
+        {
+            let (uses, bytes) = spent.entry(encrypted.version).or_default();
+            (*uses, *bytes) = (*uses + 1, *bytes + length);
+        }
+        // Software did it, because a public key is no secret; what exceeds a limit is not answered.
+        for (version, (uses, bytes)) in spent {
+            let Some(version) = key.versions.get(&version) else { continue };
+            self.spend(key, version, uses, bytes).await?;
+        }
+        Ok(results)
     }
 
     /// Plaintexts. What was done outside the token goes into the event.

@@ -65,7 +65,7 @@ impl Vault {
         let mut exported = BTreeMap::new();
         for version in chosen(key, request.version)? {
             if request.is_secret() {
-                version.open_to(Use::Process).map_err(Error::Invalid)?;
+                key.open(version, Use::Process, self.inner.clock.now()).map_err(Error::Invalid)?;
             }
             let (algorithm, public, format) = (key.algorithm, &version.public_key, request.format);
             let text = match request.kind {

@@ -17,7 +17,7 @@ enum Closed {
 }
 
 impl KeyVersion {
-    /// Whether the version's state allows that use, or why not.
+    /// Whether the version's state allows that use, or why not; [`Key::open`] looks at periods as well.
     pub(super) fn open_to(&self, wanted: Use) -> Result<(), String> {
         if self.state.allows(wanted) {
             return Ok(());
@@ -28,9 +28,9 @@ impl KeyVersion {
 
 impl Key {
     /// A version for that use, or why there is none.
-    pub(super) fn version_for(&self, number: u32, wanted: Use) -> Result<&KeyVersion, String> {
+    pub(super) fn version_for(&self, number: u32, wanted: Use, now: DateTime<Utc>) -> Result<&KeyVersion, String> {
         let version = self.versions.get(&number).ok_or("no such key version")?;
-        version.open_to(wanted)?;
+        self.open(version, wanted, now)?;
         Ok(version)
     }
 

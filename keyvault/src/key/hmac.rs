@@ -7,6 +7,7 @@ use super::state::Use;
 use super::{Hash, Key, KeyVersion, VerifyItem};
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Outcome, Value};
+use chrono::{DateTime, Utc};
 use hsm_bridge::{KeyRef, KeyType};
 use subtle::ConstantTimeEq;
 
@@ -21,12 +22,17 @@ impl Vault {
         inputs: Results<Vec<u8>>,
     ) -> Result<(u32, Results<Vec<u8>>)> {
         let mut event = self.begin(caller, key, "key.hmac", inputs.len(), Use::Protect).await?;
-        let version = match chosen(key, version).and_then(|version| Ok((version, hmac_key(version, hash)?))) {
-            Ok(version) => version,
-            Err(reason) => return Err(self.refuse(event, reason).await),
-        };
+        let version =
+            match chosen(key, version, event.timestamp).and_then(|version| Ok((version, hmac_key(version, hash)?))) {
+                Ok(version) => version,
+                Err(reason) => return Err(self.refuse(event, reason).await),
+            };
         event.data.insert("version".into(), Value::Integer(version.0.version.into()));
         let given: Vec<Vec<u8>> = inputs.iter().flatten().cloned().collect();
+        if !given.is_empty() {
+            let spent = self.spend(key, version.0, given.len(), given.iter().map(Vec::len).sum()).await;
+            self.or_failed(&event, spent).await?;
+        }
         let macs = self.hmacs(version.1, hash, given).await;
         let mut macs = self.or_failed(&event, macs).await?.into_iter();
         let results: Results<Vec<u8>> =
@@ -46,10 +52,11 @@ impl Vault {
     ) -> Result<Results<bool>> {
         let mut event = self.begin(caller, key, "key.verify", items.len(), Use::Process).await?;
         note_used(&mut event, key, items.iter().flatten().map(|item| item.version));
+        let now = event.timestamp;
         let mut results: Results<bool> = Vec::with_capacity(items.len());
         for item in items {
             let checked = item.and_then(|item| {
-                let hmac_key = hmac_key(readable(key, item.version)?, hash)?;
+                let hmac_key = hmac_key(readable(key, item.version, now)?, hash)?;
                 Ok((hmac_key, item))
             });
             results.push(match checked {
@@ -93,7 +100,7 @@ fn hmac_key(version: &KeyVersion, hash: Hash) -> Result<&KeyRef, String> {
     }
 }
 
-fn chosen(key: &Key, wanted: i64) -> Result<&KeyVersion, String> {
+fn chosen(key: &Key, wanted: i64, now: DateTime<Utc>) -> Result<&KeyVersion, String> {
     let settings = key.settings;
     let number = if wanted == 0 { Some(settings.latest_version) } else { u32::try_from(wanted).ok() };
     let Some(number) = number.filter(|number| *number <= settings.latest_version) else {
@@ -102,15 +109,15 @@ fn chosen(key: &Key, wanted: i64) -> Result<&KeyVersion, String> {
     if number < settings.min_encryption_version || number < settings.min_decryption_version {
         return Err("cannot generate HMAC: version is too old (disallowed by policy)".into());
     }
-    key.version_for(number, Use::Protect)
+    key.version_for(number, Use::Protect, now)
 }
 
-fn readable(key: &Key, number: u32) -> Result<&KeyVersion, String> {
+fn readable(key: &Key, number: u32, now: DateTime<Utc>) -> Result<&KeyVersion, String> {
     if number > key.settings.latest_version {
         return Err("invalid HMAC: version is too new".into());
     }
     if number < key.settings.min_decryption_version {
         return Err("cannot verify HMAC: version is too old (disallowed by policy)".into());
     }
-    key.version_for(number, Use::Process)
+    key.version_for(number, Use::Process, now)
 }

@@ -117,6 +117,7 @@ impl Vault {
             public_key: row.public_key.clone(),
             certificate_chain: row.certificate_chain.clone(),
             created_at: row.created_at,
+            activated_at: row.activated_at.unwrap_or(row.created_at),
             on_token,
             state: KeyState::parse(&row.key_state).ok_or_else(tampered)?,
         })

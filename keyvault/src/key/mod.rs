@@ -18,6 +18,7 @@ mod export;
 mod gate;
 mod hmac;
 mod import;
+mod limits;
 mod load;
 pub(crate) mod material;
 mod name;
@@ -41,6 +42,7 @@ pub use destruction::DestructionWaits;
 pub use encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 pub use export::{ExportKind, ExportRequest, ExportVersion};
 pub use import::{ImportedMaterial, NewImport};
+pub use limits::{KeyLimits, LimitChange};
 pub use material::ExportFormat;
 pub use name::KeyName;
 pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
@@ -98,6 +100,22 @@ pub struct KeySettings {
     pub soft_deleted: bool,
     /// When it is to be destroyed.
     pub destroy_at: Option<DateTime<Utc>>,
+    /// When it was activated, if it was not made active.
+    pub activated_at: Option<DateTime<Utc>>,
+    pub limits: KeyLimits,
+    /// The last backup.
+    pub backup: Option<Copied>,
+    /// The restoration that made it.
+    pub restoration: Option<Copied>,
+}
+
+/// When a key was copied, and its newest version then.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copied {
+    /// When.
+    pub at: DateTime<Utc>,
+    /// Newest version.
+    pub version: u32,
 }
 
 impl KeySettings {
@@ -118,6 +136,10 @@ impl KeySettings {
             state_changes: 0,
             soft_deleted: false,
             destroy_at: None,
+            activated_at: None,
+            limits: KeyLimits { originator_usage_seconds: 0, recipient_usage_seconds: 0, max_uses: 0, max_bytes: 0 },
+            backup: None,
+            restoration: None,
         }
     }
 }
@@ -139,6 +161,8 @@ pub struct KeyVersion {
     pub certificate_chain: Option<String>,
     /// When it was made.
     pub created_at: DateTime<Utc>,
+    /// From when its usage periods count.
+    pub activated_at: DateTime<Utc>,
     /// It is an object on the token rather than a wrapped blob.
     pub on_token: bool,
     /// What it is good for; a destroyed version is not among a key's.
@@ -185,7 +209,12 @@ impl Key {
             state_changes,
             soft_deleted,
             destroy_at,
+            activated_at,
+            limits,
+            backup,
+            restoration,
         } = self.settings;
+        let copied = |bytes: RowBytes, copied: Copied| bytes.time(Some(copied.at)).integer(copied.version.into());
         RowBytes::new("named_keys")
             .id(Some(self.id))
             .integer(self.revision)
@@ -212,6 +241,15 @@ impl Key {
             })
             .later("soft_deleted", soft_deleted.then_some(true), RowBytes::flag)
             .later("destroy_at", destroy_at, |bytes, at| bytes.time(Some(at)))
+            .later("activated_at", activated_at, |bytes, at| bytes.time(Some(at)))
+            .later("limits", Some(limits).filter(|limits| *limits != KeyLimits::default()), |bytes, limits| {
+                let KeyLimits { originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes } = limits;
+                [originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes]
+                    .into_iter()
+                    .fold(bytes, |bytes, limit| bytes.integer(i64::try_from(limit).unwrap_or(i64::MAX)))
+            })
+            .later("backup", backup, copied)
+            .later("restoration", restoration, copied)
             .finish()
     }
 }

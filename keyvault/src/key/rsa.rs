@@ -5,6 +5,7 @@ use super::sign::{choose, readable};
 use super::{Key, KeyAlgorithm};
 use crate::{Result, Vault};
 use aws_lc_rs::rsa::{OAEP_SHA256_MGF1SHA256, OaepPublicEncryptingKey, PublicEncryptingKey};
+use chrono::{DateTime, Utc};
 use hsm_bridge::{HashAlgorithm, WorkerUnpadding};
 use std::collections::BTreeMap;
 
@@ -12,14 +13,14 @@ use std::collections::BTreeMap;
 const FAILED: &str = "failed to RSA decrypt the ciphertext: crypto/rsa: decryption error";
 
 /// A ciphertext for each item.
-pub(super) fn encrypt_all(key: &Key, items: Results<EncryptItem>) -> Results<Encrypted> {
+pub(super) fn encrypt_all(key: &Key, items: Results<EncryptItem>, now: DateTime<Utc>) -> Results<Encrypted> {
     let encrypt_item = |(index, item): (usize, Result<EncryptItem, String>)| {
         let item = item?;
         if !item.associated_data.is_empty() {
             let name = key.algorithm.name();
             return Err(format!("'[{index}].associated_data' provided for non-AEAD cipher suite {name}"));
         }
-        let version = choose(key, item.version, "encryption")?;
+        let version = choose(key, item.version, "encryption", now)?;
         let ciphertext = encrypt(key.algorithm, &version.public_key, &item.plaintext)?;
         Ok(Encrypted { version: version.version, ciphertext })
     };
@@ -34,11 +35,12 @@ impl Vault {
         items: &Results<DecryptItem>,
         fips: bool,
     ) -> Result<(Results<Vec<u8>>, bool)> {
+        let now = self.inner.clock.now();
         let mut results: Results<Vec<u8>> = Vec::with_capacity(items.len());
         let mut of_version: BTreeMap<u32, (Vec<usize>, Vec<Vec<u8>>)> = BTreeMap::new();
         for (index, item) in items.iter().enumerate() {
             results.push(item.as_ref().map_err(Clone::clone).and_then(|item| {
-                let version = readable(key, item.version, "ciphertext")?;
+                let version = readable(key, item.version, "ciphertext", now)?;
                 if !item.associated_data.is_empty() {
                     let name = key.algorithm.name();
                     return Err(format!("'[{index}].associated_data' provided for non-AEAD cipher suite {name}"));

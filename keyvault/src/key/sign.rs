@@ -6,6 +6,7 @@ use super::{Hash, Key, KeyAlgorithm, KeyVersion, Marshaling, Padding, SaltLength
 use crate::hierarchy::ecdsa_der;
 use crate::{Error, Result, Vault, record, verify};
 use audit_chain::{Caller, Event, Outcome, Value, merkle};
+use chrono::{DateTime, Utc};
 use hsm_bridge::SignMechanism;
 use sha2::{Digest, Sha256};
 
@@ -74,7 +75,7 @@ impl Vault {
                 .refuse(event, format!("key type {} does not support signing", key.algorithm.name()))
                 .await);
         }
-        let version = match choose(key, request.version, "signing") {
+        let version = match choose(key, request.version, "signing", self.inner.clock.now()) {
             Ok(version) => version,
             Err(reason) => return Err(self.refuse(event, reason).await),
         };
@@ -96,14 +97,11 @@ impl Vault {
         let signatures = if prepared.is_empty() {
             Vec::new()
         } else {
-            match self.inner.bridge.sign(private, mechanism, prepared).await {
-                Ok(signatures) => signatures,
-                Err(error) => {
-                    let error = Error::from(error);
-                    self.inner.audit.append(record::failed(event, &error.to_string())).await?;
-                    return Err(error);
-                }
-            }
+            let bytes = request.inputs.iter().flatten().map(Vec::len).sum();
+            let spent = self.spend(key, version, prepared.len(), bytes).await;
+            self.or_failed(&event, spent).await?;
+            let signatures = self.inner.bridge.sign(private, mechanism, prepared).await.map_err(Error::from);
+            self.or_failed(&event, signatures).await?
         };
         let ecdsa = key.algorithm.order_bytes().is_some();
         let mut signatures = signatures.into_iter();
@@ -130,12 +128,13 @@ impl Vault {
             let reason = format!("key type {} does not support verification", key.algorithm.name());
             return Err(self.refuse(event, reason).await);
         }
+        let now = event.timestamp;
         let results: Vec<Result<bool, String>> = request
             .items
             .iter()
             .map(|item| {
                 let item = item.as_ref().map_err(Clone::clone)?;
-                let version = readable(key, item.version, "signature")?;
+                let version = readable(key, item.version, "signature", now)?;
                 verify::signature(key.algorithm, &version.public_key, &request, &item.input, &item.signature)
             })
             .collect();
@@ -185,7 +184,12 @@ pub(super) fn settle<T: AsRef<[u8]>>(event: &mut Event, results: &[Result<T, Str
     }
 }
 
-pub(super) fn choose<'k>(key: &'k Key, wanted: i64, what_for: &str) -> Result<&'k KeyVersion, String> {
+pub(super) fn choose<'k>(
+    key: &'k Key,
+    wanted: i64,
+    what_for: &str,
+    now: DateTime<Utc>,
+) -> Result<&'k KeyVersion, String> {
     let settings = key.settings;
     let number = match wanted {
         0 => settings.latest_version,
@@ -201,17 +205,22 @@ pub(super) fn choose<'k>(key: &'k Key, wanted: i64, what_for: &str) -> Result<&'
     if number < settings.min_decryption_version {
         return Err("no such key version".into());
     }
-    key.version_for(number, Use::Protect)
+    key.version_for(number, Use::Protect, now)
 }
 
-pub(super) fn readable<'k>(key: &'k Key, number: u32, what: &str) -> Result<&'k KeyVersion, String> {
+pub(super) fn readable<'k>(
+    key: &'k Key,
+    number: u32,
+    what: &str,
+    now: DateTime<Utc>,
+) -> Result<&'k KeyVersion, String> {
     if number > key.settings.latest_version {
         return Err(format!("invalid {what}: version is too new"));
     }
     if number < key.settings.min_decryption_version {
         return Err("ciphertext or signature version is disallowed by policy (too old)".into());
     }
-    key.version_for(number, Use::Process)
+    key.version_for(number, Use::Process, now)
 }
 
 pub(super) fn mechanism(algorithm: KeyAlgorithm, request: &SignRequest) -> Result<SignMechanism, String> {

@@ -144,7 +144,12 @@ impl Vault {
             let mut changed = Vec::new();
             let mut object = None;
             match row {
-                None => key.settings.state = to,
+                None => {
+                    if from == KeyState::PreActivation && to == KeyState::Active {
+                        key.settings.activated_at = Some(now);
+                    }
+                    key.settings.state = to;
+                }
                 Some(row) if to == KeyState::Destroyed => {
                     object = row.hsm_key_id;
                     changed.push(row);

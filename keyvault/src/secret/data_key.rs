@@ -51,7 +51,7 @@ impl Vault {
         let aad = bound(&place, key);
         let counted = Counted {
             organization_id: place.organization_id,
-            encryption_key_id: key.id(),
+            version_id: key.id(),
             version: key.version.into(),
             what: What::DataKey,
         };

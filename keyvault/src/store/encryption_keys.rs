@@ -169,7 +169,7 @@ pub(super) async fn versions(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT id, organization_id, named_key_id AS \"named_key_id!\", key_version, storage AS \"storage!\", encrypted_key_material, hmac_key_material, \
-         encryption_key_id, is_exportable AS \"is_exportable!\", hsm_key_id, hsm_token_id, key_state, revision, row_mac, created_at \
+         encryption_key_id, is_exportable AS \"is_exportable!\", hsm_key_id, hsm_token_id, key_state, revision, row_mac, created_at, activated_at \
          FROM encryption_keys WHERE named_key_id = $1 ORDER BY key_version",
         named_key_id
     )
@@ -194,6 +194,7 @@ pub(super) async fn versions(
         revision: row.revision,
         row_mac: row.row_mac,
         created_at: row.created_at,
+        activated_at: row.activated_at,
     });
     Ok(read.collect())
 }
@@ -208,7 +209,7 @@ pub(super) async fn on_token(
     let rows = sqlx::query!(
         "SELECT n.key_type, n.key_size, k.id, k.organization_id, n.id AS named_key_id, k.key_version, k.storage AS \"storage!\", k.encrypted_key_material, \
          k.hmac_key_material, k.encryption_key_id, k.is_exportable AS \"is_exportable!\", k.hsm_key_id, k.hsm_token_id, k.key_state, k.revision, k.row_mac, \
-         k.created_at FROM encryption_keys k JOIN named_keys n ON n.id = k.named_key_id WHERE k.organization_id = $1 AND k.hsm_token_id = $2 \
+         k.created_at, k.activated_at FROM encryption_keys k JOIN named_keys n ON n.id = k.named_key_id WHERE k.organization_id = $1 AND k.hsm_token_id = $2 \
          AND ($3::uuid IS NULL OR n.mount_id = $3) ORDER BY k.id",
         organization_id,
         token_id,
@@ -238,6 +239,7 @@ pub(super) async fn on_token(
             revision: row.revision,
             row_mac: row.row_mac,
             created_at: row.created_at,
+            activated_at: row.activated_at,
         })
     });
     Ok(read.collect())
@@ -246,8 +248,8 @@ pub(super) async fn on_token(
 pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersionRow) -> Result<(), sqlx::Error> {
     sqlx::query!(
         "INSERT INTO encryption_keys (id, organization_id, key_id, key_type, algorithm, key_state, key_version, key_wrap_algorithm, named_key_id, \
-         storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, revision, row_mac, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'AES-KWP', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)",
+         storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, revision, row_mac, created_at, activated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'AES-KWP', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
         key.id,
         key.organization_id,
         format!("key/{}/{}", key.named_key_id, key.version),
@@ -265,7 +267,8 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
         key.hsm_token_id,
         key.revision,
         key.row_mac,
-        key.created_at
+        key.created_at,
+        key.activated_at
     )
     .execute(connection)
     .await?;

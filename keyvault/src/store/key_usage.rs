@@ -13,8 +13,11 @@ pub(crate) struct KeyUsageRow {
     pub(crate) id: Uuid,
     pub(crate) organization_id: Uuid,
     /// The version.
-    pub(crate) encryption_key_id: Uuid,
+    pub(crate) version_id: Uuid,
+    /// It is one of a pair: a row of `private_keys`.
+    pub(crate) of_pair: bool,
     pub(crate) reserved: i64,
+    pub(crate) reserved_bytes: i64,
     pub(crate) revision: i64,
     pub(crate) row_mac: Vec<u8>,
 }
@@ -25,8 +28,10 @@ impl KeyUsageRow {
             .id(Some(self.id))
             .integer(self.revision)
             .id(Some(self.organization_id))
-            .id(Some(self.encryption_key_id))
+            .id(Some(self.version_id))
             .integer(self.reserved)
+            .later("private_key_id", self.of_pair.then_some(true), RowBytes::flag)
+            .later("reserved_bytes", Some(self.reserved_bytes).filter(|bytes| *bytes > 0), RowBytes::integer)
             .finish()
     }
 }
@@ -34,12 +39,13 @@ impl KeyUsageRow {
 /// Of a version; `None`: nothing was taken yet.
 pub(crate) async fn of_version(
     connection: &mut PgConnection,
-    encryption_key_id: Uuid,
+    version_id: Uuid,
 ) -> Result<Option<KeyUsageRow>, sqlx::Error> {
     sqlx::query_as!(
         KeyUsageRow,
-        "SELECT id, organization_id, encryption_key_id, reserved, revision, row_mac FROM key_usage WHERE encryption_key_id = $1",
-        encryption_key_id
+        r#"SELECT id, organization_id, coalesce(encryption_key_id, private_key_id) AS "version_id!", private_key_id IS NOT NULL AS "of_pair!",
+           reserved, reserved_bytes, revision, row_mac FROM key_usage WHERE encryption_key_id = $1 OR private_key_id = $1"#,
+        version_id
     )
     .fetch_optional(connection)
     .await
@@ -48,13 +54,16 @@ pub(crate) async fn of_version(
 /// Writes a row over the revision before; `false`: somebody else was faster.
 pub(crate) async fn put(connection: &mut PgConnection, row: &KeyUsageRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
-        "INSERT INTO key_usage (id, organization_id, encryption_key_id, reserved, revision, row_mac) VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (encryption_key_id) DO UPDATE SET reserved = excluded.reserved, revision = excluded.revision, row_mac = excluded.row_mac \
-         WHERE key_usage.id = excluded.id AND key_usage.revision = excluded.revision - 1",
+        "INSERT INTO key_usage (id, organization_id, encryption_key_id, private_key_id, reserved, reserved_bytes, revision, row_mac) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8) \
+         ON CONFLICT (id) DO UPDATE SET reserved = excluded.reserved, reserved_bytes = excluded.reserved_bytes, revision = excluded.revision, \
+         row_mac = excluded.row_mac WHERE key_usage.revision = excluded.revision - 1",
         row.id,
         row.organization_id,
-        row.encryption_key_id,
+        (!row.of_pair).then_some(row.version_id),
+        row.of_pair.then_some(row.version_id),
         row.reserved,
+        row.reserved_bytes,
         row.revision,
         row.row_mac
     )

@@ -32,6 +32,8 @@ pub(crate) struct KeyVersionRow {
     pub(crate) revision: i64,
     pub(crate) row_mac: Vec<u8>,
     pub(crate) created_at: DateTime<Utc>,
+    /// From when its periods count; `None`: made before they were counted.
+    pub(crate) activated_at: Option<DateTime<Utc>>,
 }
 
 impl KeyVersionRow {
@@ -58,6 +60,7 @@ impl KeyVersionRow {
             .text(&self.key_state)
             .later("hmac_key_material", self.hmac_blob.as_deref(), |bytes, blob| bytes.bytes(Some(blob)))
             .later("certificate_chain", self.certificate_chain.as_deref(), RowBytes::text)
+            .later("activated_at", self.activated_at, |bytes, at| bytes.time(Some(at)))
             .finish()
     }
 }

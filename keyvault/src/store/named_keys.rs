@@ -1,6 +1,6 @@
 //! Named keys.
 
-use crate::key::{Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
+use crate::key::{Copied, Derivation, Key, KeyAlgorithm, KeyLimits, KeyName, KeySettings, KeyState};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -27,7 +27,8 @@ pub(crate) async fn by_name(
     let row = sqlx::query!(
         "SELECT id, key_type, key_size, kdf, convergent_encryption, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
          allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, imported_key, imported_key_allow_rotation, \
-         key_state, state_changes, soft_deleted, destroy_at FROM named_keys \
+         key_state, state_changes, soft_deleted, destroy_at, activated_at, \
+         originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version FROM named_keys \
          WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
         organization_id,
         mount_id,
@@ -50,7 +51,7 @@ pub(crate) async fn by_name(
             deletion_allowed: row.deletion_allowed,
             exportable: row.exportable,
             allow_plaintext_backup: row.allow_plaintext_backup,
-            auto_rotate_seconds: u64::try_from(row.auto_rotate_seconds).unwrap_or_default(),
+            auto_rotate_seconds: unsigned(row.auto_rotate_seconds),
             imported: row.imported_key,
             imported_may_rotate: row.imported_key_allow_rotation,
             // The column's check knows no other words, and the MAC no other rows.
@@ -58,6 +59,15 @@ pub(crate) async fn by_name(
             state_changes: version(row.state_changes),
             soft_deleted: row.soft_deleted,
             destroy_at: row.destroy_at,
+            activated_at: row.activated_at,
+            limits: KeyLimits {
+                originator_usage_seconds: unsigned(row.originator_usage_seconds),
+                recipient_usage_seconds: unsigned(row.recipient_usage_seconds),
+                max_uses: unsigned(row.max_uses),
+                max_bytes: unsigned(row.max_bytes),
+            },
+            backup: copied(row.backed_up_at, row.backup_version),
+            restoration: copied(row.restored_at, row.restored_version),
         },
         revision: row.revision,
         row_mac: row.row_mac,
@@ -220,8 +230,9 @@ pub(crate) async fn insert(
     let done = sqlx::query!(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
          min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
-         convergent_encryption, imported_key, imported_key_allow_rotation, key_state) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22) \
+         convergent_encryption, imported_key, imported_key_allow_rotation, key_state, activated_at, originator_usage_seconds, \
+         recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
         key.id,
         key.organization_id,
@@ -235,7 +246,7 @@ pub(crate) async fn insert(
         key.settings.deletion_allowed,
         key.settings.exportable,
         key.settings.allow_plaintext_backup,
-        i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX),
+        signed(key.settings.auto_rotate_seconds),
         key.revision,
         row_mac,
         now,
@@ -244,7 +255,16 @@ pub(crate) async fn insert(
         key.derivation.is_convergent(),
         key.settings.imported,
         key.settings.imported_may_rotate,
-        key.settings.state.word()
+        key.settings.state.word(),
+        key.settings.activated_at,
+        signed(key.settings.limits.originator_usage_seconds),
+        signed(key.settings.limits.recipient_usage_seconds),
+        signed(key.settings.limits.max_uses),
+        signed(key.settings.limits.max_bytes),
+        key.settings.backup.map(|backup| backup.at),
+        key.settings.backup.map(|backup| integer(backup.version)),
+        key.settings.restoration.map(|restoration| restoration.at),
+        key.settings.restoration.map(|restoration| integer(restoration.version))
     )
     .execute(connection)
     .await?;
@@ -261,7 +281,8 @@ pub(crate) async fn update(
     let done = sqlx::query!(
         "UPDATE named_keys SET latest_version = $1, min_decryption_version = $2, min_encryption_version = $3, min_available_version = $4, \
          deletion_allowed = $5, exportable = $6, allow_plaintext_backup = $7, auto_rotate_seconds = $8, revision = $9, row_mac = $10, deleted_at = $11, \
-         imported_key = $13, key_state = $14, state_changes = $15, soft_deleted = $16, destroy_at = $17 \
+         imported_key = $13, key_state = $14, state_changes = $15, soft_deleted = $16, destroy_at = $17, activated_at = $18, \
+         originator_usage_seconds = $19, recipient_usage_seconds = $20, max_uses = $21, max_bytes = $22, backed_up_at = $23, backup_version = $24 \
          WHERE id = $12 AND revision = $9::bigint - 1 AND deleted_at IS NULL",
         integer(key.settings.latest_version),
         integer(key.settings.min_decryption_version),
@@ -270,7 +291,7 @@ pub(crate) async fn update(
         key.settings.deletion_allowed,
         key.settings.exportable,
         key.settings.allow_plaintext_backup,
-        i64::try_from(key.settings.auto_rotate_seconds).unwrap_or(i64::MAX),
+        signed(key.settings.auto_rotate_seconds),
         key.revision,
         row_mac,
         deleted_at,
@@ -279,7 +300,14 @@ pub(crate) async fn update(
         key.settings.state.word(),
         integer(key.settings.state_changes),
         key.settings.soft_deleted,
-        key.settings.destroy_at
+        key.settings.destroy_at,
+        key.settings.activated_at,
+        signed(key.settings.limits.originator_usage_seconds),
+        signed(key.settings.limits.recipient_usage_seconds),
+        signed(key.settings.limits.max_uses),
+        signed(key.settings.limits.max_bytes),
+        key.settings.backup.map(|backup| backup.at),
+        key.settings.backup.map(|backup| integer(backup.version))
     )
     .execute(connection)
     .await?;
@@ -288,6 +316,18 @@ pub(crate) async fn update(
 
 fn version(value: i32) -> u32 {
     u32::try_from(value).unwrap_or_default()
+}
+
+fn copied(at: Option<DateTime<Utc>>, newest: Option<i32>) -> Option<Copied> {
+    Some(Copied { at: at?, version: version(newest?) })
+}
+
+fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or_default()
+}
+
+fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
 }
 
 fn integer(value: u32) -> i32 {

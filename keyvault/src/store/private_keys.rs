@@ -12,7 +12,7 @@ pub(super) async fn versions(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT id, organization_id, named_key_id, version, storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, \
-         public_key, key_state, revision, row_mac, created_at, certificate_chain FROM private_keys WHERE named_key_id = $1 ORDER BY version",
+         public_key, key_state, revision, row_mac, created_at, certificate_chain, activated_at FROM private_keys WHERE named_key_id = $1 ORDER BY version",
         named_key_id
     )
     .fetch_all(connection)
@@ -36,6 +36,7 @@ pub(super) async fn versions(
         revision: row.revision,
         row_mac: row.row_mac,
         created_at: row.created_at,
+        activated_at: row.activated_at,
     });
     Ok(read.collect())
 }
@@ -49,7 +50,7 @@ pub(super) async fn on_token(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT n.key_type, p.id, p.organization_id, p.named_key_id, p.version, p.storage, p.encrypted_key_material, p.hmac_key_material, p.encryption_key_id, \
-         p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at, p.certificate_chain \
+         p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at, p.certificate_chain, p.activated_at \
          FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id WHERE p.organization_id = $1 AND p.hsm_token_id = $2 \
          AND ($3::uuid IS NULL OR n.mount_id = $3) ORDER BY p.id",
         organization_id,
@@ -79,6 +80,7 @@ pub(super) async fn on_token(
             revision: row.revision,
             row_mac: row.row_mac,
             created_at: row.created_at,
+            activated_at: row.activated_at,
         })
     });
     Ok(read.collect())
@@ -88,8 +90,8 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
     let (family, size, curve) = key.algorithm.columns();
     sqlx::query!(
         "INSERT INTO private_keys (id, organization_id, named_key_id, version, key_algorithm, key_size, curve_name, storage, encrypted_key_material, \
-         encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, public_key, key_state, revision, row_mac, created_at, hmac_key_material) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
+         encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, public_key, key_state, revision, row_mac, created_at, hmac_key_material, activated_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
         key.id,
         key.organization_id,
         key.named_key_id,
@@ -108,7 +110,8 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
         key.revision,
         key.row_mac,
         key.created_at,
-        key.hmac_blob.as_deref()
+        key.hmac_blob.as_deref(),
+        key.activated_at
     )
     .execute(connection)
     .await?;

@@ -54,11 +54,11 @@ async fn a_deleted_key_comes_back_with_all_its_versions_and_what_they_made() {
     server = restarted(&site, server).await;
     for (name, text, before) in &backups {
         assert_eq!(done(&server, "restore", json!({"backup": text})).await.status, 204);
-        assert_eq!(
-            &read(&server, &format!("keys/{name}")).await.body["data"],
-            before,
-            "the same settings and versions"
-        );
+        let mut after = read(&server, &format!("keys/{name}")).await.body["data"].clone();
+        for copied in ["backup_info", "restore_info"] {
+            assert!(after.as_object_mut().unwrap().remove(copied).is_some(), "{after}");
+        }
+        assert_eq!(after, *before, "the same settings and versions");
         done(&server, &format!("restore/{name}-copy"), json!({"backup": text})).await;
         refused(&server, "restore", json!({"backup": text}), &format!("key '{name}' already exists")).await;
     }
@@ -134,4 +134,22 @@ async fn only_what_this_deployment_backed_up_and_was_meant_to_be_is_restored() {
     // Made by another deployment, whose token has other keys.
     let (_other_site, other) = started().await;
     refused(&other, "restore", json!({"backup": text}), foreign).await;
+}
+
+#[tokio::test]
+async fn a_key_shows_when_it_was_backed_up_and_restored() {
+    let (_site, server) = started().await;
+    done(&server, "keys/app", json!({"exportable": true, "allow_plaintext_backup": true})).await;
+    done(&server, "keys/app/rotate", json!({})).await;
+    let object = async |name: &str| read(&server, &format!("keys/{name}")).await.body["data"].clone();
+    assert!(object("app").await.get("backup_info").is_none());
+    let text = backup(&server, "app").await;
+    let app = object("app").await;
+    assert_eq!(app["backup_info"]["version"], json!(2), "{app}");
+    assert!(app.get("restore_info").is_none() && app["backup_info"]["time"].as_str().unwrap().ends_with('Z'));
+    done(&server, "restore/copy", json!({"backup": text})).await;
+    let copy = object("copy").await;
+    assert_eq!(copy["backup_info"], app["backup_info"]);
+    assert_eq!(copy["restore_info"]["version"], json!(2), "{copy}");
+    assert!(copy["restore_info"]["time"].as_str() >= copy["backup_info"]["time"].as_str(), "{copy}");
 }

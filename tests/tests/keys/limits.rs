@@ -84,11 +84,15 @@ async fn a_version_protects_within_its_originator_period_and_is_read_within_its_
     let ciphertext = done(&server, "encrypt/app", json!({"plaintext": b64("m")})).await.text("ciphertext").to_owned();
     let status = async |path: &str, body: Value| server.put(&format!("transit/{path}"), body).await.unwrap().status;
     let patience = Duration::from_secs(60);
-    tests::until(patience, "encryption's end", 400, async || status("encrypt/app", json!({"plaintext": ""})).await.as_u16()).await;
+    tests::until(patience, "encryption's end", 400, async || {
+        status("encrypt/app", json!({"plaintext": ""})).await.as_u16()
+    })
+    .await;
     let answer = server.put("transit/encrypt/app", json!({"plaintext": ""})).await.unwrap();
     assert!(answer.error().starts_with("the originator usage period of version 1 ended at "), "{answer:?}");
     let decrypt = json!({"ciphertext": ciphertext});
-    tests::until(patience, "decryption's end", 400, async || status("decrypt/app", decrypt.clone()).await.as_u16()).await;
+    tests::until(patience, "decryption's end", 400, async || status("decrypt/app", decrypt.clone()).await.as_u16())
+        .await;
     let answer = server.put("transit/decrypt/app", decrypt.clone()).await.unwrap();
     assert!(answer.error().starts_with("the recipient usage period of version 1 ended at "), "{answer:?}");
     // A new version begins anew.

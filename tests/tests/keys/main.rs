@@ -14,6 +14,7 @@ mod export;
 mod hmac;
 mod import;
 mod post_quantum;
+mod limits;
 mod rsa;
 mod secret_vectors;
 mod state;

@@ -19,6 +19,8 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("certificates", "pem_encoded_cert", "'pem'"),
     ("certificates", "status", "'active'"),
     ("certificates", "thumbprint_sha256", "lpad(to_hex($), 64, '0')"),
+    // One of the two kinds of versions.
+    ("key_usage", "encryption_key_id", ""),
     ("mounts", "path", "'m$/'"),
     ("private_keys", "hsm_key_id", "gen_random_uuid()"),
     ("private_keys", "storage", "'token'"),

@@ -5,7 +5,7 @@ use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::parameters::Parameters;
-use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyName, NewKey};
+use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyLimits, KeyName, LimitChange, NewKey};
 
 /// Vault's, and not here, with what is missing.
 const OTHER_TYPES: [(&str, &str); 6] = [
@@ -55,6 +55,7 @@ fn wanted(call: &Call) -> Result<NewKey> {
         allow_plaintext_backup,
         auto_rotate_seconds,
         pre_activation,
+        limits: limits(call)?.apply(KeyLimits::default())?,
         on_token,
     })
 }
@@ -152,9 +153,27 @@ pub(super) async fn configure(call: Call) -> Result<Answer> {
         exportable: parameters.flag("exportable")?,
         allow_plaintext_backup: parameters.flag("allow_plaintext_backup")?,
         auto_rotate_seconds: auto_rotate(&call)?,
+        limits: limits(&call)?,
     };
     let (key, warnings) = call.context.configure_key(&call.mount, &name, config).await?;
     Ok(Answer::data(shown::key(&key)).warn(warnings))
+}
+
+fn limits(call: &Call) -> Result<LimitChange> {
+    let parameters = &call.parameters;
+    let number = |name: &str| match parameters.integer(name)? {
+        None => Ok(None),
+        Some(number) => match u64::try_from(number) {
+            Ok(number) => Ok(Some(number)),
+            Err(_) => Err(Error::invalid(format!("{name} cannot be {number}"))),
+        },
+    };
+    Ok(LimitChange {
+        originator_usage_seconds: parameters.lasting("originator_usage_period")?,
+        recipient_usage_seconds: parameters.lasting("recipient_usage_period")?,
+        max_uses: number("max_uses")?,
+        max_bytes: number("max_bytes")?,
+    })
 }
 
 pub(super) fn auto_rotate(call: &Call) -> Result<Option<u64>> {

@@ -39,6 +39,10 @@ const CREATE: &[Parameter] = &[
     field("exportable", Boolean, "The secret or private key may be exported; one way"),
     field("key_size", Integer, "Bytes of an HMAC key, 32 to 512"),
     field("parameter_set", Text, "44, 65 or 87, with Vault's type ml-dsa"),
+    field("max_bytes", Integer, "So many bytes a version protects; 0: no limit. Not in Vault"),
+    field("max_uses", Integer, "So many inputs a version encrypts, signs or makes MACs of; 0: no limit. Not in Vault"),
+    field("originator_usage_period", Duration, "So long a version protects; 0: no limit. Not in Vault"),
+    field("recipient_usage_period", Duration, "So long a version decrypts and verifies; 0: no limit. Not in Vault"),
     field("state", Text, "active unless given, or pre_activation: nothing works until it is made active. Not in Vault"),
     field(
         "storage",
@@ -58,8 +62,12 @@ const CONFIG: &[Parameter] = &[
     field("auto_rotate_period", Duration, "0, or an hour and more between rotations"),
     field("deletion_allowed", Boolean, "The key may be deleted"),
     field("exportable", Boolean, "The private half may be exported; one way"),
+    field("max_bytes", Integer, "So many bytes a version protects; 0: no limit. Not in Vault"),
+    field("max_uses", Integer, "So many inputs a version encrypts, signs or makes MACs of; 0: no limit. Not in Vault"),
     field("min_decryption_version", Integer, "Older versions decrypt and verify no more"),
     field("min_encryption_version", Integer, "Older versions encrypt and sign no more; 0: only the newest does"),
+    field("originator_usage_period", Duration, "So long a version protects; 0: no limit. Not in Vault"),
+    field("recipient_usage_period", Duration, "So long a version decrypts and verifies; 0: no limit. Not in Vault"),
 ];
 const SIGN: &[Parameter] = &[
     field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),

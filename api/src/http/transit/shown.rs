@@ -22,8 +22,12 @@ pub(super) fn key(key: &Key) -> Value {
         "latest_version": settings.latest_version,
         "min_available_version": settings.min_available_version,
         "min_decryption_version": settings.min_decryption_version,
+        "max_bytes": settings.limits.max_bytes,
+        "max_uses": settings.limits.max_uses,
         "min_encryption_version": settings.min_encryption_version,
         "name": key.name.as_str(),
+        "originator_usage_period": settings.limits.originator_usage_seconds,
+        "recipient_usage_period": settings.limits.recipient_usage_seconds,
         "storage": if on_token { "token" } else { "wrapped" },
         "supports_decryption": encrypts,
         // Vault's word is also about what this server refuses: Ed25519 keys derived in the token.
@@ -43,6 +47,12 @@ pub(super) fn key(key: &Key) -> Value {
     shown["soft_deleted"] = settings.soft_deleted.into();
     if let Some(at) = settings.destroy_at {
         shown["destroy_at"] = at.to_rfc3339_opts(SecondsFormat::Secs, true).into();
+    }
+    for (field, copied) in [("backup_info", settings.backup), ("restore_info", settings.restoration)] {
+        if let Some(copied) = copied {
+            let at = copied.at.to_rfc3339_opts(SecondsFormat::Micros, true);
+            shown[field] = json!({ "time": at, "version": copied.version });
+        }
     }
     if let Some(kdf) = key.derivation.kdf() {
         let convergent = key.derivation.is_convergent();
