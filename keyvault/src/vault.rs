@@ -4,6 +4,7 @@ use crate::cache::KeyCache;
 use crate::clock::Clock;
 use crate::hierarchy::{Deployment, VaultSigner};
 use crate::key::DestructionWaits;
+use crate::key::callers::{self, Callers};
 use crate::key::usage::{ENCRYPTIONS, Usage};
 use crate::row_mac::MacDomain;
 use crate::secret::Turns;
@@ -68,6 +69,7 @@ pub(crate) struct Inner {
     pub(crate) turns: Turns,
     /// Whoever makes a mount's wrapping key, which takes seconds; the others wait for theirs.
     pub(crate) wrapping_key_turn: Mutex<()>,
+    pub(crate) callers: Callers,
     pub(crate) destruction: DestructionWaits,
     pub(crate) doomed_uses: AtomicU64,
     alarms: AtomicU64,
@@ -110,10 +112,12 @@ impl Vault {
             deployment,
             turns,
             wrapping_key_turn,
+            callers: Callers::default(),
             destruction,
             doomed_uses,
             alarms,
         });
+        tokio::spawn(callers::keep_flushed(Arc::downgrade(&inner)));
         let clock = Arc::clone(&inner.clock);
         inner.audit.checkpoint_with(options, Arc::new(VaultSigner(Arc::downgrade(&inner))), move || clock.now());
         Ok(Self { inner })

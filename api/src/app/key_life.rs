@@ -2,7 +2,7 @@
 
 use super::{Context, Result};
 use clm_core::Mount;
-use keyvault::key::{Key, KeyName, KeyStates, StateRequest};
+use keyvault::key::{Key, KeyName, KeyStates, KeyUses, StateRequest};
 use std::sync::Arc;
 
 impl Context {
@@ -26,6 +26,16 @@ impl Context {
     pub(crate) async fn delete_alias(&self, mount: &Mount, alias: &KeyName) -> Result<()> {
         let deleted = self.services.vault.delete_alias(&self.caller, mount.id, alias).await;
         self.refusals("key_alias.delete", alias, deleted).await
+    }
+
+    /// Who used a key.
+    pub(crate) async fn key_uses(&self, mount: &Mount, name: &KeyName) -> Result<Option<KeyUses>> {
+        Ok(self.services.vault.key_uses(self.caller.organization_id, mount.id, name).await?)
+    }
+
+    /// Somebody asked what a transition would stop.
+    pub(crate) async fn note_dry_run(&self, key: &Key, request: &StateRequest) -> Result<()> {
+        Ok(self.services.vault.note_dry_run(&self.caller, key, request).await?)
     }
 
     /// States of a key and how they came about.

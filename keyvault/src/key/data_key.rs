@@ -50,6 +50,8 @@ impl Vault {
         let results = self.encrypt_items(key, vec![Ok(item)]).await;
         let mut results = self.or_failed(&event, results).await?;
         settle(&mut event, &results);
+        let made = results.iter().flatten().map(|encrypted| encrypted.version);
+        self.note_used(&mut event, caller, key, Use::Protect, made);
         self.inner.audit.append(event).await?;
         let encrypted = results.pop().unwrap_or_else(|| Err("nothing was encrypted".into())).map_err(Error::Invalid)?;
         Ok(DataKey { plaintext: request.in_clear.then_some(plaintext), encrypted })

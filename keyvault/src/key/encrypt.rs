@@ -1,6 +1,5 @@
 //! Encrypting and decrypting in the HSM; each call leaves one record before it answers.
 
-use super::gate::note_used;
 use super::sign::settle;
 use super::state::Use;
 use super::{Key, rsa};
@@ -60,6 +59,8 @@ impl Vault {
         let results = self.encrypt_items(key, items).await;
         let results = self.or_failed(&event, results).await?;
         settle(&mut event, &results);
+        let made = results.iter().flatten().map(|encrypted| encrypted.version);
+        self.note_used(&mut event, caller, key, Use::Protect, made);
         self.inner.audit.append(event).await?;
         Ok(results)
     }
@@ -86,7 +87,10 @@ impl Vault {
             })
             .collect();
         settle(&mut event, &opened);
-        note_used(&mut event, key, items.iter().flatten().map(|item| item.version));
+        let done = |(item, result): (&Result<DecryptItem, String>, &Result<Vec<u8>, String>)| {
+            result.as_ref().ok().and(item.as_ref().ok()).map(|item| item.version)
+        };
+        self.note_used(&mut event, caller, key, Use::Process, items.iter().zip(&results).filter_map(done));
         self.inner.audit.append(event).await?;
         Ok(results)
     }
@@ -102,7 +106,8 @@ impl Vault {
         let mut event = self.begin(caller, key, "key.rewrap", items.len(), Use::Protect).await?;
         self.check_encrypts(key, &event, "decryption").await?;
         let sealed: Results<DecryptItem> = items.iter().map(|item| item.clone().map(|(item, _)| item)).collect();
-        note_used(&mut event, key, sealed.iter().flatten().map(|item| item.version));
+        let versions = sealed.iter().flatten().map(|item| item.version);
+        self.note_used(&mut event, caller, key, Use::Process, versions);
         let opened = self.decrypt_items(&mut event, key, &sealed, fips).await;
         let opened = self.or_failed(&event, opened).await?;
         let again = opened
@@ -117,6 +122,8 @@ impl Vault {
         let results = self.encrypt_items(key, again).await;
         let results = self.or_failed(&event, results).await?;
         settle(&mut event, &results);
+        let made = results.iter().flatten().map(|encrypted| encrypted.version);
+        self.note_used(&mut event, caller, key, Use::Protect, made);
         self.inner.audit.append(event).await?;
         Ok(results)
     }

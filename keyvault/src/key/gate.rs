@@ -46,7 +46,7 @@ impl Key {
             .collect()
     }
 
-    fn compromised(&self, versions: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
+    pub(super) fn compromised(&self, versions: impl IntoIterator<Item = u32>) -> impl Iterator<Item = u32> {
         let named: BTreeSet<u32> = versions.into_iter().collect();
         let is_compromised = |number: &u32| {
             let state = self.versions.get(number).map(|version| version.state);
@@ -118,14 +118,5 @@ impl Vault {
             Ok(()) => Error::Refused(reason),
             Err(error) => Error::Audit(error),
         }
-    }
-}
-
-/// Says in the record that compromised versions were used.
-pub(super) fn note_used(event: &mut Event, key: &Key, versions: impl IntoIterator<Item = u32>) {
-    let compromised: Vec<Value> = key.compromised(versions).map(|version| Value::Integer(version.into())).collect();
-    if !compromised.is_empty() {
-        event.severity = Severity::Warning;
-        event.data.insert("compromised_versions".into(), Value::List(compromised));
     }
 }

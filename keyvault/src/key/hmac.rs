@@ -1,7 +1,6 @@
 //! HMAC (FIPS 198-1) in the HSM, with the HMAC key of a version; each call leaves one record before it answers.
 
 use super::encrypt::Results;
-use super::gate::note_used;
 use super::sign::settle;
 use super::state::Use;
 use super::{Hash, Key, KeyVersion, VerifyItem};
@@ -38,6 +37,8 @@ impl Vault {
         let results: Results<Vec<u8>> =
             inputs.into_iter().map(|input| input.map(|_| macs.next().unwrap_or_default())).collect();
         settle(&mut event, &results);
+        let made = results.iter().flatten().map(|_| version.0.version);
+        self.note_used(&mut event, caller, key, Use::Protect, made);
         self.inner.audit.append(event).await?;
         Ok((version.0.version, results))
     }
@@ -51,7 +52,8 @@ impl Vault {
         items: Results<VerifyItem>,
     ) -> Result<Results<bool>> {
         let mut event = self.begin(caller, key, "key.verify", items.len(), Use::Process).await?;
-        note_used(&mut event, key, items.iter().flatten().map(|item| item.version));
+        let versions: Vec<u32> = items.iter().flatten().map(|item| item.version).collect();
+        self.note_used(&mut event, caller, key, Use::Process, versions);
         let now = event.timestamp;
         let mut results: Results<bool> = Vec::with_capacity(items.len());
         for item in items {

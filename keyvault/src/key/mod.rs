@@ -6,6 +6,7 @@ mod alias;
 mod auto_rotate;
 mod backup;
 mod byok;
+pub(crate) mod callers;
 mod certificate;
 mod change;
 mod create;
@@ -33,6 +34,7 @@ pub(crate) mod usage;
 
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
 pub use byok::ByokRequest;
+pub use callers::{KeyCaller, KeyUses};
 pub use change::KeyConfig;
 pub use create::NewKey;
 pub use data_key::{DataKey, DataKeyRequest};

@@ -1,6 +1,5 @@
 //! Signing in the HSM, verifying in software; each call leaves one record before it answers.
 
-use super::gate::note_used;
 use super::state::Use;
 use super::{Hash, Key, KeyAlgorithm, KeyVersion, Marshaling, Padding, SaltLength};
 use crate::hierarchy::ecdsa_der;
@@ -112,6 +111,8 @@ impl Vault {
             *slot = if ecdsa && request.marshaling == Marshaling::Asn1 { ecdsa_der(&raw)? } else { raw };
         }
         settle(&mut event, &results);
+        let made = results.iter().flatten().map(|_| version.version);
+        self.note_used(&mut event, caller, key, Use::Protect, made);
         self.inner.audit.append(event).await?;
         Ok(Signed { version: version.version, signatures: results })
     }
@@ -143,7 +144,8 @@ impl Vault {
         }
         let valid = results.iter().filter(|result| matches!(result, Ok(true))).count();
         event.data.insert("valid".into(), Value::Integer(i64::try_from(valid).unwrap_or(i64::MAX)));
-        note_used(&mut event, key, request.items.iter().flatten().map(|item| item.version));
+        let versions = request.items.iter().flatten().map(|item| item.version);
+        self.note_used(&mut event, caller, key, Use::Process, versions);
         self.inner.audit.append(event).await?;
         Ok(results)
     }

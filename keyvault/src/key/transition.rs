@@ -94,6 +94,15 @@ impl Vault {
         }))
     }
 
+    /// Records that somebody asked what a transition would stop.
+    pub async fn note_dry_run(&self, caller: &Caller, key: &Key, request: &StateRequest) -> Result<()> {
+        let number = request.version.unwrap_or(key.settings.latest_version);
+        let mut event = change_event(caller, self.inner.clock.now(), "key.state", key, number);
+        event.data.insert("dry_run".into(), Value::Bool(true));
+        event.data.insert("to".into(), Value::Text(request.to.word().into()));
+        Ok(self.inner.audit.append(event).await?)
+    }
+
     /// Brings a key or one version into another state. In that state already: nothing is done.
     pub async fn set_key_state(
         &self,

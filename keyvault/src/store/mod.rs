@@ -7,6 +7,7 @@ pub(crate) mod cubbyhole_keys;
 pub(crate) mod encryption_keys;
 pub(crate) mod hsm_tokens;
 pub(crate) mod key_aliases;
+pub(crate) mod key_callers;
 pub(crate) mod key_rotation_history;
 pub(crate) mod key_state_changes;
 pub(crate) mod key_usage;

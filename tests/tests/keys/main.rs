@@ -4,6 +4,7 @@
 mod alias;
 mod backup;
 mod byok;
+mod callers;
 mod certificate;
 mod crypto;
 mod data_keys;

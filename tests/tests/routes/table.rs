@@ -278,6 +278,7 @@ pub(crate) const TABLE: &[Row] = &[
     silent("transit-list-aliases", "", ""),
     silent("transit-read-key-aliases", "ec", ""),
     recorded("transit-delete-alias", "other-name", "", "key_alias.delete"),
+    silent("transit-read-key-usage", "ec", ""),
     recorded("transit-set-key-state", "ec", r#"{"state":"suspended","reason":"a pause"}"#, "key.state"),
     recorded("transit-set-key-version-state", "ec", r#"{"state":"deactivated","reason":"old"}"#, "key.state"),
     silent("transit-read-key-state", "ec", ""),

@@ -19,6 +19,7 @@ mod shown;
 mod sign;
 mod state;
 pub(super) mod tools;
+mod usage;
 mod verify;
 mod versioned;
 
@@ -361,6 +362,12 @@ pub(super) const ROUTES: &[Route] = &[
         pattern: "keys/{name}/soft-delete-restore",
         endpoints: &[Endpoint::new(Write, "transit-restore-soft-deleted-key", "Have it work again", |call| {
             Box::pin(destruction::restore(call))
+        })],
+    },
+    Route {
+        pattern: "keys/{name}/usage",
+        endpoints: &[Endpoint::new(Read, "transit-read-key-usage", "Who used which version, and when last", |call| {
+            Box::pin(usage::read(call))
         })],
     },
     Route {

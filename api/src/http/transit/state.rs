@@ -1,6 +1,7 @@
 //! States of keys and their versions (NIST SP 800-57 part 1, 7).
 
 use super::keys::name;
+use super::usage;
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -10,6 +11,7 @@ use keyvault::key::{KeyState, KeyStates, StateChange, StateRequest};
 use serde_json::{Map, Value, json};
 
 pub(super) const FIELDS: &[Parameter] = &[
+    Parameter::new("dry_run", Kind::Boolean, "Nothing is changed: says what would stop, and for whom"),
     Parameter::new("reason", Kind::Text, "Why, kept with the transition").required(),
     Parameter::new(
         "state",
@@ -28,6 +30,16 @@ pub(super) async fn set(call: Call) -> Result<Answer> {
     let name = name(&call)?;
     let latest = call.context.key(&call.mount, &name).await?.map(|key| key.settings.latest_version);
     let request = call.context.understood("key.state", &name, wanted(&call, latest)).await?;
+    if call.parameters.flag("dry_run")?.unwrap_or(false) {
+        let Some(uses) = call.context.key_uses(&call.mount, &name).await? else {
+            return Err(call.context.refuse_key("key.state", &name, "key not found").await);
+        };
+        if request.version.is_some_and(|version| !uses.states.contains_key(&version)) {
+            return Err(call.context.refuse_key("key.state", &name, "no such key version").await);
+        }
+        call.context.note_dry_run(&uses.key, &request).await?;
+        return Ok(Answer::data(usage::impact(&uses, &request)));
+    }
     call.context.set_key_state(&call.mount, &name, request).await?;
     let states = call.context.key_states(&call.mount, &name).await?;
     Ok(states.map_or_else(Answer::nothing, |states| Answer::data(shown(&states))))
