@@ -30,6 +30,7 @@ pub(crate) enum Request {
     AesGcmEncrypt { key: KeyName, items: Vec<Plaintext> },
     Capabilities,
     Decapsulate { key: KeyName, ciphertext: Vec<u8>, wrapped_by: KeyName },
+    Cmac { key: KeyName, data: Vec<Vec<u8>> },
     DestroyTokenKey { id: Uuid },
     Encapsulate { public: PublicKey, key_type: KeyType, wrapped_by: KeyName },
     Export(KeyExport),

@@ -196,6 +196,27 @@ impl Context {
         Ok(self.services.vault.hmac(&self.caller, key, version, hash, inputs).await?)
     }
 
+    /// CMACs, and the version that made them.
+    pub(crate) async fn cmac(
+        &self,
+        key: &Key,
+        version: i64,
+        length: usize,
+        inputs: Results<Vec<u8>>,
+    ) -> Result<(u32, Results<Vec<u8>>)> {
+        Ok(self.services.vault.cmac(&self.caller, key, version, length, inputs).await?)
+    }
+
+    /// Verifies CMACs.
+    pub(crate) async fn verify_cmac(
+        &self,
+        key: &Key,
+        length: usize,
+        items: Results<VerifyItem>,
+    ) -> Result<Results<bool>> {
+        Ok(self.services.vault.verify_cmac(&self.caller, key, length, items).await?)
+    }
+
     /// Verifies HMACs.
     pub(crate) async fn verify_hmac(&self, key: &Key, hash: Hash, items: Results<VerifyItem>) -> Result<Results<bool>> {
         Ok(self.services.vault.verify_hmac(&self.caller, key, hash, items).await?)

@@ -20,6 +20,12 @@ impl Bridge {
         self.chunked(key, cost(key.key_type()), data, |data| Request::Hmac { key: name, hash, data }, list).await
     }
 
+    /// AES-CMAC of each item (SP 800-38B), 16 bytes.
+    pub async fn cmac(&self, key: &KeyRef, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
+        let name = key.name();
+        self.chunked(key, cost(key.key_type()), data, |data| Request::Cmac { key: name, data }, list).await
+    }
+
     /// AES-GCM (SP 800-38D); IV from the token's generator.
     pub async fn aes_gcm_encrypt(&self, key: &KeyRef, data: Vec<u8>, aad: Vec<u8>) -> Result<Ciphertext> {
         let item = Plaintext { data, aad, context: None };

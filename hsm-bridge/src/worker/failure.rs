@@ -81,6 +81,7 @@ pub(super) fn named_key(request: &Request) -> Option<KeyName> {
         Request::AesGcmDecrypt { key, .. }
         | Request::AesGcmEncrypt { key, .. }
         | Request::Decapsulate { key, .. }
+        | Request::Cmac { key, .. }
         | Request::Hmac { key, .. }
         | Request::RsaDecrypt { key, .. }
         | Request::Sign { key, .. } => Some(*key),

@@ -10,6 +10,7 @@ use super::token::{Token, away};
 use super::{gcm, generation, mechanism, oaep, spki};
 use crate::protocol::{KeyName, Reply, Request};
 use crate::{Capabilities, Error, KeyType, Purpose, Result};
+use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 
@@ -123,6 +124,11 @@ impl Operations {
             Request::Decapsulate { key, ciphertext, wrapped_by } => {
                 let (key, wrapping) = (self.handle(session, *key)?, self.handle(session, *wrapped_by)?);
                 Ok(Reply::Bytes(self.decapsulate(session, *key, ciphertext, *wrapping)?))
+            }
+            Request::Cmac { key, data } => {
+                let key = self.handle(session, *key)?;
+                let sign = |item: &Vec<u8>| session.sign(&Mechanism::AesCMac, *key, item).map_err(at("C_Sign"));
+                Ok(Reply::List(data.iter().map(sign).collect::<Attempt<_>>()?))
             }
             Request::DestroyTokenKey { id } => {
                 for object in session.find_objects(&on_token(*id)).map_err(at("C_FindObjects"))? {

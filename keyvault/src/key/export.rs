@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 #[expect(missing_docs, reason = "the words are Vault's")]
 pub enum ExportKind {
     CertificateChain,
+    CmacKey,
     EncryptionKey,
     HmacKey,
     PublicKey,
@@ -150,6 +151,9 @@ fn check(key: &Key, request: &ExportRequest) -> Result<()> {
     }
     if request.kind == ExportKind::EncryptionKey && !key.algorithm.supports_encryption() {
         return refused("encryption not supported for the key".into());
+    }
+    if request.kind == ExportKind::CmacKey && !key.algorithm.is_cmac() {
+        return refused("CMAC not supported for the key".into());
     }
     if request.kind == ExportKind::SigningKey && !key.algorithm.supports_signing() {
         return refused("signing not supported for the key".into());

@@ -281,3 +281,19 @@ async fn encrypting_makes_the_key_that_is_missing_for_those_who_may_create() {
     done(&server, "config/keys", json!({"disable_upsert": true})).await;
     refused(&server, "encrypt/new5", json!({"plaintext": "YQ=="}), "encryption key not found").await;
 }
+
+#[tokio::test]
+async fn keys_whose_mechanism_the_token_lacks_are_refused_with_its_name_and_never_made_in_software() {
+    let (_site, server) = started().await;
+    for (kind, says) in [
+        ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305"),
+        ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
+    ] {
+        for path in [format!("transit/keys/{kind}"), format!("transit/encrypt/{kind}")] {
+            let answer = server.put(&path, json!({"type": kind, "plaintext": ""})).await.unwrap();
+            assert!(answer.status == 400 && answer.error().contains(says), "{path}: {answer:?}");
+            assert!(answer.error().ends_with("and nothing is done in software instead"), "{path}: {answer:?}");
+        }
+        assert_eq!(server.get(&format!("transit/keys/{kind}")).await.unwrap().status, 404);
+    }
+}

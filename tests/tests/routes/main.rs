@@ -54,6 +54,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
         ("{property}", "token-ttl"),
         ("{source}", "platform"),
         ("{urlbytes}", "8"),
+        ("{url_mac_length}", "8"),
     ];
     for (capture, word) in words {
         path = path.replace(capture, word);

@@ -109,6 +109,9 @@ impl Known {
         if row.id.starts_with("cubbyhole") {
             server.put("cubbyhole/mine/a", json!({"b": 2})).await.unwrap();
         }
+        if row.id == "transit-cmac" {
+            server.put("transit/keys/mac", json!({"type": "aes128-cmac"})).await.unwrap();
+        }
         if row.id == "wrapping-look-up-own" {
             server.token.clone_from(&self.wrapped);
         }

@@ -259,6 +259,8 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-datakey", "aes", r#"{"context":"Y3R4"}"#, "key.datakey"),
     recorded("transit-hmac", "aes", INPUT, "key.hmac"),
     recorded("transit-hmac-with-algorithm", "aes", INPUT, "key.hmac"),
+    recorded("transit-cmac", "mac", INPUT, "key.cmac"),
+    recorded("transit-cmac-with-length", "mac", INPUT, "key.cmac"),
     recorded("transit-rotate-key", "ec", "", "key.rotate"),
     recorded("transit-configure-key", "ec", CONFIG, "key.configure"),
     recorded("transit-back-up-key", "ec", "", "key.backup"),

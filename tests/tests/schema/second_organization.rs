@@ -210,7 +210,7 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("PUT", format!("{key}/schedule-destruction"), json!({})),
         ("DELETE", format!("{key}/soft-delete"), json!({})),
         ("PUT", format!("transit/sign/{ALIAS}"), json!({"input": "YQ=="})),
-        ("PUT", format!("transit/aliases/{ALIAS}"), json!({"key_name": SECOND})),
+        ("PUT", format!("transit/aliases/{ALIAS}"), json!({"key_name": NAME})),
         ("DELETE", format!("transit/aliases/{ALIAS}"), json!({})),
         ("PUT", format!("{role}/secret-id"), json!({})),
         ("PUT", format!("{role}/custom-secret-id"), json!({"secret_id": "chosen"})),

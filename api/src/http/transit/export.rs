@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 pub(super) async fn export(call: Call) -> Result<Answer> {
     let kind = match call.capture("type") {
         "certificate-chain" => ExportKind::CertificateChain,
+        "cmac-key" => ExportKind::CmacKey,
         "encryption-key" => ExportKind::EncryptionKey,
         "hmac-key" => ExportKind::HmacKey,
         "public-key" => ExportKind::PublicKey,

@@ -8,10 +8,7 @@ use crate::http::parameters::Parameters;
 use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyLimits, KeyName, LimitChange, NewKey};
 
 /// Vault's, and not here, with what is missing.
-const OTHER_TYPES: [(&str, &str); 6] = [
-    ("aes128-cmac", "has no verb in this server yet"),
-    ("aes192-cmac", "has no verb in this server yet"),
-    ("aes256-cmac", "has no verb in this server yet"),
+const OTHER_TYPES: [(&str, &str); 3] = [
     ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305 in the token, which this server does not use"),
     ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
     ("slh-dsa", "needs the mechanism CKM_SLH_DSA in the token, which this server does not use"),

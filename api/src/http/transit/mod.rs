@@ -4,10 +4,11 @@ pub(super) mod alias;
 mod backup;
 mod batch;
 mod certificate;
+mod cmac;
 mod data_key;
 mod decrypt;
-mod encapsulate;
 mod destruction;
+mod encapsulate;
 mod encrypt;
 mod export;
 mod hmac;
@@ -53,7 +54,7 @@ const CREATE: &[Parameter] = &[
     field(
         "type",
         Text,
-        "aes256-gcm96 unless given; aes128-gcm96, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072, rsa-4096, and where the token makes them ml-dsa-44, ml-dsa-65, ml-dsa-87, ml-kem-512, ml-kem-768 or ml-kem-1024",
+        "aes256-gcm96 unless given; aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072, rsa-4096, and where the token makes them ml-dsa-44, ml-dsa-65, ml-dsa-87, ml-kem-512, ml-kem-768 or ml-kem-1024",
     ),
 ];
 const READ: &[Parameter] = &[field("context", Text, "Read, without meaning here")];
@@ -84,11 +85,13 @@ const SIGN: &[Parameter] = &[
 ];
 const VERIFY: &[Parameter] = &[
     field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),
-    field("batch_input", Objects, "Items with `input`, `signature` or `hmac`, and `reference`"),
+    field("batch_input", Objects, "Items with `input`, `signature`, `hmac` or `cmac`, and `reference`"),
     field("context", Text, "Read, without meaning here: no key that signs is derived"),
+    field("cmac", Text, "vault:v<version>:<base64>, instead of `signature`"),
     field("hash_algorithm", Text, "As for signing"),
     field("hmac", Text, "vault:v<version>:<base64>, instead of `signature`"),
     field("input", Text, "Base64 of what was signed"),
+    field("mac_length", Integer, "Bytes of the CMAC, as it was made"),
     field("marshaling_algorithm", Text, "asn1 or jws, as the signature was written"),
     field("prehashed", Boolean, "The input is a digest"),
     field("salt_length", Text, "auto, hash or a number of bytes (RSASSA-PSS)"),
@@ -121,7 +124,7 @@ const IMPORT: &[Parameter] = &[
     field(
         "type",
         Text,
-        "aes128-gcm96, aes256-gcm96, hmac, ecdsa-p256 … ecdsa-p521, ed25519 (public) or rsa-2048 … rsa-4096",
+        "aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, aes256-gcm96, hmac, ecdsa-p256 … ecdsa-p521, ed25519 (public) or rsa-2048 … rsa-4096",
     )
     .required(),
 ];
@@ -202,6 +205,19 @@ pub(super) const ROUTES: &[Route] = &[
             |call| Box::pin(hmac::hmac(call)),
         )
         .with(hmac::FIELDS)],
+    },
+    Route {
+        pattern: "cmac/{name}",
+        endpoints: &[
+            Endpoint::new(Write, "transit-cmac", "Make a CMAC", |call| Box::pin(cmac::cmac(call))).with(cmac::FIELDS)
+        ],
+    },
+    Route {
+        pattern: "cmac/{name}/{url_mac_length}",
+        endpoints: &[Endpoint::new(Write, "transit-cmac-with-length", "Make a CMAC, its length in the path", |call| {
+            Box::pin(cmac::cmac(call))
+        })
+        .with(cmac::FIELDS)],
     },
     Route {
         pattern: "datakey/{plaintext}/{name}",

@@ -1,10 +1,10 @@
 //! Verifying.
 
 use super::batch::{Items, answered, decode, input, items, text};
-use super::hmac;
 use super::keys::name;
 use super::options::Options;
 use super::versioned::{What, split};
+use super::{cmac, hmac};
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -17,11 +17,12 @@ pub(super) async fn verify(call: Call) -> Result<Answer> {
     let name = name(&call)?;
     let asked = items(&call).and_then(|items| Ok((what(&call, items.as_deref())?, items)));
     let Some(key) = call.context.key(&call.mount, &name).await? else {
-        let is_hmac = matches!(asked, Ok((What::Hmac, _)));
-        let missing = if is_hmac { "encryption key not found" } else { "signature verification key not found" };
+        let is_mac = matches!(asked, Ok((What::Cmac | What::Hmac, _)));
+        let missing = if is_mac { "encryption key not found" } else { "signature verification key not found" };
         return Err(call.context.refuse_key("key.verify", &name, missing).await);
     };
     match call.context.understood("key.verify", &name, asked).await? {
+        (What::Cmac, items) => cmac::verify(&call, &name, &key, items).await,
         (What::Hmac, items) => hmac::verify(&call, &name, &key, items).await,
         (_, items) => verify_signatures(&call, &name, &key, items).await,
     }
@@ -36,11 +37,18 @@ fn what(call: &Call, items: Option<&[Map<String, Value>]>) -> Result<What> {
             Ok(What::Signature)
         } else if given("hmac")? {
             Ok(What::Hmac)
+        } else if given("cmac")? {
+            Ok(What::Cmac)
         } else {
             neither()
         };
     };
     let with = |name| items.iter().filter(|item| text(item, name).is_some()).count();
+    match with("cmac") {
+        0 => {}
+        macs if macs == items.len() && with("signature") + with("hmac") == 0 => return Ok(What::Cmac),
+        _ => return Err(Error::invalid("elements of batch_input must all provide 'cmac', or none")),
+    }
     match (with("signature"), with("hmac")) {
         (0, 0) => neither(),
         (signatures, 0) if signatures == items.len() => Ok(What::Signature),

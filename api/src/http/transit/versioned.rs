@@ -7,6 +7,7 @@ use base64::prelude::BASE64_STANDARD;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum What {
     Ciphertext,
+    Cmac,
     Hmac,
     Signature,
 }
@@ -15,6 +16,7 @@ impl What {
     fn name(self) -> &'static str {
         match self {
             Self::Ciphertext => "ciphertext",
+            Self::Cmac => "CMAC",
             Self::Hmac => "HMAC",
             Self::Signature => "signature",
         }
@@ -24,7 +26,9 @@ impl What {
 /// The version that a text names, and its base64.
 pub(super) fn split(text: &str, what: What) -> Result<(u32, &str), String> {
     let name = what.name();
-    let no_prefix = || format!("invalid {name}{}: no prefix", if what == What::Hmac { " to verify" } else { "" });
+    let no_prefix = || {
+        format!("invalid {name}{}: no prefix", if matches!(what, What::Cmac | What::Hmac) { " to verify" } else { "" })
+    };
     let rest = text.strip_prefix("vault:v").ok_or_else(no_prefix)?;
     let (version, encoded) = rest.split_once(':').ok_or_else(|| format!("invalid {name}: wrong number of fields"))?;
     let version: i64 = version.parse().map_err(|_| format!("invalid {name}: version number could not be decoded"))?;
@@ -32,7 +36,7 @@ pub(super) fn split(text: &str, what: What) -> Result<(u32, &str), String> {
     let version = if version == 0 && what == What::Ciphertext { 1 } else { version };
     if version < 1 {
         return Err(match what {
-            What::Hmac => "cannot verify HMAC: version is too old (disallowed by policy)".into(),
+            What::Cmac | What::Hmac => format!("cannot verify {name}: version is too old (disallowed by policy)"),
             _ => "ciphertext or signature version is disallowed by policy (too old)".into(),
         });
     }
@@ -75,7 +79,7 @@ mod tests {
     proptest! {
         #[test]
         fn no_text_makes_it_fall_and_what_is_written_is_read(any in "(vault:v)?\\PC{0,30}", version in 1u32.., bytes in prop::collection::vec(any::<u8>(), 0..40)) {
-            for what in [What::Ciphertext, What::Hmac, What::Signature] {
+            for what in [What::Ciphertext, What::Cmac, What::Hmac, What::Signature] {
                 drop(split(&any, what));
                 let written = text(version, &bytes);
                 let (read, encoded) = split(&written, what).expect("well written");

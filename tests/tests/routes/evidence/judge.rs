@@ -242,7 +242,7 @@ fn product(answered: &Answered<'_>, field: &str, calls: &[Call]) -> Product {
             needs("C_Sign", "CKO_SECRET_KEY")
         }
         "csr" | "signature" => needs("C_Sign", "CKO_PRIVATE_KEY"),
-        "hmac" => needs("C_Sign", "CKO_SECRET_KEY"),
+        "cmac" | "hmac" => needs("C_Sign", "CKO_SECRET_KEY"),
         "ciphertext" if rsa => Ok(Some("encrypting takes the public key alone".into())),
         "ciphertext" => needs("C_Encrypt", "CKO_SECRET_KEY"),
         "plaintext" if of("datakey") => {

@@ -141,7 +141,8 @@ fn is_allowed(finding: &Finding) -> bool {
 async fn each_type(spied: &mut Spied) {
     for kind in TYPES {
         let mut known = Known::default();
-        for row in super::TABLE.iter().filter(|row| row.id.starts_with("transit-") && ["aes", "ec"].contains(&row.name))
+        for row in
+            super::TABLE.iter().filter(|row| row.id.starts_with("transit-") && ["aes", "ec", "mac"].contains(&row.name))
         {
             let (method, path) = super::called(row, kind);
             let other = Default::default();
