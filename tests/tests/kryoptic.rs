@@ -59,6 +59,9 @@ async fn valid(server: &Server, key: &str, message: &[u8], signature: &str) -> b
     done(server, &format!("verify/{key}"), body).await.body["data"]["valid"] == true
 }
 
+/// Public key, message, signature.
+type Verifies = fn(&str, &[u8], &str) -> bool;
+
 /// By RustCrypto, with an empty context.
 fn verifies<P: MlDsaParams>(pem: &str, message: &[u8], signature: &str) -> bool
 where
@@ -73,7 +76,7 @@ where
 #[ignore = "needs kryoptic: make kryoptic"]
 async fn ml_dsa_keys_sign_what_another_implementation_verifies() {
     let (site, mut server) = started().await;
-    let verifiers: [(&str, fn(&str, &[u8], &str) -> bool); 3] =
+    let verifiers: [(&str, Verifies); 3] =
         [("44", verifies::<MlDsa44>), ("65", verifies::<MlDsa65>), ("87", verifies::<MlDsa87>)];
     let mut made = Vec::new();
     for (set, verifies) in verifiers {

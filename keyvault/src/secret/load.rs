@@ -31,7 +31,7 @@ impl Vault {
         let now = self.inner.clock.now().trunc_subsecs(6);
         let key = self.newest_data_key(organization_id).await?;
         let counted =
-            Counted { organization_id, encryption_key_id: key.id(), version: key.version.into(), what: What::DataKey };
+            Counted { organization_id, version_id: key.id(), version: key.version.into(), what: What::DataKey };
         self.spend_of(&counted, new.len() as u64).await?;
         let mut rows: Vec<(SecretRow, SecretVersionRow)> = Vec::with_capacity(new.len());
         let (mut plaintexts, mut values) = (Vec::with_capacity(new.len()), Vec::with_capacity(new.len()));

@@ -262,7 +262,7 @@ async fn rows(database: &tests::TestDatabase) -> String {
 #[tokio::test]
 async fn no_answer_log_metric_or_row_holds_a_key_whatever_is_called() {
     let seed = std::env::var("CLM_SEED").map_or_else(|_| rand::random(), |seed| seed.parse().unwrap());
-    println!("CLM_SEED={seed}");
+    eprintln!("CLM_SEED={seed}");
     let mut site = Site::ready("").await.unwrap();
     site.variables.push(("CLM_LOG", "trace".into()));
     let mut server = site.serve().await.unwrap();
@@ -297,7 +297,7 @@ async fn no_answer_log_metric_or_row_holds_a_key_whatever_is_called() {
         kept += 1;
         assert!(found.is_empty(), "{what} says {found:?}");
     }
-    println!("{kept} answers, {left} of them with a key whose owner asked for it");
+    eprintln!("{kept} answers, {left} of them with a key whose owner asked for it");
     assert!(left > 2, "{left} answers show keys to their owners: the search finds nothing");
 
     let log = std::fs::read_to_string(site.path("server.log")).unwrap();
