@@ -18,6 +18,7 @@ need curl curl
 need pgrep procps
 need setpriv util-linux
 need psql postgresql-client
+need /usr/sbin/pgbouncer pgbouncer
 need python3 python3
 python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 
@@ -39,6 +40,10 @@ if ((${#missing[@]})); then
     fi
     "${sudo[@]}" apt-get update -qq
     "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
+    # Tests start a pooler of their own; the system's is not wanted.
+    if [[ " ${missing[*]} " == *" pgbouncer "* ]]; then
+        "${sudo[@]}" systemctl disable --quiet --now pgbouncer 2>/dev/null || true
+    fi
 fi
 
 command -v cargo >/dev/null || { echo "Rust is missing: install cargo and rustc 1.92 or newer, then run this again." >&2; exit 1; }

@@ -45,9 +45,9 @@ impl Batch {
         self.head
     }
 
-    pub(crate) async fn write(&mut self, lease: &mut Lease, table: Table, jobs: Vec<Job>) -> Verdict {
+    pub(crate) async fn write(&mut self, lease: &mut Lease, (table, pooled): (Table, bool), jobs: Vec<Job>) -> Verdict {
         let changes = jobs.iter().any(|job| matches!(job, Job::Change { .. }));
-        let outcome = if changes {
+        let outcome = if changes || pooled {
             self.in_transaction(lease, table, jobs).await
         } else {
             self.at_once(lease, table, jobs).await

@@ -2,7 +2,7 @@
 
 use crate::Table;
 use crate::job::Job;
-use crate::lease::head;
+use crate::lease::{head, in_transaction};
 use audit_chain::{Checkpoint, Head, StoredCheckpoint};
 use chrono::{DateTime, SubsecRound, Utc};
 use futures_util::future::BoxFuture;
@@ -59,27 +59,35 @@ async fn write(
     now: DateTime<Utc>,
 ) -> Result<(), sqlx::Error> {
     let mut connection = options.connect().await?;
-    let heads = read_heads(&mut connection).await?.into_iter().filter(|head| head.seq > 0).collect();
+    let (heads, newest) = in_transaction(&mut connection, async |connection| {
+        let heads = read_heads(&mut *connection).await?;
+        let newest: Option<Vec<u8>> =
+            sqlx::query_scalar("SELECT merkle_root FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
+                .fetch_optional(connection)
+                .await?;
+        Ok((heads, newest))
+    })
+    .await?;
+    let heads = heads.into_iter().filter(|head| head.seq > 0).collect();
     let checkpoint = Checkpoint { log: table.name.into(), created_at: now.trunc_subsecs(6), heads };
     let root = checkpoint.merkle_root();
-    let newest: Option<Vec<u8>> =
-        sqlx::query_scalar("SELECT merkle_root FROM audit_checkpoints ORDER BY id DESC LIMIT 1")
-            .fetch_optional(&mut connection)
-            .await?;
     if checkpoint.heads.is_empty() || newest.is_some_and(|newest| newest == root) {
         return connection.close().await;
     }
     let Some(signed) = signer.sign(&checkpoint).await else { return connection.close().await };
-    sqlx::query(
-        "INSERT INTO audit_checkpoints (id, created_at, heads, merkle_root, signature, public_key) VALUES ($1, $2, $3, $4, $5, $6)",
-    )
-    .bind(Uuid::now_v7())
-    .bind(checkpoint.created_at)
-    .bind(pack(&checkpoint.heads))
-    .bind(root.as_slice())
-    .bind(signed.signature)
-    .bind(signed.public_key)
-    .execute(&mut connection)
+    in_transaction(&mut connection, async |connection| {
+        sqlx::query(
+            "INSERT INTO audit_checkpoints (id, created_at, heads, merkle_root, signature, public_key) VALUES ($1, $2, $3, $4, $5, $6)",
+        )
+        .bind(Uuid::now_v7())
+        .bind(checkpoint.created_at)
+        .bind(pack(&checkpoint.heads))
+        .bind(root.as_slice())
+        .bind(signed.signature)
+        .bind(signed.public_key)
+        .execute(connection)
+        .await
+    })
     .await?;
     connection.close().await
 }

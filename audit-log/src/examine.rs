@@ -22,10 +22,16 @@ pub struct Examination {
     pub excess: Vec<String>,
 }
 
-/// A connection for looking at a database.
-pub async fn connect(url: &str) -> Result<PgConnection, sqlx::Error> {
+/// A connection for looking at a database; `pooled`: through a pooler that gives connections for one transaction, in which it then is.
+pub async fn connect(url: &str, pooled: bool) -> Result<PgConnection, sqlx::Error> {
     let options: PgConnectOptions = url.parse()?;
-    options.application_name("clm doctor").disable_statement_logging().connect().await
+    let options = options.application_name("clm doctor").disable_statement_logging();
+    if !pooled {
+        return options.connect().await;
+    }
+    let mut connection = options.statement_cache_capacity(0).connect().await?;
+    sqlx::raw_sql("BEGIN READ ONLY").execute(&mut connection).await?;
+    Ok(connection)
 }
 
 /// Settings of this session that a crash could lose acknowledged records by, and what they are.

@@ -2,7 +2,7 @@
 
 use audit_chain::Head;
 use sqlx::postgres::{PgConnectOptions, PgRow};
-use sqlx::{ConnectOptions, PgConnection, Row};
+use sqlx::{ConnectOptions, Connection, PgConnection, Row};
 use std::time::Duration;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -28,16 +28,18 @@ impl Lease {
     ) -> Result<Self, sqlx::Error> {
         let acquire = async {
             let mut connection = options.connect().await?;
-            let mut row = match ours {
-                Some(chain_id) => again(&mut connection, owner, chain_id).await?,
-                None => None,
-            };
+            let mut row = None;
+            if let Some(chain_id) = ours {
+                // A transaction of its own each: what an earlier connection still does is waited for, and then seen.
+                row = in_transaction(&mut connection, async |connection| again(connection, owner, chain_id).await)
+                    .await?;
+            }
             if row.is_none() {
-                row = abandoned(&mut connection, owner).await?;
+                row = in_transaction(&mut connection, async |connection| abandoned(connection, owner).await).await?;
             }
             let row = match row {
                 Some(row) => row,
-                None => new(&mut connection, owner).await?,
+                None => in_transaction(&mut connection, async |connection| new(connection, owner).await).await?,
             };
             Ok(Self { connection, fence: row.try_get("fence")?, head: head(&row)? })
         };
@@ -62,10 +64,24 @@ impl Lease {
     }
 
     async fn extend(&mut self, statement: &'static str) -> Result<bool, sqlx::Error> {
-        let update = sqlx::query(statement).bind(self.head.chain_id).bind(self.fence).execute(&mut self.connection);
+        let (chain_id, fence) = (self.head.chain_id, self.fence);
+        let update = in_transaction(&mut self.connection, async |connection| {
+            sqlx::query(statement).bind(chain_id).bind(fence).execute(connection).await
+        });
         let done = timeout(PATIENCE, update).await.unwrap_or_else(|_| Err(no_answer()))?;
         Ok(done.rows_affected() == 1)
     }
+}
+
+/// A pooler gives a connection for one transaction: outside one, a statement and its execution may meet different ones.
+pub(crate) async fn in_transaction<T>(
+    connection: &mut PgConnection,
+    work: impl AsyncFnOnce(&mut PgConnection) -> Result<T, sqlx::Error>,
+) -> Result<T, sqlx::Error> {
+    let mut transaction = connection.begin().await?;
+    let done = work(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(done)
 }
 
 async fn again(connection: &mut PgConnection, owner: Uuid, chain_id: Uuid) -> Result<Option<PgRow>, sqlx::Error> {

@@ -32,9 +32,18 @@ impl fmt::Debug for AuditLog {
 impl AuditLog {
     /// Starts the writer; must be called inside a Tokio runtime. The database may be away: records then fail until it is back.
     pub fn start(options: PgConnectOptions, table: Table) -> Self {
+        Self::begin(options, table, false)
+    }
+
+    /// The same through a pooler that gives connections for one transaction (`options` without a statement cache): nothing runs outside one.
+    pub fn start_pooled(options: PgConnectOptions, table: Table) -> Self {
+        Self::begin(options, table, true)
+    }
+
+    fn begin(options: PgConnectOptions, table: Table, pooled: bool) -> Self {
         let options = options.disable_statement_logging();
         let (jobs, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer::new(options.clone(), table).run(receiver));
+        tokio::spawn(Writer::new(options.clone(), table, pooled).run(receiver));
         tokio::spawn(partitions::keep(options, table, jobs.downgrade()));
         Self { jobs, table }
     }

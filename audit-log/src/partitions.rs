@@ -2,6 +2,7 @@
 //! indexes that readers want.
 
 use crate::job::Job;
+use crate::lease::in_transaction;
 use crate::{Table, examine};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, Connection};
@@ -42,9 +43,14 @@ pub(crate) async fn keep(options: PgConnectOptions, table: Table, alive: WeakSen
 async fn index_closed(options: &PgConnectOptions, table: Table) -> Result<(), sqlx::Error> {
     let mut connection = options.connect().await?;
     let mut add = async || {
-        sqlx::query_scalar::<_, Option<String>>("SELECT index_closed_audit_partition((now() AT TIME ZONE 'UTC')::date)")
-            .fetch_one(&mut connection)
+        in_transaction(&mut connection, async |connection| {
+            sqlx::query_scalar::<_, Option<String>>(
+                "SELECT index_closed_audit_partition((now() AT TIME ZONE 'UTC')::date)",
+            )
+            .fetch_one(connection)
             .await
+        })
+        .await
     };
     while let Some(index) = add().await? {
         tracing::info!(table = table.name, index, "a closed month of the audit log has another index");
@@ -55,8 +61,12 @@ async fn index_closed(options: &PgConnectOptions, table: Table) -> Result<(), sq
 /// Makes what is missing; says whether the DEFAULT partition holds records.
 async fn ensure(options: &PgConnectOptions) -> Result<bool, sqlx::Error> {
     let mut connection = options.connect().await?;
-    sqlx::query("SELECT ensure_audit_partitions((now() AT TIME ZONE 'UTC')::date)").execute(&mut connection).await?;
-    let stray = examine::has_stray_records(&mut connection).await?;
+    in_transaction(&mut connection, async |connection| {
+        sqlx::query("SELECT ensure_audit_partitions((now() AT TIME ZONE 'UTC')::date)").execute(connection).await
+    })
+    .await?;
+    let stray =
+        in_transaction(&mut connection, async |connection| examine::has_stray_records(connection).await).await?;
     connection.close().await?;
     Ok(stray)
 }

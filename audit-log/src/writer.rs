@@ -21,6 +21,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(crate) struct Writer {
     options: PgConnectOptions,
     table: Table,
+    /// Each commit is a transaction of more than one statement.
+    pooled: bool,
     owner: Uuid,
     lease: Option<Lease>,
     /// The chain written last; ours until its lease ends.
@@ -28,8 +30,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(options: PgConnectOptions, table: Table) -> Self {
-        Self { options, table, owner: Uuid::new_v4(), lease: None, chain: None }
+    pub(crate) fn new(options: PgConnectOptions, table: Table, pooled: bool) -> Self {
+        Self { options, table, pooled, owner: Uuid::new_v4(), lease: None, chain: None }
     }
 
     pub(crate) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
@@ -62,7 +64,7 @@ impl Writer {
         let mut lease = self.own().await.map_err(|error| unavailable(&error))?;
         let before = lease.head;
         let mut batch = Batch::new(before);
-        let write = batch.write(&mut lease, self.table, std::mem::take(jobs));
+        let write = batch.write(&mut lease, (self.table, self.pooled), std::mem::take(jobs));
         let verdict = timeout(PATIENCE, write).await.unwrap_or_else(|_| {
             Verdict::Unknown(AuditError::Unavailable("the database did not answer in time".into()))
         });

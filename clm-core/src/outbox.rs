@@ -72,15 +72,19 @@ impl Core {
         Ok(row)
     }
 
-    /// Takes an entry that is due, of whichever organization; for `lease` no other server does. `None`: nothing is due.
-    pub async fn take_entry(&self, lease: Duration) -> Result<Option<OutboxEntry>> {
+    /// Takes an entry that is due for this server, of whichever organization: no other does for `lease`. `None`: nothing is due.
+    pub async fn take_entry(&self, server: Uuid, lease: Duration) -> Result<Option<OutboxEntry>> {
         for organization_id in self.store().organizations_with_due_entries().await? {
-            let Some((row, failures)) = self.store().lease_entry(organization_id, lease).await? else { continue };
+            let Some((row, failures)) = self.store().lease_entry(organization_id, server, lease).await? else {
+                continue;
+            };
             match self.check_row((TABLE, organization_id, row.id), row.bound_bytes(), &row.row_mac).await {
                 Ok(()) => {}
                 // The others keep being worked off.
                 Err(error @ Error::RowTampered { .. }) => {
-                    self.store().postpone_entry(organization_id, row.id, REFUSED_PAUSE, &error.to_string()).await?;
+                    self.store()
+                        .postpone_entry(organization_id, (row.id, server), REFUSED_PAUSE, &error.to_string())
+                        .await?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -89,6 +93,11 @@ impl Core {
             return Ok(Some(OutboxEntry { id, organization_id, kind, resource_id, revision, failures }));
         }
         Ok(None)
+    }
+
+    /// For `lease` more, while the work goes on. `false`: it is another server's by now, or done.
+    pub async fn renew_entry(&self, entry: &OutboxEntry, server: Uuid, lease: Duration) -> Result<bool> {
+        Ok(self.store().renew_entry(entry.organization_id, (entry.id, server), lease).await?)
     }
 
     /// The other side has followed: the entry goes, and its end is on record.
@@ -113,10 +122,10 @@ impl Core {
         }
     }
 
-    /// It did not work: tried again after a pause that doubles with each failure.
-    pub async fn postpone_entry(&self, entry: &OutboxEntry, why: &str) -> Result<()> {
+    /// It did not work: tried again after a pause that doubles with each failure, if the lease is still this server's.
+    pub async fn postpone_entry(&self, entry: &OutboxEntry, server: Uuid, why: &str) -> Result<()> {
         let pause = FIRST_PAUSE.saturating_mul(1 << entry.failures.min(16)).min(LONGEST_PAUSE);
-        Ok(self.store().postpone_entry(entry.organization_id, entry.id, pause, why).await?)
+        Ok(self.store().postpone_entry(entry.organization_id, (entry.id, server), pause, why).await?)
     }
 
     /// Mounts that are gone here and that the other side has still to follow.

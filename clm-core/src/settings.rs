@@ -8,10 +8,12 @@ const DEFAULT_LEASE_TTL: u64 = 2_764_800;
 /// Settings of [`crate::Core`].
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Database `clm_core_db`, as role `clm_core_app`; may go through PgBouncer in transaction mode.
+    /// Database `clm_core_db`, as role `clm_core_app`.
     pub database_url: SecretString,
     /// A direct connection for LISTEN, where `database_url` goes through a pooler. Default: the same.
     pub listen_url: Option<SecretString>,
+    /// `database_url` goes through a pooler that gives connections for one transaction and forgets statements after each.
+    pub pooler: bool,
     /// Connections at most.
     pub connections: u32,
     /// Time-to-live of a lease when nobody says, seconds.
@@ -34,6 +36,7 @@ impl Settings {
         Self {
             database_url,
             listen_url: None,
+            pooler: false,
             connections: 8,
             default_lease_ttl: DEFAULT_LEASE_TTL,
             max_lease_ttl: DEFAULT_LEASE_TTL,

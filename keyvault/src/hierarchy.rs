@@ -149,8 +149,10 @@ impl Vault {
             return Ok(Arc::clone(deployment));
         }
         let capabilities = self.inner.bridge.capabilities().await?;
-        let mut connection = self.inner.pool.acquire().await?;
-        let token = hsm_tokens::by_serial(&mut connection, &capabilities.serial).await?.ok_or_else(|| {
+        let mut transaction = self.inner.pool.begin().await?;
+        let token = hsm_tokens::by_serial(&mut transaction, &capabilities.serial).await?;
+        transaction.rollback().await?;
+        let token = token.ok_or_else(|| {
             Error::Operator(format!(
                 "token `{}` (serial {}) is not one of this deployment's: initialise it (sys/init), or correct hsm.token",
                 capabilities.label, capabilities.serial

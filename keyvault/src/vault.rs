@@ -30,6 +30,8 @@ pub struct Settings {
     pub database_url: SecretString,
     /// A direct connection for LISTEN, where `database_url` goes through a pooler. Default: the same.
     pub listen_url: Option<SecretString>,
+    /// `database_url` goes through a pooler that gives connections for one transaction and forgets statements after each.
+    pub pooler: bool,
     /// The token.
     pub hsm: hsm_bridge::Settings,
     /// Encryptions that a version of an AES-GCM key may make, [`ENCRYPTIONS`] at most.
@@ -44,6 +46,7 @@ impl Settings {
         Self {
             database_url,
             listen_url: None,
+            pooler: false,
             hsm,
             encryptions_per_version: ENCRYPTIONS,
             destruction: DestructionWaits::default(),
@@ -80,25 +83,29 @@ impl Vault {
     pub async fn open(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self> {
         let usage = Usage::new(settings.encryptions_per_version)?;
         settings.destruction.check()?;
-        let options = connect_options(&settings.database_url, "url")?;
+        let mut options = connect_options(&settings.database_url, "url")?;
         let listening = settings.listen_url.as_ref().map(|url| connect_options(url, "listen_url")).transpose()?;
+        let listening = listening.unwrap_or_else(|| options.clone());
+        if settings.pooler {
+            options = options.statement_cache_capacity(0);
+        }
         let pool = PgPoolOptions::new()
             .max_connections(8)
             .acquire_timeout(Duration::from_secs(5))
             .connect_lazy_with(options.clone());
-        let mut connection = pool.acquire().await?;
+        let mut connection = pool.begin().await?;
         if let Some((name, setting)) = examine::not_durable(&mut connection).await?.first() {
             return Err(Error::Operator(format!(
                 "PostgreSQL of clm_secure_db runs with {name} = {setting}: a crash could lose acknowledged records; set {name} = on and reload"
             )));
         }
         store::check_schema(&mut connection).await?;
-        drop(connection);
+        connection.rollback().await?;
         let bridge = Bridge::open(settings.hsm).await?;
         let cache = Arc::new(KeyCache::new());
-        let listening = listening.unwrap_or_else(|| options.clone());
         tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), listening));
-        let audit = AuditLog::start(options.clone(), audit_log::SECURE);
+        let start = if settings.pooler { AuditLog::start_pooled } else { AuditLog::start };
+        let audit = start(options.clone(), audit_log::SECURE);
         let (deployment, alarms, doomed_uses) = (RwLock::new(None), AtomicU64::new(0), AtomicU64::new(0));
         let destruction = settings.destruction;
         let (turns, wrapping_key_turn) = (Turns::new(), Mutex::new(()));
@@ -207,8 +214,10 @@ impl Vault {
 
     /// How many tokens can unwrap this deployment's keys. While it is one, losing that token loses them all.
     pub async fn registered_tokens(&self) -> Result<i64> {
-        let mut connection = self.inner.pool.acquire().await?;
-        Ok(hsm_tokens::count(&mut connection).await?)
+        let mut transaction = self.inner.pool.begin().await?;
+        let count = hsm_tokens::count(&mut transaction).await?;
+        transaction.rollback().await?;
+        Ok(count)
     }
 }
 

@@ -103,7 +103,8 @@ impl Drop for Cluster {
     }
 }
 
-fn postgres_user() -> Result<(u32, u32)> {
+/// User and group that PostgreSQL runs as where tests run as root.
+pub(crate) fn postgres_user() -> Result<(u32, u32)> {
     let users = std::fs::read_to_string("/etc/passwd")?;
     let line = users.lines().find(|line| line.starts_with("postgres:")).context("no user postgres")?;
     let mut fields = line.split(':').skip(2).map(str::parse);

@@ -3,10 +3,12 @@
 //! `make test` starts a private PostgreSQL cluster and sets `CLM_TEST_DATABASE_URL` to its superuser's; each test makes its own
 //! databases in it with [`TestDatabase::create`].
 
+mod bound;
 mod certificates;
 mod cluster;
 mod database;
 pub mod openssl;
+mod pooler;
 pub mod process;
 mod server;
 mod site;
@@ -18,6 +20,7 @@ mod wait;
 pub use certificates::{Authority, Issued};
 pub use cluster::Cluster;
 pub use database::TestDatabase;
+pub use pooler::Pooler;
 pub use server::{Answer, Server};
 pub use site::Site;
 pub use token::{TestToken, built, python};

@@ -65,6 +65,7 @@ async fn open_vault(settings: &Settings, clock: &SharedClock) -> Result<Vault, F
     let settings = keyvault::Settings {
         database_url: section.url("secure_database").map_err(|error| Failure::Fatal(format!("{error:#}")))?,
         listen_url: section.listen_url.clone(),
+        pooler: section.pooler,
         hsm,
         encryptions_per_version: settings.keys.encryptions_per_version,
         destruction: settings.keys.destruction,
@@ -86,6 +87,7 @@ async fn open_core(settings: &Settings, vault: &Vault, clock: &SharedClock) -> R
     let (login, fips) = (settings.login, settings.fips);
     let mut settings = clm_core::Settings::new(url);
     settings.listen_url.clone_from(&section.listen_url);
+    settings.pooler = section.pooler;
     settings.lockout_failures = login.lockout_failures;
     settings.lockout_seconds = login.lockout_seconds;
     settings.fips = fips;

@@ -15,11 +15,17 @@ pub struct Database {
     pub url_file: Option<PathBuf>,
     /// A direct connection for LISTEN, where the other goes through a pooler.
     pub listen_url: Option<SecretString>,
+    /// `url` goes through PgBouncer in transaction mode, with `server_reset_query_always = 1`; `listen_url` must be set.
+    pub pooler: bool,
 }
 
 impl Database {
     /// The URL, from wherever it is said.
     pub fn url(&self, section: &'static str) -> Result<SecretString> {
+        anyhow::ensure!(
+            !self.pooler || self.listen_url.is_some(),
+            "{section}.pooler = true: a pooler in transaction mode passes no notifications on; set {section}.listen_url to a direct connection"
+        );
         match (&self.url, &self.url_file) {
             (Some(url), None) => Ok(url.clone()),
             (None, Some(file)) => {

@@ -1,19 +1,17 @@
 //! What comes again and again, done by one server of several.
 
+use super::lease::{LEASE, RENEW_EVERY, while_held};
 use crate::app::seal::{Phase, Seal};
 use crate::app::{self, Services};
 use crate::crash::CrashPoint;
 use futures_util::future::BoxFuture;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::time::MissedTickBehavior;
 use uuid::Uuid;
 
 /// How often it is looked whether a job is due.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// After this another server may begin: whoever is at work takes the lease anew in time, whoever was killed does not.
-const LEASE: Duration = Duration::from_secs(60);
-const RENEW_EVERY: Duration = Duration::from_secs(20);
 
 /// A job: its row in `clm_core_db`, how long from one end to the next start, and what it does.
 struct Job {
@@ -72,20 +70,10 @@ async fn run_if_due(job: &Job, services: &Services, server: Uuid) -> clm_core::R
     if !core.take_job(job.name, server, LEASE, job.every).await? {
         return Ok(());
     }
-    let mut run = (job.run)(services);
-    let mut renew = tokio::time::interval_at(Instant::now() + RENEW_EVERY, RENEW_EVERY);
-    renew.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let ended = loop {
-        tokio::select! {
-            ended = &mut run => break ended,
-            _ = renew.tick() => {
-                // The run is dropped with an error, too: nobody knows any more whose work it is.
-                if !core.renew_job(job.name, server, LEASE).await? {
-                    tracing::warn!(job = job.name, "the lease ran out and another server has taken the job over");
-                    return Ok(());
-                }
-            }
-        }
+    let renew = || core.renew_job(job.name, server, LEASE);
+    let Some(ended) = while_held(RENEW_EVERY, (job.run)(services), renew).await? else {
+        tracing::warn!(job = job.name, "the lease ran out and another server has taken the job over");
+        return Ok(());
     };
     let failure = ended.err().map(|error| error.to_string());
     if let Some(failure) = &failure {

@@ -4,6 +4,7 @@
 //! when its lease is over, another does the work again. While the service is sealed the work waits.
 
 mod jobs;
+mod lease;
 mod outbox;
 
 use crate::app::Services;
@@ -13,6 +14,7 @@ use uuid::Uuid;
 
 /// Works until the service ends.
 pub(crate) fn start(seal: &Arc<Seal>, services: Services) {
-    tokio::spawn(outbox::keep_emptied(Arc::clone(seal), services.clone()));
-    jobs::start(seal, &services, Uuid::new_v4());
+    let server = Uuid::new_v4();
+    tokio::spawn(outbox::keep_emptied(Arc::clone(seal), services.clone(), server));
+    jobs::start(seal, &services, server);
 }

@@ -1,5 +1,6 @@
 //! Has the vault follow what `clm_core_db` has changed.
 
+use super::lease::{LEASE, RENEW_EVERY, while_held};
 use crate::app::Services;
 use crate::app::seal::{Phase, Seal};
 use crate::crash::CrashPoint;
@@ -7,48 +8,46 @@ use audit_chain::Caller;
 use clm_core::{OutboxEntry, OutboxKind};
 use std::sync::Arc;
 use std::time::Duration;
+use uuid::Uuid;
 
 /// How often entries of other servers, and those that failed, are looked for.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// After this another server may take the entry; a step that is cut off is done again.
-const LEASE: Duration = Duration::from_secs(300);
-/// This server has given up by then.
-const PATIENCE: Duration = Duration::from_secs(240);
-const _: () = assert!(PATIENCE.as_secs() < LEASE.as_secs());
 /// Keys destroyed in one step.
 const STEP: i64 = 100;
 /// Secrets destroyed in one transaction.
 const SECRETS: i64 = 25;
 
-pub(super) async fn keep_emptied(seal: Arc<Seal>, services: Services) {
+pub(super) async fn keep_emptied(seal: Arc<Seal>, services: Services, server: Uuid) {
     loop {
         // Written by this server or not, at the latest after a while.
         drop(tokio::time::timeout(LOOK_EVERY, services.core.entry_written()).await);
         if seal.phase() != Phase::Unsealed {
             continue;
         }
-        if let Err(error) = empty(&services).await {
+        if let Err(error) = empty(&services, server).await {
             tracing::warn!(%error, "the outbox could not be worked off; tried again");
         }
     }
 }
 
 /// Works off what is due. A failure of one entry is written to it and keeps none of the others.
-async fn empty(services: &Services) -> clm_core::Result<()> {
-    while let Some(entry) = services.core.take_entry(LEASE).await? {
+async fn empty(services: &Services, server: Uuid) -> clm_core::Result<()> {
+    let core = &services.core;
+    while let Some(entry) = core.take_entry(server, LEASE).await? {
         CrashPoint::EntryTaken.reached();
-        let followed = tokio::time::timeout(PATIENCE, follow(services, &entry)).await;
-        let why = match followed {
-            Ok(Ok(())) => {
-                services.core.finish_entry(&entry).await?;
+        let renew = || core.renew_entry(&entry, server, LEASE);
+        match while_held(RENEW_EVERY, follow(services, &entry), renew).await? {
+            Some(Ok(())) => {
+                core.finish_entry(&entry).await?;
                 CrashPoint::EntryFinished.reached();
-                continue;
             }
-            Ok(Err(error)) => error.to_string(),
-            Err(_) => format!("not done after {} s; it goes on", PATIENCE.as_secs()),
-        };
-        tracing::warn!(entry = %entry.id, reason = why, "clm_secure_db could not follow a change of clm_core_db; tried again");
-        services.core.postpone_entry(&entry, &why).await?;
+            Some(Err(error)) => {
+                let why = error.to_string();
+                tracing::warn!(entry = %entry.id, reason = why, "clm_secure_db could not follow a change of clm_core_db; tried again");
+                core.postpone_entry(&entry, server, &why).await?;
+            }
+            None => tracing::warn!(entry = %entry.id, "the lease ran out and another server has taken the entry over"),
+        }
     }
     Ok(())
 }

@@ -75,14 +75,14 @@ impl Core {
     /// Connects, refuses a database that may lose what it said it kept or whose schema is another's, and starts listening.
     /// The HSM may be away.
     pub async fn open(settings: Settings, mac: Arc<dyn RowMac>, clock: Arc<dyn Clock>) -> Result<Self> {
-        let options = connect_options(settings.database_url.expose_secret())?;
+        let options = database_options(&settings)?;
         let pool = PgPoolOptions::new()
             .max_connections(settings.connections.max(2))
             .acquire_timeout(CONNECT_PATIENCE)
             .connect_with(options.clone())
             .await
             .map_err(StoreError::from)?;
-        let mut connection = pool.acquire().await.map_err(StoreError::from)?;
+        let mut connection = pool.begin().await.map_err(StoreError::from)?;
         if let Some((name, setting)) = examine::not_durable(&mut connection).await.map_err(StoreError::from)?.first() {
             return Err(StoreError::Schema(format!(
                 "PostgreSQL of clm_core_db runs with {name} = {setting}: a crash could lose acknowledged records; set {name} = on and reload"
@@ -90,10 +90,11 @@ impl Core {
             .into());
         }
         crate::migrate::schema_check(&mut connection).await?;
-        drop(connection);
+        connection.rollback().await.map_err(StoreError::from)?;
+        let start = if settings.pooler { AuditLog::start_pooled } else { AuditLog::start };
         let core = Self(Arc::new(Inner {
             cache: AuthorityCache::new(settings.cached_tokens),
-            audit: AuditLog::start(options, audit_log::CORE),
+            audit: start(options, audit_log::CORE),
             store: Store::new(pool),
             freshness: Freshness::default(),
             mounts: KnownMounts::default(),
@@ -134,7 +135,7 @@ impl Core {
 
     /// Has checkpoints over this log signed from now on.
     pub fn sign_checkpoints(&self, signer: audit_log::BoxedSigner) -> Result<()> {
-        let options = connect_options(self.0.settings.database_url.expose_secret())?;
+        let options = database_options(&self.0.settings)?;
         let clock = Arc::clone(&self.0.clock);
         self.audit().checkpoint_with(options, signer, move || clock.now());
         Ok(())
@@ -243,6 +244,12 @@ impl Core {
             ChangeError::Audit(error) => Error::Audit(error),
         })
     }
+}
+
+/// Of the connections that work; the one that listens is direct.
+fn database_options(settings: &Settings) -> Result<PgConnectOptions> {
+    let options = connect_options(settings.database_url.expose_secret())?;
+    Ok(if settings.pooler { options.statement_cache_capacity(0) } else { options })
 }
 
 /// Statements are never logged: they may carry what is secret.

@@ -14,12 +14,13 @@ impl Store {
         lease: Duration,
         first: Duration,
     ) -> Result<bool, StoreError> {
+        let mut transaction = self.nobody().await?;
         sqlx::query!(
             "INSERT INTO jobs (name, next_run_at) VALUES ($1, now() + make_interval(secs => $2)) ON CONFLICT DO NOTHING",
             name,
             first.as_secs_f64()
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
         let done = sqlx::query!(
             "UPDATE jobs SET leased_by = $2, leased_until = now() + make_interval(secs => $3), last_started_at = now(), runs = runs + 1 \
@@ -28,21 +29,24 @@ impl Store {
             server,
             lease.as_secs_f64()
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
     /// Leases a job for longer; `false`: the lease is another server's.
     pub(crate) async fn renew_job(&self, name: &str, server: Uuid, lease: Duration) -> Result<bool, StoreError> {
+        let mut transaction = self.nobody().await?;
         let done = sqlx::query!(
             "UPDATE jobs SET leased_until = now() + make_interval(secs => $3) WHERE name = $1 AND leased_by = $2",
             name,
             server,
             lease.as_secs_f64()
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(done.rows_affected() == 1)
     }
 
@@ -54,6 +58,7 @@ impl Store {
         next: Duration,
         error: Option<&str>,
     ) -> Result<(), StoreError> {
+        let mut transaction = self.nobody().await?;
         sqlx::query!(
             "UPDATE jobs SET leased_by = NULL, leased_until = NULL, last_finished_at = now(), next_run_at = now() + make_interval(secs => $3), last_error = $4 \
              WHERE name = $1 AND leased_by = $2",
@@ -62,8 +67,9 @@ impl Store {
             next.as_secs_f64(),
             error
         )
-        .execute(&self.pool)
+        .execute(&mut *transaction)
         .await?;
+        transaction.commit().await?;
         Ok(())
     }
 }

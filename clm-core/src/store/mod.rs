@@ -48,6 +48,12 @@ impl Store {
         Self { pool }
     }
 
+    /// A transaction for nobody: what belongs to no tenant, and what the schema's functions tell of all. Nothing runs outside a
+    /// transaction: a pooler gives connections for one.
+    async fn nobody(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
+        Ok(self.pool.begin().await?)
+    }
+
     /// A transaction that sees one tenant, as of one moment.
     async fn tenant(&self, organization_id: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
         let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;

@@ -31,7 +31,11 @@ impl Store {
 
     /// Ids of all tenants that are active.
     pub(crate) async fn active_organizations(&self) -> Result<Vec<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT active_organizations() AS "id!""#).fetch_all(&self.pool).await?)
+        let mut transaction = self.nobody().await?;
+        let ids =
+            sqlx::query_scalar!(r#"SELECT active_organizations() AS "id!""#).fetch_all(&mut *transaction).await?;
+        transaction.commit().await?;
+        Ok(ids)
     }
 }
 

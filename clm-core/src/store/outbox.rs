@@ -41,22 +41,29 @@ impl OutboxRow {
 impl Store {
     /// Organizations with entries that are due and that nobody is at.
     pub(crate) async fn organizations_with_due_entries(&self) -> Result<Vec<Uuid>, StoreError> {
-        Ok(sqlx::query_scalar!(r#"SELECT organizations_with_due_entries() AS "id!""#).fetch_all(&self.pool).await?)
+        let mut transaction = self.nobody().await?;
+        let ids = sqlx::query_scalar!(r#"SELECT organizations_with_due_entries() AS "id!""#)
+            .fetch_all(&mut *transaction)
+            .await?;
+        transaction.commit().await?;
+        Ok(ids)
     }
 
     /// Leases the oldest due entry of a tenant, and how often that was done before.
     pub(crate) async fn lease_entry(
         &self,
         organization_id: Uuid,
+        server: Uuid,
         lease: Duration,
     ) -> Result<Option<(OutboxRow, u32)>, StoreError> {
         let mut transaction = self.counting(organization_id).await?;
         let row = sqlx::query!(
-            "UPDATE outbox SET attempts = attempts + 1, leased_until = now() + make_interval(secs => $1) WHERE id = ( \
+            "UPDATE outbox SET attempts = attempts + 1, leased_by = $2, leased_until = now() + make_interval(secs => $1) WHERE id = ( \
                  SELECT id FROM outbox WHERE next_attempt_at <= now() AND (leased_until IS NULL OR leased_until <= now()) \
                  ORDER BY id LIMIT 1 FOR UPDATE SKIP LOCKED) \
              RETURNING id, organization_id, kind, resource_id, created_at, attempts, revision, row_mac",
-            lease.as_secs_f64()
+            lease.as_secs_f64(),
+            server
         )
         .fetch_optional(&mut *transaction)
         .await?;
@@ -90,18 +97,40 @@ impl Store {
         Ok(ids)
     }
 
-    /// Gives an entry back, to be tried after `pause`.
+    /// Leases an entry for longer; `false`: the lease is another server's, or the entry is gone.
+    pub(crate) async fn renew_entry(
+        &self,
+        organization_id: Uuid,
+        (id, server): (Uuid, Uuid),
+        lease: Duration,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.counting(organization_id).await?;
+        let done = sqlx::query!(
+            "UPDATE outbox SET leased_until = now() + make_interval(secs => $3) WHERE id = $1 AND leased_by = $2",
+            id,
+            server,
+            lease.as_secs_f64()
+        )
+        .execute(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives an entry back, to be tried after `pause`, if the lease is still this server's.
     pub(crate) async fn postpone_entry(
         &self,
         organization_id: Uuid,
-        id: Uuid,
+        (id, server): (Uuid, Uuid),
         pause: Duration,
         why: &str,
     ) -> Result<(), StoreError> {
         let mut transaction = self.counting(organization_id).await?;
         sqlx::query!(
-            "UPDATE outbox SET leased_until = NULL, next_attempt_at = now() + make_interval(secs => $2), last_error = $3 WHERE id = $1",
+            "UPDATE outbox SET leased_by = NULL, leased_until = NULL, next_attempt_at = now() + make_interval(secs => $3), last_error = $4 \
+             WHERE id = $1 AND leased_by = $2",
             id,
+            server,
             pause.as_secs_f64(),
             why
         )

@@ -15,6 +15,7 @@ use clm_core::clock::Clock;
 use futures_util::{TryStreamExt, pin_mut};
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
+use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection, PgConnection};
 use std::collections::HashMap;
 use std::fs::File;
@@ -187,8 +188,13 @@ impl Database {
             Self::Core => (&settings.core_database, "core_database"),
         };
         let section = section.as_ref().with_context(|| format!("the settings have no section [{name}]"))?;
-        let options = section.url(name)?.expose_secret().parse().with_context(|| format!("{name}.url"))?;
-        Ok(AuditLog::start(options, self.table()))
+        let options: PgConnectOptions =
+            section.url(name)?.expose_secret().parse().with_context(|| format!("{name}.url"))?;
+        Ok(if section.pooler {
+            AuditLog::start_pooled(options.statement_cache_capacity(0), self.table())
+        } else {
+            AuditLog::start(options, self.table())
+        })
     }
 }
 

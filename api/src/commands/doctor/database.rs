@@ -65,7 +65,8 @@ pub(super) async fn examine(settings: &Settings, side: &Side, time: &SystemClock
             return examined;
         }
     };
-    match side.connect(&url, &format!("{}.url", side.section)).await {
+    let pooled = (side.settings)(settings).is_some_and(|database| database.pooler);
+    match side.connect(&url, pooled, &format!("{}.url", side.section)).await {
         Err(says) => examined.findings.push(side.failed("connection", says)),
         Ok(mut connection) => match timeout(PATIENCE, side.look(&mut connection, time, &mut examined)).await {
             Ok(Ok(())) => {}
@@ -80,7 +81,7 @@ pub(super) async fn examine(settings: &Settings, side: &Side, time: &SystemClock
     }
     let other = (side.settings)(settings).and_then(|database| database.listen_url.as_ref());
     if let Some(url) = other
-        && let Err(says) = side.connect(url, &format!("{}.listen_url", side.section)).await
+        && let Err(says) = side.connect(url, false, &format!("{}.listen_url", side.section)).await
     {
         examined.findings.push(side.failed("listen", says));
     }
@@ -98,8 +99,8 @@ impl Side {
     }
 
     /// Connects, or says what to see to; `setting` is where the URL was said.
-    async fn connect(&self, url: &SecretString, setting: &str) -> Result<PgConnection, String> {
-        let error = match timeout(PATIENCE, examine::connect(url.expose_secret())).await {
+    async fn connect(&self, url: &SecretString, pooled: bool, setting: &str) -> Result<PgConnection, String> {
+        let error = match timeout(PATIENCE, examine::connect(url.expose_secret(), pooled)).await {
             Ok(Ok(connection)) => return Ok(connection),
             // PostgreSQL's own words, which hold no password; the URL might.
             Ok(Err(error)) => error.to_string(),
@@ -194,7 +195,7 @@ impl Side {
 
     async fn other_roles(&self, settings: &Settings, findings: &mut Vec<Finding>) {
         if let Some(urls) = &settings.migration {
-            findings.push(match self.connect((self.url)(urls), "[migration]").await {
+            findings.push(match self.connect((self.url)(urls), false, "[migration]").await {
                 Err(says) => self.failed("migration", says),
                 Ok(mut connection) => match timeout(PATIENCE, examine::may_migrate(&mut connection)).await {
                     Ok(Ok(true)) => self.ok("migration", "the migration role owns the schema".into()),
@@ -205,7 +206,7 @@ impl Side {
             });
         }
         let Some(urls) = &settings.auditor else { return };
-        match self.connect((self.url)(urls), "[auditor]").await {
+        match self.connect((self.url)(urls), false, "[auditor]").await {
             Err(says) => findings.push(self.failed("auditor", says)),
             Ok(mut connection) => {
                 match timeout(PATIENCE, examine::examine(&mut connection, self.grants, "clm_auditor")).await {

@@ -99,8 +99,9 @@ pub(crate) fn bound_bytes(token: &Token) -> Vec<u8> {
 impl Store {
     /// By the HMAC of its text, whatever the tenant; not the revoked.
     pub(crate) async fn find_token(&self, token_hmac: [u8; 32]) -> Result<Option<FoundToken>, StoreError> {
+        let mut transaction = self.nobody().await?;
         // What a function gives may be null for all that PostgreSQL says; the columns of `tokens` are as named here.
-        let Some(row) = sqlx::query!(
+        let row = sqlx::query!(
             r#"SELECT (f.token).id AS "id!", (f.token).organization_id AS "organization_id!", (f.token).user_id, (f.token).entity_id, (f.token).accessor AS "accessor!",
              (f.token).token_hmac AS "token_hmac!", (f.token).parent_id, (f.token).policies AS "policies!",
              (f.token).display_name AS "display_name!", (f.token).meta AS "meta: Json<BTreeMap<String, String>>", (f.token).path AS "path!", (f.token).role,
@@ -111,11 +112,10 @@ impl Store {
              FROM find_token($1) f"#,
             token_hmac.as_slice()
         )
-        .fetch_optional(&self.pool)
-        .await?
-        else {
-            return Ok(None);
-        };
+        .fetch_optional(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        let Some(row) = row else { return Ok(None) };
         let duration = |stored: i64| u64::try_from(stored).map_err(|_| StoreError::Malformed("a token's duration"));
         let count = |stored: i32| u32::try_from(stored).map_err(|_| StoreError::Malformed("a token's uses"));
         let token = Token {
