@@ -11,6 +11,8 @@ const VARIABLE: &str = "CLM_CRASH_AT";
 pub enum CrashPoint {
     /// `sys/init`: `clm_secure_db` has the organization's key, `clm_core_db` nobody.
     OrganizationKeyMade,
+    /// `clm_secure_db` has a new organization's key, `clm_core_db` not the organization.
+    NewOrganizationKeyMade,
     /// `sys/init` of the seal shamir: the token has a PIN that nobody knows.
     PinChanged,
     /// A wrapped answer is kept; its token is not written.

@@ -63,6 +63,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Tampered { table, id } => Self::RowTampered { table, id },
             StoreError::Conflict { what } => Self::Conflict(what),
+            StoreError::Absent { .. } | StoreError::Json => Self::invalid(error.to_string()),
             other => Self::Database(other),
         }
     }
@@ -85,6 +86,8 @@ pub enum AuthError {
 pub enum TokenRefusal {
     /// No such token.
     Unknown,
+    /// Its organization is not there, not active, or deleted.
+    Organization,
     /// Its time is over.
     Expired,
     /// Its uses are.

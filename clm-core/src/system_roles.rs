@@ -1,8 +1,6 @@
 //! The six roles that every organization has from its beginning. Made here and not by a migration, which cannot make their MACs.
 
-use crate::core::Core;
-use crate::error::Result;
-use crate::store::roles::RoleRow;
+use crate::registry::{Entry, RoleFields};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -77,27 +75,18 @@ fn definitions() -> [(&'static str, &'static str, &'static str, Value); 6] {
     ]
 }
 
-impl Core {
-    /// The rows of a new organization, with their MACs.
-    pub(crate) async fn system_roles(&self, organization_id: Uuid) -> Result<Vec<RoleRow>> {
-        let mut rows = Vec::new();
-        for (code, name, description, permissions) in definitions() {
-            let mut row = RoleRow {
-                id: Uuid::now_v7(),
-                organization_id,
-                role_name: name.into(),
-                role_code: code.into(),
-                description: Some(description.into()),
-                permissions,
-                parent_role_id: None,
-                is_system_role: true,
-                is_active: true,
-                revision: 1,
-                row_mac: [0; 32],
-            };
-            row.row_mac = self.row_mac(row.bound_bytes()).await?;
-            rows.push(row);
-        }
-        Ok(rows)
-    }
+/// Those of a new organization, not bound yet.
+pub(crate) fn of(organization_id: Uuid) -> Vec<Entry<RoleFields>> {
+    let role = |(code, name, description, permissions): (&str, &str, &str, Value)| {
+        let fields = RoleFields {
+            role_name: name.into(),
+            description: Some(description.into()),
+            permissions: serde_json::from_value(permissions).unwrap_or_default(),
+            parent_role_id: None,
+            is_system_role: true,
+            is_active: true,
+        };
+        Entry::new(organization_id, code, fields)
+    };
+    definitions().into_iter().map(role).collect()
 }

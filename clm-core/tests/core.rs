@@ -279,6 +279,7 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         "group_members",
         "identity_groups",
         "mounts",
+        "organizations",
         "outbox",
         "roles",
         "tokens",
@@ -328,4 +329,64 @@ async fn a_job_is_one_servers_while_it_renews_its_lease_and_anothers_after_it() 
     assert!(!take(one).await.unwrap(), "what is said after the lease is not written");
     core.finish_job("test.job", other, Duration::ZERO, Some("why")).await.unwrap();
     assert!(take(one).await.unwrap(), "it is due again at once");
+}
+
+#[tokio::test]
+async fn an_entry_of_the_outbox_is_one_servers_while_it_renews_its_lease_and_anothers_after_it() {
+    let fixture = Fixture::new().await;
+    let (core, lease) = (&fixture.core, Duration::from_secs(60));
+    let new = NewMount { mount_type: Some("transit".into()), ..NewMount::default() };
+    core.mount(&fixture.caller, "gone", new).await.unwrap();
+    core.unmount(&fixture.caller, "gone").await.unwrap();
+    let [one, other] = [Uuid::new_v4(), Uuid::new_v4()];
+    let entry = core.take_entry(one, lease).await.unwrap().expect("it is due");
+    assert!(core.take_entry(other, lease).await.unwrap().is_none(), "one is at it");
+    fixture.sql("UPDATE outbox SET leased_until = now() + interval '1 second'").await.unwrap();
+    assert!(core.renew_entry(&entry, one, lease).await.unwrap());
+    let remaining = "SELECT extract(epoch FROM leased_until - now())::bigint FROM outbox";
+    let mut superuser = fixture.database.superuser().await.unwrap();
+    let left: i64 = sqlx::query_scalar(remaining).fetch_one(&mut superuser).await.unwrap();
+    assert!(left > 30, "{left} s are left of the lease");
+
+    // Killed, or cut off for so long.
+    fixture.sql("UPDATE outbox SET leased_until = now()").await.unwrap();
+    assert!(core.take_entry(other, lease).await.unwrap().is_some());
+    assert!(!core.renew_entry(&entry, one, lease).await.unwrap());
+    core.postpone_entry(&entry, one, "late").await.unwrap();
+    let held: Option<Uuid> = sqlx::query_scalar("SELECT leased_by FROM outbox WHERE last_error IS NULL")
+        .fetch_one(&mut superuser)
+        .await
+        .unwrap();
+    assert_eq!(held, Some(other), "what is said after the lease is not written");
+    core.finish_entry(&entry).await.unwrap();
+    assert!(!core.renew_entry(&entry, other, lease).await.unwrap(), "it is gone");
+}
+
+#[tokio::test]
+async fn organization_root_of_the_release_before_is_bound_once_and_on_record_and_never_again() {
+    let fixture = Fixture::new().await;
+    let unbind = "UPDATE organizations SET revision = 1, row_mac = decode(repeat('00', 32), 'hex')";
+    let mut superuser = fixture.database.superuser().await.unwrap();
+    let mut bound = async || -> (i64, i64) {
+        let statement = "SELECT (SELECT count(*) FROM audit_log WHERE event_type = 'organization.bind'), (SELECT revision FROM organizations)";
+        sqlx::query_as(statement).fetch_one(&mut superuser).await.unwrap()
+    };
+    // This release's own row, put back to having no MAC: its making is on record with one.
+    fixture.sql(unbind).await.unwrap();
+    fixture.until_not(&fixture.root, Operation::Read, "x").await;
+    assert_eq!(bound().await, (0, 1));
+    // The release before recorded no row of it.
+    fixture
+        .sql("UPDATE audit_log SET event_data = event_data - 'rows' WHERE event_type = 'system.init'")
+        .await
+        .unwrap();
+    fixture.sql(unbind).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(5);
+    while !fixture.may(&fixture.root, Operation::Read, "x").await {
+        assert!(Instant::now() < deadline, "the root token works after the upgrade");
+    }
+    assert_eq!(bound().await, (1, 2));
+    fixture.sql(unbind).await.unwrap();
+    fixture.until_not(&fixture.root, Operation::Read, "x").await;
+    assert_eq!(bound().await, (1, 1), "once");
 }

@@ -14,6 +14,7 @@ pub mod ceremony;
 pub mod clock;
 mod cubbyhole;
 mod cubbyhole_key;
+mod deletion;
 mod error;
 mod hierarchy;
 mod integrity;
@@ -28,6 +29,7 @@ mod verify;
 
 // The public interface is:
 pub use cubbyhole::EntryName;
+pub use deletion::Deletable;
 pub use error::{Error, Result};
 pub use hsm_bridge::{
     Bridge, Capabilities, Error as HsmError, PinSource, Settings as HsmSettings, Status as HsmStatus, TokenDescription,

@@ -11,6 +11,7 @@ pub(crate) mod mounts;
 pub(crate) mod named_secrets;
 mod open;
 mod pin;
+mod registry;
 pub(crate) mod root_token;
 pub(crate) mod seal;
 pub(crate) mod secrets;

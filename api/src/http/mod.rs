@@ -41,6 +41,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },
+    Engine { mount_type: "clm", usual_path: "clm/", routes: clm::REGISTRY },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::SECRETS },
     Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
     Engine { mount_type: "identity", usual_path: "identity/", routes: identity::ROUTES },

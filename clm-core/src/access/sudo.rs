@@ -13,6 +13,7 @@ use Shape::{Exact, Prefix};
 /// `None`: whatever the operation.
 const SUDO_PATHS: &[(Option<Operation>, Shape)] = &[
     (Some(Operation::List), Exact("auth/token/accessors")),
+    (None, Prefix("clm/organization-tokens/")),
     (None, Prefix("sys/auth/")),
     (None, Exact("sys/audit")),
     (None, Prefix("sys/audit/")),

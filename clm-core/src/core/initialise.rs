@@ -1,11 +1,11 @@
 //! The first organization, the first policy, the first token.
 
 use super::{Core, ROOT_ORGANIZATION};
-use crate::access::DEFAULT_POLICY;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
-use crate::store::{self, DocumentKind, PolicyRow, StoreError};
-use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, Secret28, Token, random_base62};
+use crate::registry::{Entry, OrganizationFields};
+use crate::store::{self, StoreError};
+use crate::token::{ROOT_POLICY, Secret28, Token, random_base62};
 use audit_chain::Caller;
 use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
@@ -56,43 +56,28 @@ impl Core {
             Some(text) => text,
             None => Secret28::random()?.into_secret(),
         };
-        let mut policy = PolicyRow {
-            id: Uuid::now_v7(),
-            organization_id: ROOT_ORGANIZATION,
-            name: DEFAULT_POLICY_NAME.into(),
-            document: DEFAULT_POLICY.into(),
-            kind: DocumentKind::Acl,
-            revision: 1,
-            row_mac: [0; 32],
-        };
-        policy.row_mac = self.row_mac(policy.bound_bytes()).await?;
-        let token = self.root_token_row(text.expose_secret()).await?;
-        let roles = self.system_roles(ROOT_ORGANIZATION).await?;
+        let root = OrganizationFields::named("Root", &json!({ "seal": seal }));
+        let root = Entry { id: ROOT_ORGANIZATION, ..Entry::new(ROOT_ORGANIZATION, "root", root) };
+        let founded = self.founded(root).await?;
+        let token = self.root_token_row(ROOT_ORGANIZATION, text.expose_secret()).await?;
         let mut event = self.event(caller, "system.init", "system", ("organization", Some("root".into())), "create");
         event.organization_id = ROOT_ORGANIZATION;
-        let mut rows = vec![
-            (store::access_policies::TABLE, policy.id, policy.revision, policy.row_mac),
-            (store::tokens::TABLE, token.id, token.revision, token.row_mac),
-        ];
-        rows.extend(roles.iter().map(|role| (store::roles::TABLE, role.id, role.revision, role.row_mac)));
+        let mut rows = founded.rows();
+        rows.push((store::tokens::TABLE, token.id, token.revision, token.row_mac));
         add_rows(&mut event, rows);
-        let settings = json!({ "seal": seal });
         let made = self
             .change(ROOT_ORGANIZATION, move |connection| {
                 Box::pin(async move {
-                    store::organizations::insert(&mut *connection, ROOT_ORGANIZATION, "Root", "root", &settings)
-                        .await?;
-                    store::access_policies::put(&mut *connection, &policy).await?;
-                    store::tokens::insert(&mut *connection, &token).await?;
-                    for role in &roles {
-                        store::roles::insert(&mut *connection, role).await?;
-                    }
+                    founded.insert(&mut *connection).await?;
+                    store::tokens::insert(connection, &token).await?;
                     Ok(((), event))
                 })
             })
             .await;
         match made {
-            Err(Error::Database(StoreError::Taken { .. })) => return Err(Error::AlreadyInitialised),
+            Err(Error::Conflict(_) | Error::Database(StoreError::Taken { .. })) => {
+                return Err(Error::AlreadyInitialised);
+            }
             other => other?,
         }
         self.invalidate_all();
@@ -103,7 +88,7 @@ impl Core {
     /// Another root token, for people who have shown the shares of the seal; on record.
     pub async fn create_root_token(&self, caller: &Caller) -> Result<SecretString> {
         let text = Secret28::random()?.into_secret();
-        let token = self.root_token_row(text.expose_secret()).await?;
+        let token = self.root_token_row(ROOT_ORGANIZATION, text.expose_secret()).await?;
         let mut event = self.token_event(caller, "root_token.create", &token);
         add_rows(&mut event, [(store::tokens::TABLE, token.id, token.revision, token.row_mac)]);
         self.change(ROOT_ORGANIZATION, move |connection| {
@@ -113,10 +98,10 @@ impl Core {
         Ok(text)
     }
 
-    async fn root_token_row(&self, text: &str) -> Result<Token> {
+    pub(crate) async fn root_token_row(&self, organization_id: Uuid, text: &str) -> Result<Token> {
         let mut token = Token {
             id: Uuid::now_v7(),
-            organization_id: ROOT_ORGANIZATION,
+            organization_id,
             user_id: None,
             entity_id: None,
             accessor: Arc::from(random_base62(24)?.as_str()),

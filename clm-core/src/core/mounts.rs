@@ -83,6 +83,10 @@ impl Core {
     async fn load_mounts(&self) -> Result<MountTable> {
         let mut table = MountTable::default();
         for organization_id in self.store().active_organizations().await? {
+            if !self.organization_is_ours(organization_id).await? {
+                table = table.refusing(organization_id);
+                continue;
+            }
             let mut good = Vec::new();
             for row in self.store().mounts(organization_id).await? {
                 let which = (store::mounts::TABLE, organization_id, row.mount.id);

@@ -14,7 +14,7 @@ mod tune;
 pub use config::{ConfigChange, MountConfig, NewMount, TuneMount};
 pub use remount::MountMove;
 
-pub(crate) use table::{MountTable, key, token_mount_id};
+pub(crate) use table::{MountTable, Standing, key, token_mount_id};
 
 use serde_json::{Value, json};
 use std::collections::BTreeMap;

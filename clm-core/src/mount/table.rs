@@ -1,7 +1,7 @@
 //! The mounts in memory.
 
 use super::{Mount, MountClass, MountConfig};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -9,6 +9,17 @@ use uuid::Uuid;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MountTable {
     organizations: HashMap<Uuid, HashMap<String, Arc<Mount>>>,
+    refused: HashSet<Uuid>,
+}
+
+/// Whether an organization is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    Served,
+    /// Its row does not carry its MAC.
+    Refused,
+    /// Not there, not active, or deleted.
+    Absent,
 }
 
 /// Key of a mount: its path as requests name it.
@@ -71,7 +82,23 @@ impl MountTable {
             .collect();
         let mut organizations = self.organizations.clone();
         organizations.insert(organization_id, own);
-        Self { organizations }
+        Self { organizations, refused: self.refused.clone() }
+    }
+
+    /// With an organization that nothing is served of.
+    pub(crate) fn refusing(mut self, organization_id: Uuid) -> Self {
+        self.refused.insert(organization_id);
+        self
+    }
+
+    pub(crate) fn standing(&self, organization_id: Uuid) -> Standing {
+        if self.organizations.contains_key(&organization_id) {
+            Standing::Served
+        } else if self.refused.contains(&organization_id) {
+            Standing::Refused
+        } else {
+            Standing::Absent
+        }
     }
 
     /// The mount whose path is the longest start of `path`, and what follows it.

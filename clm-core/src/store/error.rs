@@ -5,6 +5,19 @@ use uuid::Uuid;
 /// Why a statement did not do its work.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
+    /// A row that a field names is not there, is another organization's, or was deleted.
+    #[error("{field}: this organization has no {what} {id}")]
+    Absent {
+        /// Which field.
+        field: &'static str,
+        /// What it should name.
+        what: &'static str,
+        /// What it names.
+        id: Uuid,
+    },
+    /// JSON that PostgreSQL does not keep.
+    #[error("JSON here holds no NUL characters and no numbers beyond the database's")]
+    Json,
     /// The row was changed or deleted since it was read.
     #[error("the {what} was changed meanwhile")]
     Conflict {
@@ -41,6 +54,10 @@ impl From<sqlx::Error> for StoreError {
         match error.as_database_error() {
             Some(database) if database.is_unique_violation() => {
                 Self::Taken { constraint: database.constraint().unwrap_or("a unique constraint").to_owned() }
+            }
+            // Of class 22, data exceptions: untranslatable_character, numeric_value_out_of_range, invalid_text_representation.
+            Some(database) if ["22P05", "22003", "22P02"].contains(&database.code().unwrap_or_default().as_ref()) => {
+                Self::Json
             }
             _ => Self::Database(error),
         }

@@ -1,9 +1,21 @@
 //! Table `organizations`.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, bytes32, expect_one};
+use crate::registry::{Entry, Json, OrganizationFields};
 use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
+
+/// Name of the table, for records and errors.
+pub(crate) const TABLE: &str = "organizations";
+
+/// An organization as a list of them tells it.
+#[derive(Clone, Debug)]
+pub(crate) struct OrganizationCode {
+    pub(crate) id: Uuid,
+    pub(crate) code: String,
+    pub(crate) is_deleted: bool,
+}
 
 impl Store {
     /// Whether it is there.
@@ -29,32 +41,128 @@ impl Store {
         Ok(settings)
     }
 
+    /// By its id, deleted or not.
+    pub(crate) async fn organization(&self, id: Uuid) -> Result<Option<Entry<OrganizationFields>>, StoreError> {
+        let mut transaction = self.tenant(id).await?;
+        let found = find(&mut transaction, id).await?;
+        transaction.commit().await?;
+        Ok(found)
+    }
+
     /// Ids of all tenants that are active.
     pub(crate) async fn active_organizations(&self) -> Result<Vec<Uuid>, StoreError> {
         let mut transaction = self.nobody().await?;
-        let ids =
-            sqlx::query_scalar!(r#"SELECT active_organizations() AS "id!""#).fetch_all(&mut *transaction).await?;
+        let ids = sqlx::query_scalar!(r#"SELECT active_organizations() AS "id!""#).fetch_all(&mut *transaction).await?;
         transaction.commit().await?;
         Ok(ids)
     }
+
+    /// All tenants, by code.
+    pub(crate) async fn organization_codes(&self) -> Result<Vec<OrganizationCode>, StoreError> {
+        let mut transaction = self.nobody().await?;
+        let codes = sqlx::query_as!(
+            OrganizationCode,
+            r#"SELECT id AS "id!", org_code AS "code!", is_deleted AS "is_deleted!" FROM organization_codes()"#
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(codes)
+    }
+
+    /// Whether the log tells of the row having been bound.
+    pub(crate) async fn organization_was_bound(&self, id: Uuid) -> Result<bool, StoreError> {
+        let mut transaction = self.tenant(id).await?;
+        let bound = sqlx::query_scalar!(
+            r#"SELECT EXISTS (SELECT FROM audit_log WHERE organization_id = $1 AND event_type IN ('system.init', 'organization.bind')
+             AND event_data::text LIKE '%"organizations"%') AS "bound!""#,
+            id
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(bound)
+    }
 }
 
-/// Adds one; a second with the same id or code is [`StoreError::Taken`].
-pub(crate) async fn insert(
+/// By its id, deleted or not.
+pub(crate) async fn find(
     connection: &mut PgConnection,
     id: Uuid,
-    name: &str,
-    code: &str,
-    settings: &Value,
+) -> Result<Option<Entry<OrganizationFields>>, StoreError> {
+    let row = sqlx::query!(
+        r#"SELECT id, org_name, org_code, description, website, industry, primary_contact_user_id, billing_email, support_email,
+         settings::text AS "settings!", status, license_type, license_expires_at, max_users, max_certificates, created_by_user_id, created_at,
+         deleted_at, revision, row_mac FROM organizations WHERE id = $1"#,
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        Ok(Entry {
+            id: row.id,
+            organization_id: row.id,
+            code: row.org_code,
+            fields: OrganizationFields {
+                org_name: row.org_name,
+                description: row.description,
+                website: row.website,
+                industry: row.industry,
+                primary_contact_user_id: row.primary_contact_user_id,
+                billing_email: row.billing_email,
+                support_email: row.support_email,
+                settings: Json::stored(row.settings),
+                status: row.status,
+                license_type: row.license_type,
+                license_expires_at: row.license_expires_at,
+                max_users: row.max_users,
+                max_certificates: row.max_certificates,
+            },
+            created_by_user_id: row.created_by_user_id,
+            created_at: Some(row.created_at),
+            deleted_at: row.deleted_at,
+            revision: row.revision,
+            row_mac: bytes32(&row.row_mac, "organizations.row_mac")?,
+        })
+    })
+    .transpose()
+}
+
+/// Adds an organization, or replaces the row it was made from (its revision being one less); one that is there already is a conflict, a
+/// second of the same code [`StoreError::Taken`].
+pub(crate) async fn put(
+    connection: &mut PgConnection,
+    organization: &Entry<OrganizationFields>,
 ) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO organizations (id, org_name, org_code, settings, status) VALUES ($1, $2, $3, $4, 'active')",
-        id,
-        name,
-        code,
-        settings
+    let fields = &organization.fields;
+    let done = sqlx::query!(
+        "INSERT INTO organizations (id, org_name, org_code, description, website, industry, primary_contact_user_id, billing_email, support_email, settings, \
+         status, license_type, license_expires_at, max_users, max_certificates, created_by_user_id, deleted_at, revision, row_mac) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14, $15, $16, $17, $18, $19) \
+         ON CONFLICT (id) DO UPDATE SET org_name = $2, description = $4, website = $5, industry = $6, primary_contact_user_id = $7, billing_email = $8, \
+         support_email = $9, settings = $10::text::jsonb, status = $11, license_type = $12, license_expires_at = $13, max_users = $14, \
+         max_certificates = $15, deleted_at = $17, revision = $18, row_mac = $19 WHERE organizations.revision = $18::bigint - 1",
+        organization.id,
+        fields.org_name,
+        organization.code,
+        fields.description,
+        fields.website,
+        fields.industry,
+        fields.primary_contact_user_id,
+        fields.billing_email,
+        fields.support_email,
+        fields.settings.text(),
+        fields.status,
+        fields.license_type,
+        fields.license_expires_at,
+        fields.max_users,
+        fields.max_certificates,
+        organization.created_by_user_id,
+        organization.deleted_at,
+        organization.revision,
+        organization.row_mac.as_slice()
     )
     .execute(connection)
     .await?;
-    Ok(())
+    expect_one(&done, "organization")
 }

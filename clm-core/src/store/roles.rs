@@ -1,81 +1,85 @@
 //! Table `roles`.
 
-use super::StoreError;
-use super::bind::RowBytes;
-use serde_json::Value;
+use super::{StoreError, bytes32, expect_one};
+use crate::registry::{Entry, RoleFields};
+use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// Name of the table, for records and errors.
-pub(crate) const TABLE: &str = "roles";
-
-/// A role as stored.
-#[derive(Clone, Debug)]
-pub(crate) struct RoleRow {
-    pub(crate) id: Uuid,
-    pub(crate) organization_id: Uuid,
-    pub(crate) role_name: String,
-    pub(crate) role_code: String,
-    pub(crate) description: Option<String>,
-    /// Verbs by resource.
-    pub(crate) permissions: Value,
-    pub(crate) parent_role_id: Option<Uuid>,
-    pub(crate) is_system_role: bool,
-    pub(crate) is_active: bool,
-    pub(crate) revision: i64,
-    pub(crate) row_mac: [u8; 32],
+/// By its code, deleted or not.
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    code: &str,
+) -> Result<Option<Entry<RoleFields>>, StoreError> {
+    let row = sqlx::query!(
+        "SELECT id, organization_id, role_name, role_code, description, permissions, parent_role_id, is_system_role, is_active, created_by_user_id, \
+         created_at, deleted_at, revision, row_mac FROM roles WHERE organization_id = $1 AND role_code = $2",
+        organization_id,
+        code
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| {
+        Ok(Entry {
+            id: row.id,
+            organization_id: row.organization_id,
+            code: row.role_code,
+            fields: RoleFields {
+                role_name: row.role_name,
+                description: row.description,
+                permissions: serde_json::from_value(row.permissions)
+                    .map_err(|_| StoreError::Malformed("roles.permissions"))?,
+                parent_role_id: row.parent_role_id,
+                is_system_role: row.is_system_role,
+                is_active: row.is_active,
+            },
+            created_by_user_id: row.created_by_user_id,
+            created_at: Some(row.created_at),
+            deleted_at: row.deleted_at,
+            revision: row.revision,
+            row_mac: bytes32(&row.row_mac, "roles.row_mac")?,
+        })
+    })
+    .transpose()
 }
 
-impl RoleRow {
-    /// What its MAC is over; permissions as JSON with sorted names, since jsonb keeps no order.
-    pub(crate) fn bound_bytes(&self) -> Vec<u8> {
-        let Self {
-            id,
-            organization_id,
-            role_name,
-            role_code,
-            description: _,
-            permissions,
-            parent_role_id,
-            is_system_role,
-            is_active,
-            revision,
-            row_mac: _,
-        } = self;
-        let mut permissions = permissions.clone();
-        permissions.sort_all_objects();
-        RowBytes::new("roles.v1")
-            .uuid(*id)
-            .uuid(*organization_id)
-            .text(role_name)
-            .text(role_code)
-            .text(&permissions.to_string())
-            .optional(*parent_role_id, RowBytes::uuid)
-            .flag(*is_system_role)
-            .flag(*is_active)
-            .integer(*revision)
-            .finish()
-    }
+/// Codes, sorted.
+pub(crate) async fn codes(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    deleted: bool,
+) -> Result<Vec<String>, StoreError> {
+    let codes = sqlx::query_scalar!(
+        r#"SELECT role_code FROM roles WHERE organization_id = $1 AND (deleted_at IS NOT NULL) = $2 ORDER BY role_code COLLATE "C""#,
+        organization_id,
+        deleted
+    );
+    Ok(codes.fetch_all(connection).await?)
 }
 
-/// Adds one; a second of the same code is [`StoreError::Taken`].
-pub(crate) async fn insert(connection: &mut PgConnection, row: &RoleRow) -> Result<(), StoreError> {
-    sqlx::query!(
-        "INSERT INTO roles (id, organization_id, role_name, role_code, description, permissions, parent_role_id, is_system_role, is_active, revision, row_mac) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-        row.id,
-        row.organization_id,
-        row.role_name,
-        row.role_code,
-        row.description,
-        row.permissions,
-        row.parent_role_id,
-        row.is_system_role,
-        row.is_active,
-        row.revision,
-        row.row_mac.as_slice()
+/// Adds a role, or replaces the row it was made from (its revision being one less); a second of the same code is [`StoreError::Taken`].
+pub(crate) async fn put(connection: &mut PgConnection, role: &Entry<RoleFields>) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "INSERT INTO roles (id, organization_id, role_name, role_code, description, permissions, parent_role_id, is_system_role, is_active, \
+         created_by_user_id, deleted_at, revision, row_mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13) \
+         ON CONFLICT (id) DO UPDATE SET role_name = $3, description = $5, permissions = $6, parent_role_id = $7, is_active = $9, deleted_at = $11, \
+         revision = $12, row_mac = $13 WHERE roles.revision = $12::bigint - 1",
+        role.id,
+        role.organization_id,
+        role.fields.role_name,
+        role.code,
+        role.fields.description,
+        json!(role.fields.permissions),
+        role.fields.parent_role_id,
+        role.fields.is_system_role,
+        role.fields.is_active,
+        role.created_by_user_id,
+        role.deleted_at,
+        role.revision,
+        role.row_mac.as_slice()
     )
     .execute(connection)
     .await?;
-    Ok(())
+    expect_one(&done, "role")
 }

@@ -7,6 +7,7 @@ use crate::cidr;
 use crate::core::Core;
 use crate::error::{AuthError, Error, Result, TokenRefusal};
 use crate::identity::Persona;
+use crate::mount::Standing;
 use crate::policies::{app_role_binding, user_binding};
 use crate::store::{self, FoundToken};
 use audit_chain::Caller;
@@ -32,6 +33,7 @@ impl Core {
             let now = self.now();
             // At the end of an ancestor's time the database tells whether it was renewed.
             if cached.ends.is_none_or(|end| now < end) {
+                self.check_standing(cached.authority.token.organization_id)?;
                 check_source(&cached.authority.token, source)?;
                 return self.spend(&cached, source).await;
             }
@@ -40,6 +42,17 @@ impl Core {
         let read = Box::pin(self.read_authority(token, key)).await?;
         check_source(&read.authority.token, source)?;
         self.spend(&read, source).await
+    }
+
+    /// The tokens of an organization are good while it is served.
+    fn check_standing(&self, organization_id: Uuid) -> Result<(), AuthError> {
+        match self.mount_table().standing(organization_id) {
+            Standing::Served => Ok(()),
+            Standing::Refused => {
+                Err(Error::RowTampered { table: store::organizations::TABLE, id: organization_id }.into())
+            }
+            Standing::Absent => Err(AuthError::Refused(TokenRefusal::Organization)),
+        }
     }
 
     /// What the bearer of `text` may do, for somebody else who asks; spends no use.
@@ -86,6 +99,11 @@ impl Core {
         if chain_expire_time.is_some_and(|end| end <= self.now()) {
             return Err(AuthError::Refused(TokenRefusal::Expired));
         }
+        if self.mount_table().standing(token.organization_id) == Standing::Absent {
+            // Its row says that it is active: another server has made it, or made it so, and this one has not heard yet.
+            self.reload_mounts().await?;
+        }
+        self.check_standing(token.organization_id)?;
         let Some(authority) = self.borne(Arc::new(token), moment).await? else {
             return Err(AuthError::Refused(TokenRefusal::Entity));
         };

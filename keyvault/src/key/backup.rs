@@ -376,6 +376,7 @@ fn version_row(key: &Key, version: &Version) -> Option<KeyVersionRow> {
         row_mac: Vec::new(),
         created_at: DateTime::<Utc>::from_timestamp_micros(version.created_at)?,
         activated_at: version.activated_at.and_then(DateTime::from_timestamp_micros),
+        deleted_at: None,
     })
 }
 

@@ -211,6 +211,7 @@ impl Vault {
             row_mac: Vec::new(),
             created_at: now,
             activated_at: Some(now),
+            deleted_at: None,
         };
         if key.algorithm.key_size().is_none() {
             let organization_key = self.organization_key(key.organization_id).await?;

@@ -76,8 +76,8 @@ impl Vault {
         }
         for version in &versions {
             let number = u32::try_from(version.version).unwrap_or_default();
-            if number < row.settings.min_available_version {
-                // Trimmed: the row tells that it was there.
+            if number < row.settings.min_available_version || version.deleted_at.is_some() {
+                // Trimmed, or deleted by itself: the row tells that it was there.
                 continue;
             }
             if KeyState::parse(&version.key_state) == Some(KeyState::Destroyed) {

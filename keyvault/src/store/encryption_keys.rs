@@ -195,6 +195,7 @@ pub(super) async fn versions(
         row_mac: row.row_mac,
         created_at: row.created_at,
         activated_at: row.activated_at,
+        deleted_at: None,
     });
     Ok(read.collect())
 }
@@ -240,6 +241,7 @@ pub(super) async fn on_token(
             row_mac: row.row_mac,
             created_at: row.created_at,
             activated_at: row.activated_at,
+            deleted_at: None,
         })
     });
     Ok(read.collect())

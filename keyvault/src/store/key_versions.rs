@@ -34,6 +34,8 @@ pub(crate) struct KeyVersionRow {
     pub(crate) created_at: DateTime<Utc>,
     /// From when its periods count; `None`: made before they were counted.
     pub(crate) activated_at: Option<DateTime<Utc>>,
+    /// Not to be used, and to be brought back; of pairs.
+    pub(crate) deleted_at: Option<DateTime<Utc>>,
 }
 
 impl KeyVersionRow {
@@ -61,6 +63,7 @@ impl KeyVersionRow {
             .later("hmac_key_material", self.hmac_blob.as_deref(), |bytes, blob| bytes.bytes(Some(blob)))
             .later("certificate_chain", self.certificate_chain.as_deref(), RowBytes::text)
             .later("activated_at", self.activated_at, |bytes, at| bytes.time(Some(at)))
+            .later("deleted_at", self.deleted_at, |row, at| row.time(Some(at)))
             .finish()
     }
 }

@@ -1,6 +1,8 @@
 //! All SQL of clm_secure_db, one file a table. Statements are checked when they are compiled, as the service's own role, against `.sqlx/`:
 //! `make renew` writes that from the schema.
 
+pub(crate) mod certificate_requests;
+pub(crate) mod certificates;
 pub(crate) mod closed_mounts;
 pub(crate) mod cubbyhole_entries;
 pub(crate) mod cubbyhole_keys;
@@ -13,7 +15,7 @@ pub(crate) mod key_state_changes;
 pub(crate) mod key_usage;
 pub(crate) mod key_versions;
 pub(crate) mod named_keys;
-mod private_keys;
+pub(crate) mod private_keys;
 pub(crate) mod secret_mounts;
 pub(crate) mod secret_versions;
 pub(crate) mod secrets;

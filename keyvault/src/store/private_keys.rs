@@ -5,6 +5,70 @@ use crate::key::KeyAlgorithm;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// A version and the key that it is of.
+#[derive(Clone, Debug)]
+pub(crate) struct PrivateKeyRow {
+    pub(crate) version: KeyVersionRow,
+    pub(crate) name: String,
+    pub(crate) mount_id: Uuid,
+    pub(crate) latest_version: i32,
+}
+
+/// By its id, deleted or not; of keys that are there.
+pub(crate) async fn by_id(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    id: Uuid,
+) -> Result<Option<PrivateKeyRow>, sqlx::Error> {
+    let row = sqlx::query!(
+        "SELECT n.key_type, n.name, n.mount_id, n.latest_version, p.named_key_id FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id \
+         WHERE p.organization_id = $1 AND p.id = $2 AND n.deleted_at IS NULL",
+        organization_id,
+        id
+    )
+    .fetch_optional(&mut *connection)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    let Some(algorithm) = KeyAlgorithm::parse(&row.key_type, None) else { return Ok(None) };
+    let versions = versions(connection, row.named_key_id, algorithm).await?;
+    Ok(versions.into_iter().find(|version| version.id == id).map(|version| PrivateKeyRow {
+        version,
+        name: row.name,
+        mount_id: row.mount_id,
+        latest_version: row.latest_version,
+    }))
+}
+
+/// Ids of versions of keys that are there, sorted.
+pub(crate) async fn ids(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    deleted: bool,
+) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(
+        "SELECT p.id FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id \
+         WHERE p.organization_id = $1 AND (p.deleted_at IS NOT NULL) = $2 AND n.deleted_at IS NULL ORDER BY p.id",
+        organization_id,
+        deleted
+    )
+    .fetch_all(connection)
+    .await
+}
+
+/// Writes whether it is deleted over the revision before; `false`: somebody else was faster.
+pub(crate) async fn mark(connection: &mut PgConnection, row: &KeyVersionRow) -> Result<bool, sqlx::Error> {
+    let done = sqlx::query!(
+        "UPDATE private_keys SET deleted_at = $2, revision = $3, row_mac = $4 WHERE id = $1 AND revision = $3::bigint - 1",
+        row.id,
+        row.deleted_at,
+        row.revision,
+        row.row_mac
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == 1)
+}
+
 pub(super) async fn versions(
     connection: &mut PgConnection,
     named_key_id: Uuid,
@@ -12,7 +76,7 @@ pub(super) async fn versions(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT id, organization_id, named_key_id, version, storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, \
-         public_key, key_state, revision, row_mac, created_at, certificate_chain, activated_at FROM private_keys WHERE named_key_id = $1 ORDER BY version",
+         public_key, key_state, revision, row_mac, created_at, certificate_chain, activated_at, deleted_at FROM private_keys WHERE named_key_id = $1 ORDER BY version",
         named_key_id
     )
     .fetch_all(connection)
@@ -37,6 +101,7 @@ pub(super) async fn versions(
         row_mac: row.row_mac,
         created_at: row.created_at,
         activated_at: row.activated_at,
+        deleted_at: row.deleted_at,
     });
     Ok(read.collect())
 }
@@ -50,7 +115,7 @@ pub(super) async fn on_token(
 ) -> Result<Vec<KeyVersionRow>, sqlx::Error> {
     let rows = sqlx::query!(
         "SELECT n.key_type, p.id, p.organization_id, p.named_key_id, p.version, p.storage, p.encrypted_key_material, p.hmac_key_material, p.encryption_key_id, \
-         p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at, p.certificate_chain, p.activated_at \
+         p.is_exportable, p.hsm_key_id, p.hsm_token_id, p.public_key, p.key_state, p.revision, p.row_mac, p.created_at, p.certificate_chain, p.activated_at, p.deleted_at \
          FROM private_keys p JOIN named_keys n ON n.id = p.named_key_id WHERE p.organization_id = $1 AND p.hsm_token_id = $2 \
          AND ($3::uuid IS NULL OR n.mount_id = $3) ORDER BY p.id",
         organization_id,
@@ -81,6 +146,7 @@ pub(super) async fn on_token(
             row_mac: row.row_mac,
             created_at: row.created_at,
             activated_at: row.activated_at,
+            deleted_at: row.deleted_at,
         })
     });
     Ok(read.collect())

@@ -59,7 +59,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     for (capture, word) in words {
         path = path.replace(capture, word);
     }
-    for capture in ["{name}", "{+name}", "{+path}", "{id}", "{alias}"] {
+    for capture in ["{name}", "{+name}", "{+path}", "{id}", "{alias}", "{kind}"] {
         path = path.replace(capture, name);
     }
     assert!(!path.contains('{'), "{path}");

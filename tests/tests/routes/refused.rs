@@ -10,9 +10,14 @@ const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "s
 const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.
-const CREATING: [&str; 7] = [
+const CREATING: [&str; 12] = [
+    "clm-write-inventory",
+    "clm-write-organizations",
+    "clm-write-policies",
+    "clm-write-roles",
     "clm-write-secret",
     "clm-write-secret-metadata",
+    "clm-write-workflows",
     "kv1-write",
     "kv2-write-data",
     "kv2-write-metadata",
@@ -21,12 +26,13 @@ const CREATING: [&str; 7] = [
 ];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 10] = [
+const SUDO: [&str; 11] = [
     "auth-disable",
     "auth-enable",
     "auth-read",
     "auth-read-tuning",
     "auth-tune",
+    "clm-create-organization-token",
     "remount",
     "rotate",
     "rotate-keyring",

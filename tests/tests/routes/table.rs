@@ -3,7 +3,8 @@
 /// One operation.
 pub(crate) struct Row {
     pub(crate) id: &'static str,
-    /// What its path names; `$MOVE` is the id that `remount` gave, `$NOTIFICATION` of something that people were told.
+    /// What its path names; `$MOVE` is the id that `remount` gave, `$NOTIFICATION` of something that people were told, `$PAIR` the first of two
+    /// versions of a pair of keys.
     pub(crate) name: &'static str,
     /// `$ENTITY`, `$ALIAS`, `$GROUP` and such are ids of what earlier rows made, `$LOGIN` is the accessor of a login method.
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
@@ -50,6 +51,11 @@ const SECRETS_POLICY: &str = r#"{"policy_document":{"allowed_secrets":["app.*"],
 const PAIR: &str = r#"{"tags":"t","generator":{"type":"key_pair","algorithm":"ecdsa-p256"}}"#;
 /// `$SIGNATURE` is one that `transit/sign/ec` gave.
 const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
+
+const RULES: &str = r#"{"policy_type":"issuance","policy_rules":{"max_validity_days":365}}"#;
+const STEPS: &str = r#"{"workflow_type":"renewal","workflow_definition":{"steps":[]}}"#;
+/// A certificate, and a request for one, that are there from the beginning.
+pub(crate) const CERTIFICATE: &str = "0c0c0c0c-0000-4000-8000-000000000001";
 
 /// In an order in which each works: the first initialises, the second unseals (seal shamir), the last seals.
 pub(crate) const TABLE: &[Row] = &[
@@ -304,5 +310,44 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("tools-random-source", "", "", "random.generate"),
     recorded("tools-hash", "", INPUT, "data.hash"),
     recorded("tools-hash-with-algorithm", "", INPUT, "data.hash"),
+    with(&["organization_key.create"], recorded("clm-write-organizations", "second", "{}", "organization.create")),
+    silent("clm-read-organizations", "second", ""),
+    silent("clm-list-organizations", "", ""),
+    recorded("clm-create-organization-token", "second", "", "root_token.create"),
+    recorded("clm-delete-organizations", "second", "", "organization.delete"),
+    silent("clm-list-deleted", "organizations", ""),
+    recorded("clm-restore-organizations", "second", "", "organization.restore"),
+    recorded("clm-write-roles", "OPERATOR", r#"{"permissions":{"certificates":["read"]}}"#, "role.create"),
+    silent("clm-read-roles", "OPERATOR", ""),
+    silent("clm-list-roles", "", ""),
+    recorded("clm-delete-roles", "OPERATOR", "", "role.delete"),
+    recorded("clm-restore-roles", "OPERATOR", "", "role.restore"),
+    recorded("clm-write-policies", "web", RULES, "certificate_policy.create"),
+    silent("clm-read-policies", "web", ""),
+    silent("clm-list-policies", "", ""),
+    recorded("clm-delete-policies", "web", "", "certificate_policy.delete"),
+    recorded("clm-restore-policies", "web", "", "certificate_policy.restore"),
+    recorded("clm-write-workflows", "renewals", STEPS, "workflow.create"),
+    silent("clm-read-workflows", "renewals", ""),
+    silent("clm-list-workflows", "", ""),
+    recorded("clm-delete-workflows", "renewals", "", "workflow.delete"),
+    recorded("clm-restore-workflows", "renewals", "", "workflow.restore"),
+    silent("clm-read-certificates", CERTIFICATE, ""),
+    silent("clm-list-certificates", "", ""),
+    recorded("clm-write-inventory", CERTIFICATE, r#"{"environment":"testing"}"#, "inventory.create"),
+    silent("clm-read-inventory", CERTIFICATE, ""),
+    silent("clm-list-inventory", "", ""),
+    recorded("clm-delete-inventory", CERTIFICATE, "", "inventory.delete"),
+    recorded("clm-restore-inventory", CERTIFICATE, "", "inventory.restore"),
+    recorded("clm-delete-certificates", CERTIFICATE, "", "certificate.delete"),
+    recorded("clm-restore-certificates", CERTIFICATE, "", "certificate.restore"),
+    silent("clm-read-certificate-requests", CERTIFICATE, ""),
+    silent("clm-list-certificate-requests", "", ""),
+    recorded("clm-delete-certificate-requests", CERTIFICATE, "", "certificate_request.delete"),
+    recorded("clm-restore-certificate-requests", CERTIFICATE, "", "certificate_request.restore"),
+    silent("clm-read-private-keys", "$PAIR", ""),
+    silent("clm-list-private-keys", "", ""),
+    recorded("clm-delete-private-keys", "$PAIR", "", "private_key.delete"),
+    recorded("clm-restore-private-keys", "$PAIR", "", "private_key.restore"),
     recorded("seal", "", "", "system.seal"),
 ];

@@ -7,6 +7,7 @@ mod changes;
 mod documents;
 mod grants;
 mod isolation;
+mod references;
 mod refused;
 mod rows;
 mod rules;

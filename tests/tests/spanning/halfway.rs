@@ -67,6 +67,35 @@ async fn an_initialisation_that_was_cut_off_after_the_pin_was_changed_says_how_t
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_that_was_half_made_is_finished_by_asking_again_with_one_key() {
+    let mut site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    let token = server.token.clone();
+    drop(server);
+    for (_, step) in steps(Change::MakeOrganization) {
+        let mut server = ending_at(&mut site, &step).await;
+        server.token.clone_from(&token);
+        server.until_health(200).await.unwrap();
+        server.put("clm/organizations/half", json!({"org_name": "Half"})).await.expect_err("nobody answers");
+        has_ended(server, &step);
+
+        let mut server = site.serve_for(&token).await.unwrap();
+        assert_eq!(server.get("clm/organizations/half").await.unwrap().status, 404, "{step}: it is not there by half");
+        let made = server.put("clm/organizations/half", json!({"org_name": "Half"})).await.unwrap();
+        assert_eq!(made.status, 204, "{step}: {made:?}");
+        let mut secure = site.secure.superuser().await.unwrap();
+        assert_eq!(number(&mut secure, MASTER_KEYS).await, 2, "{step}: root's, and one of the new one");
+        let inside = server.put("clm/organization-tokens/half", json!({})).await.unwrap();
+        inside.text("token").clone_into(&mut server.token);
+        assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
+        let key = server.put("transit/keys/k", json!({"type": "ecdsa-p256"})).await.unwrap();
+        assert!(key.status.is_success(), "{key:?}");
+        site.succeeds(&["audit", "verify", "--rows"]).unwrap();
+    }
+}
+
 /// A secret in a wrapping token.
 async fn wrapped(server: &mut Server) -> String {
     "20s".clone_into(&mut server.wrap_ttl);

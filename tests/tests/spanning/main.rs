@@ -18,6 +18,7 @@ use tests::{Server, Site};
 enum Change {
     Initialise,
     InitialiseShamir,
+    MakeOrganization,
     Wrap,
     CloseMount,
     /// tests/secrets/renewed.rs ends servers there.
@@ -29,6 +30,7 @@ enum Change {
 fn change_of(point: CrashPoint) -> Change {
     match point {
         CrashPoint::OrganizationKeyMade => Change::Initialise,
+        CrashPoint::NewOrganizationKeyMade => Change::MakeOrganization,
         CrashPoint::PinChanged => Change::InitialiseShamir,
         CrashPoint::ContentKept | CrashPoint::WrappingEnded | CrashPoint::ContentRewrapped => Change::Wrap,
         CrashPoint::MountDisabled

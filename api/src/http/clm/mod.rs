@@ -2,8 +2,10 @@
 
 mod access_policies;
 mod notifications;
+mod registry;
 mod secrets;
 
 pub(super) use access_policies::ROUTES as ACCESS_POLICIES;
 pub(super) use notifications::ROUTES as NOTIFICATIONS;
+pub(super) use registry::ROUTES as REGISTRY;
 pub(super) use secrets::ROUTES as SECRETS;

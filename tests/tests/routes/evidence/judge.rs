@@ -233,12 +233,14 @@ fn product(answered: &Answered<'_>, field: &str, calls: &[Call]) -> Product {
             Err(Finding::Software(Cause::Unlisted, reason))
         }
     };
-    let keys = !answered.path.starts_with("sys/") && !answered.path.starts_with("auth/");
+    let keys = !["sys/", "auth/", "clm/"].iter().any(|mount| answered.path.starts_with(mount));
     let of = |word: &str| answered.id.contains(word);
     match field {
         "signature" if used(calls, "C_Sign", "CKO_PRIVATE_KEY").is_none() && of("hmac") => {
             needs("C_Sign", "CKO_SECRET_KEY")
         }
+        // As somebody sent it.
+        "csr" if !keys => Ok(None),
         "csr" | "signature" => needs("C_Sign", "CKO_PRIVATE_KEY"),
         "cmac" | "hmac" => needs("C_Sign", "CKO_SECRET_KEY"),
         "ciphertext" if rsa => Ok(Some("encrypting takes the public key alone".into())),

@@ -48,6 +48,7 @@ struct Spied {
 impl Spied {
     async fn start() -> Self {
         let site = Site::ready("[seal]\ntype = 'shamir'\ngenerate_root = true\n").await.unwrap();
+        super::recorded::keep_certificates(&site).await;
         let log = site.spy().unwrap();
         let server = site.serve().await.unwrap();
         server.until_health(501).await.unwrap();

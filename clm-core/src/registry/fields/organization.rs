@@ -1,0 +1,178 @@
+//! Organizations: the tenants. The tokens and mounts of one are served while it is active, not deleted, and its row carries its MAC.
+
+use crate::core::ROOT_ORGANIZATION;
+use crate::error::{Error, Result};
+use crate::registry::entry::{Entry, Fields, Moment, Reference, checked_name, one_of};
+use crate::registry::{Json, Kind};
+use crate::store::bind::RowBytes;
+use crate::store::{StoreError, organizations};
+use chrono::{DateTime, SubsecRound, Utc};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::PgConnection;
+use uuid::Uuid;
+
+const STATUSES: [&str; 3] = ["active", "suspended", "inactive"];
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OrganizationFields {
+    #[serde(default)]
+    pub(crate) org_name: String,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
+    #[serde(default)]
+    pub(crate) website: Option<String>,
+    #[serde(default)]
+    pub(crate) industry: Option<String>,
+    #[serde(default)]
+    pub(crate) primary_contact_user_id: Option<Uuid>,
+    #[serde(default)]
+    pub(crate) billing_email: Option<String>,
+    #[serde(default)]
+    pub(crate) support_email: Option<String>,
+    /// The service's own.
+    #[serde(default = "nothing", skip_serializing)]
+    pub(crate) settings: Json,
+    #[serde(default = "active")]
+    pub(crate) status: String,
+    #[serde(default)]
+    pub(crate) license_type: Option<String>,
+    #[serde(default)]
+    pub(crate) license_expires_at: Option<DateTime<Utc>>,
+    #[serde(default)]
+    pub(crate) max_users: Option<i32>,
+    #[serde(default)]
+    pub(crate) max_certificates: Option<i32>,
+}
+
+fn nothing() -> Json {
+    Json::from(&json!({}))
+}
+
+fn active() -> String {
+    "active".into()
+}
+
+impl OrganizationFields {
+    /// An active one of that name; `settings` are the service's own.
+    pub(crate) fn named(name: &str, settings: &Value) -> Self {
+        Self {
+            org_name: name.to_owned(),
+            description: None,
+            website: None,
+            industry: None,
+            primary_contact_user_id: None,
+            billing_email: None,
+            support_email: None,
+            settings: Json::from(settings),
+            status: active(),
+            license_type: None,
+            license_expires_at: None,
+            max_users: None,
+            max_certificates: None,
+        }
+    }
+}
+
+impl Fields for OrganizationFields {
+    const KIND: Kind = Kind::Organization;
+
+    fn json(&mut self) -> Vec<&mut Json> {
+        vec![&mut self.settings]
+    }
+
+    fn settle(entry: &mut Entry<Self>, old: Option<&Entry<Self>>, _moment: Moment) -> Result<()> {
+        let fields = &mut entry.fields;
+        if let Some(old) = old {
+            fields.settings.clone_from(&old.fields.settings);
+        }
+        if fields.org_name.is_empty() {
+            fields.org_name.clone_from(&entry.code);
+        }
+        checked_name("org_name", &fields.org_name)?;
+        one_of("status", &fields.status, &STATUSES)?;
+        if entry.organization_id == ROOT_ORGANIZATION && fields.status != "active" {
+            return Err(Error::invalid("organization root stays active: without it nobody could make it so again"));
+        }
+        for (field, address) in [("billing_email", &fields.billing_email), ("support_email", &fields.support_email)] {
+            if address.as_ref().is_some_and(|address| !address.contains('@') || address.contains(char::is_whitespace)) {
+                return Err(Error::invalid(format!("{field} is an e-mail address")));
+            }
+        }
+        if [fields.max_users, fields.max_certificates].into_iter().flatten().any(|most| most < 0) {
+            return Err(Error::invalid("max_users and max_certificates are not negative"));
+        }
+        fields.license_expires_at = fields.license_expires_at.map(|time| time.trunc_subsecs(6));
+        Ok(())
+    }
+
+    fn may_go(entry: &Entry<Self>) -> Result<()> {
+        if entry.organization_id == ROOT_ORGANIZATION {
+            return Err(Error::invalid("organization root cannot be deleted: without it nobody could bring it back"));
+        }
+        Ok(())
+    }
+
+    fn references(&self) -> Vec<Reference> {
+        self.primary_contact_user_id.map(|id| Reference::User("primary_contact_user_id", id)).into_iter().collect()
+    }
+
+    fn bound_bytes(entry: &Entry<Self>) -> Vec<u8> {
+        let Entry {
+            id,
+            organization_id: _,
+            code,
+            fields,
+            created_by_user_id,
+            created_at: _,
+            deleted_at,
+            revision,
+            row_mac: _,
+        } = entry;
+        let Self {
+            org_name,
+            description,
+            website,
+            industry,
+            primary_contact_user_id,
+            billing_email,
+            support_email,
+            settings,
+            status,
+            license_type,
+            license_expires_at,
+            max_users,
+            max_certificates,
+        } = fields;
+        let mut row =
+            RowBytes::new("organizations.v1").uuid(*id).text(code).text(org_name).text(status).text(settings.text());
+        for text in [description, website, industry, billing_email, support_email, license_type] {
+            row = row.optional(text.as_deref(), RowBytes::text);
+        }
+        for user in [primary_contact_user_id, created_by_user_id] {
+            row = row.optional(*user, RowBytes::uuid);
+        }
+        for time in [license_expires_at, deleted_at] {
+            row = row.optional(*time, RowBytes::time);
+        }
+        for most in [max_users, max_certificates] {
+            row = row.optional(most.map(i64::from), RowBytes::integer);
+        }
+        row.integer(*revision).finish()
+    }
+
+    async fn find(connection: &mut PgConnection, owner: Uuid, code: &str) -> Result<Option<Entry<Self>>, StoreError> {
+        Ok(organizations::find(connection, owner).await?.filter(|entry| entry.code == code))
+    }
+
+    async fn put(connection: &mut PgConnection, entry: &Entry<Self>) -> Result<(), StoreError> {
+        organizations::put(connection, entry).await
+    }
+
+    /// An organization sees itself.
+    async fn codes(connection: &mut PgConnection, owner: Uuid, deleted: bool) -> Result<Vec<String>, StoreError> {
+        let own = organizations::find(connection, owner).await?.filter(|entry| entry.is_deleted() == deleted);
+        Ok(own.map(|entry| entry.code).into_iter().collect())
+    }
+}
