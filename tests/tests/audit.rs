@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use audit_chain::{Checkpoint, Event, Outcome, Severity, Value};
-use audit_log::{AuditLog, CORE, CheckpointSigner, SECURE, SignedCheckpoint};
+use audit_log::{AuditLog, CORE, CheckpointSigner, SECURE, SignedCheckpoint, Table};
 use futures_util::future::BoxFuture;
 use p256::ecdsa::signature::Signer;
 use p256::ecdsa::{DerSignature, SigningKey, VerifyingKey};
@@ -53,7 +53,17 @@ impl Site {
     }
 
     fn secure_log(&self) -> AuditLog {
-        AuditLog::start(self.secure.url("clm_secure_app").parse().unwrap(), SECURE)
+        self.log("secure")
+    }
+
+    fn log(&self, name: &str) -> AuditLog {
+        let (database, role, table) = self.side(name);
+        AuditLog::start(database.url(role).parse().unwrap(), table)
+    }
+
+    /// A database as commands name it, with the service's role and the log in it.
+    fn side(&self, name: &str) -> (&TestDatabase, &'static str, Table) {
+        if name == "core" { (&self.core, "clm_core_app", CORE) } else { (&self.secure, "clm_secure_app", SECURE) }
     }
 
     fn path(&self, name: &str) -> String {
@@ -93,19 +103,30 @@ impl Site {
     }
 
     async fn sql(&self, statement: &str) -> u64 {
-        let statement = AssertSqlSafe(statement.to_owned());
-        sqlx::query(statement).execute(&mut self.secure.superuser().await.unwrap()).await.unwrap().rows_affected()
+        self.sql_in("secure", statement).await
+    }
+
+    /// `$log` is the log's table.
+    async fn sql_in(&self, name: &str, statement: &str) -> u64 {
+        let (database, _, table) = self.side(name);
+        let statement = AssertSqlSafe(statement.replace("$log", table.name));
+        sqlx::query(statement).execute(&mut database.superuser().await.unwrap()).await.unwrap().rows_affected()
     }
 
     /// Waits until a checkpoint over that many records of the secure log is signed.
     async fn signed(&self, log: &AuditLog, records: i64) {
+        self.signed_in("secure", log, records).await;
+    }
+
+    async fn signed_in(&self, name: &str, log: &AuditLog, records: i64) {
+        let (database, role, table) = self.side(name);
         let signer = Arc::new(Key(SigningKey::from_slice(&[7; 32]).unwrap()));
         let at = event().timestamp;
-        log.checkpoint_with(self.secure.url("clm_secure_app").parse().unwrap(), signer, move || at);
-        let mut superuser = self.secure.superuser().await.unwrap();
+        log.checkpoint_with(database.url(role).parse().unwrap(), signer, move || at);
+        let mut superuser = database.superuser().await.unwrap();
         let deadline = Instant::now() + Duration::from_secs(30);
         loop {
-            let checkpoints = audit_log::read_checkpoints(&mut superuser, SECURE).await.unwrap();
+            let checkpoints = audit_log::read_checkpoints(&mut superuser, table).await.unwrap();
             if checkpoints.iter().any(|stored| stored.checkpoint.heads.iter().any(|head| head.seq == records)) {
                 return;
             }
@@ -226,20 +247,30 @@ async fn months_are_exported_apart_and_verified_alone_or_one_after_another() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_exported_month_is_detached_and_what_remains_verifies_with_its_file_or_without() {
+async fn an_exported_month_of_the_secure_log_is_detached_and_what_remains_verifies_with_its_file_or_without() {
+    detached("secure").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_exported_month_of_the_core_log_is_detached_and_what_remains_verifies_with_its_file_or_without() {
+    detached("core").await;
+}
+
+async fn detached(database: &str) {
     let site = Site::new().await;
-    site.sql("SELECT ensure_audit_partitions('2020-02-01')").await;
-    let log = site.secure_log();
+    let table = site.side(database).2.name;
+    site.sql_in(database, "SELECT ensure_audit_partitions('2020-02-01')").await;
+    let log = site.log(database);
     // The third bears a time of the month before: requests are recorded in another order than they came.
     for time in ["01-31T23:59:59.9Z", "02-01T00:00:00.1Z", "01-31T23:59:59.95Z", "02-10T00:00:00Z", "03-02T00:00:00Z"] {
         log.append(Event { timestamp: format!("2020-{time}").parse().unwrap(), ..event() }).await.unwrap();
     }
     log.append(event()).await.unwrap();
-    site.signed(&log, 6).await;
+    site.signed_in(database, &log, 6).await;
     let key = site.path("audit.pem");
     let [january, february, march] = ["2020-01", "2020-02", "2020-03"].map(|month| {
         let file = site.path(month);
-        site.holds(&["audit", "export", "--database", "secure", "--month", month, "--out", &file]);
+        site.holds(&["audit", "export", "--database", database, "--month", month, "--out", &file]);
         file
     });
     let said = site.holds(&[
@@ -261,7 +292,7 @@ async fn an_exported_month_is_detached_and_what_remains_verifies_with_its_file_o
             "audit",
             "detach",
             "--database",
-            "secure",
+            database,
             "--month",
             month,
             "--file",
@@ -284,11 +315,11 @@ async fn an_exported_month_is_detached_and_what_remains_verifies_with_its_file_o
         .unwrap();
     let (code, said) = detach("2020-01", &short);
     assert!(code == 1 && said.contains("it holds 2"), "{said}");
-    let verify = ["audit", "verify", "--database", "secure", "--public-key", &key];
+    let verify = ["audit", "verify", "--database", database, "--public-key", &key];
     assert!(site.holds(&verify).contains("6 records (1-6)"), "nothing was detached yet");
 
     let (code, said) = detach("2020-01", &january);
-    assert!(code == 0 && said.contains("secure_audit_log_2020_01 is detached: 2 records"), "{said}");
+    assert!(code == 0 && said.contains(&format!("{table}_2020_01 is detached: 2 records")), "{said}");
     let said = site.holds(&verify);
     assert!(said.contains("records 1-3 are in exported files") && said.contains("signed up to 6"), "{said}");
     let whole = [&verify[..], &["--rows", "--exported", &january]].concat();
@@ -296,7 +327,7 @@ async fn an_exported_month_is_detached_and_what_remains_verifies_with_its_file_o
     assert!(said.contains("6 records (1-6)") && !said.contains("are in exported files"), "{said}");
     site.does_not(&[&verify[..], &["--rows"]].concat(), &["give the exported files"]);
     // The second record is in January's file by its number, and in the database by its time.
-    site.sql("UPDATE secure_audit_log SET accessor = 'other' WHERE seq = 2 AND event_timestamp < '2021-01-01'").await;
+    site.sql_in(database, "UPDATE $log SET accessor = 'other' WHERE seq = 2 AND event_timestamp < '2021-01-01'").await;
     site.does_not(&verify, &["record 2 ", "was edited"]);
     site.does_not(&whole, &["record 2: is not what its exported file holds"]);
     let (code, said) = detach("2020-02", &february);
@@ -306,20 +337,20 @@ async fn an_exported_month_is_detached_and_what_remains_verifies_with_its_file_o
     site.holds(&[&whole[..], &["--exported", &february]].concat());
 
     // Taken away without having been exported.
-    site.sql("ALTER TABLE secure_audit_log DETACH PARTITION secure_audit_log_2020_03").await;
+    site.sql_in(database, "ALTER TABLE $log DETACH PARTITION $log_2020_03").await;
     site.does_not(&verify, &["record 5: missing"]);
-    let attach = |month: &str| site.holds(&["audit", "attach", "--database", "secure", "--month", month]);
+    let attach = |month: &str| site.holds(&["audit", "attach", "--database", database, "--month", month]);
     attach("2020-03");
     site.holds(&verify);
     attach("2020-02");
     attach("2020-01");
     site.does_not(&verify, &["record 2 ", "was edited"]);
-    site.sql("UPDATE secure_audit_log SET accessor = 'accessor' WHERE seq = 2 AND event_timestamp < '2021-01-01'")
+    site.sql_in(database, "UPDATE $log SET accessor = 'accessor' WHERE seq = 2 AND event_timestamp < '2021-01-01'")
         .await;
     let said = site.holds(&verify);
     assert!(said.contains("6 records (1-6)") && !said.contains("are in exported files"), "{said}");
-    site.does_not(&["audit", "attach", "--database", "secure", "--month", "2020-01"], &["is attached"]);
-    site.does_not(&["audit", "attach", "--database", "secure", "--month", "2019-01"], &["restore it from a backup"]);
+    site.does_not(&["audit", "attach", "--database", database, "--month", "2020-01"], &["is attached"]);
+    site.does_not(&["audit", "attach", "--database", database, "--month", "2019-01"], &["restore it from a backup"]);
 }
 
 #[tokio::test]

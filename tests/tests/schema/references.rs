@@ -56,9 +56,12 @@ const REFERENCES: &[(&str, &str, Checked)] = &[
     ("encryption_keys", "hsm_key_id", Nothing),
     // Of a new organization: made before it is, by the same request, which finishes what was cut off.
     ("encryption_keys", "organization_id", Caller),
+    ("entity_aliases", "mount_id", Mount),
     ("hsm_tokens", "audit_key_id", Nothing),
     ("hsm_tokens", "mac_key_id", Nothing),
     ("hsm_tokens", "root_key_id", Nothing),
+    ("identity_groups", "alias_id", Nothing),
+    ("identity_groups", "alias_mount_id", Mount),
     ("jobs", "leased_by", Nothing),
     ("key_rotation_history", "initiated_by_user_id", Caller),
     ("key_rotation_history", "organization_id", Caller),
@@ -84,6 +87,7 @@ const REFERENCES: &[(&str, &str, Checked)] = &[
     ("secure_audit_log", "organization_id", Caller),
     ("secure_audit_log", "request_id", Nothing),
     ("secure_audit_log", "user_id", Caller),
+    ("tokens", "entity_id", Caller),
     ("workflow_instances", "certificate_id", Unwritten),
     ("workflow_instances", "certificate_request_id", Unwritten),
 ];
