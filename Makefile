@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test as-user crash bench evidence renew deny advisories kryoptic
+.PHONY: setup demo dev check test as-user crash bench evidence renew deny advisories kryoptic bench-keys
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -62,3 +62,8 @@ SECONDS_A_ROW ?= 10
 bench: setup ## the service under load beside what its token can do by itself; SECONDS_A_ROW=2 is a quick look that writes nothing down
 	cargo build --release --locked -p api -p bench
 	scripts/with-postgres.sh target/release/bench --seconds $(SECONDS_A_ROW) --write docs/BENCHMARKS.md
+
+KEYS ?= 100,10000,1000000
+bench-keys: setup ## what making and using a key costs with so many others beside it; a million take some minutes to load
+	cargo build --release --locked -p api -p bench
+	scripts/with-postgres.sh target/release/bench --keys $(KEYS) --write docs/BENCHMARKS.md

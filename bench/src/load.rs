@@ -14,9 +14,11 @@ use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
 /// An input, standard base64: every request signs another one.
-const INPUT: &str = "0000000000000000";
-/// Before the base64 of each signature or HMAC.
-const SIGNATURE: &[u8] = b"\":\"vault:v1:";
+pub(crate) const INPUT: &str = "0000000000000000";
+/// Before the base64 of each signature, HMAC or ciphertext.
+pub(crate) const VERSIONED: &[u8] = b"\":\"vault:v1:";
+/// Before each plaintext.
+pub(crate) const PLAINTEXT: &[u8] = b"\"plaintext\":\"";
 const WARMING: u8 = 0;
 const MEASURING: u8 = 1;
 const ENDING: u8 = 2;
@@ -27,15 +29,17 @@ pub(crate) struct Plan {
     /// Whose certificates to believe, PEM: HTTPS.
     pub(crate) authority: Option<Vec<u8>>,
     pub(crate) connections: usize,
-    /// `sign`, …
-    pub(crate) verb: &'static str,
-    /// Key name.
-    pub(crate) key: &'static str,
+    /// Below `transit/`.
+    pub(crate) path: String,
     pub(crate) token: String,
     /// Inputs in a request; 1: no batch.
     pub(crate) batch: usize,
-    /// Fields beside the input, JSON, with a comma behind.
+    /// Fields beside the item, JSON, with a comma behind.
     pub(crate) fields: &'static str,
+    /// Fields of one item, JSON; [`INPUT`] in it is another one each time.
+    pub(crate) item: String,
+    /// What stands before each result in an answer.
+    pub(crate) result: &'static [u8],
 }
 
 /// What came back.
@@ -66,6 +70,7 @@ pub(crate) async fn run<T>(plan: Plan, window: Duration, at: impl Fn() -> Result
             places: places.clone(),
             counter: (number as u64) << 40,
             batch: plan.batch,
+            result: plan.result,
             phase: Arc::clone(&phase),
         };
         match &connector {
@@ -111,15 +116,14 @@ fn connector(authority: &[u8]) -> Result<TlsConnector> {
 /// The bytes of a request, and where its inputs are in them.
 fn request(plan: &Plan) -> (Vec<u8>, Vec<usize>) {
     let body = if plan.batch == 1 {
-        format!("{{{}\"input\":\"{INPUT}\"}}", plan.fields)
+        format!("{{{}{}}}", plan.fields, plan.item)
     } else {
-        let items = vec![format!("{{\"input\":\"{INPUT}\"}}"); plan.batch].join(",");
+        let items = vec![format!("{{{}}}", plan.item); plan.batch].join(",");
         format!("{{{}\"batch_input\":[{items}]}}", plan.fields)
     };
     let head = format!(
-        "PUT /v1/transit/{}/{} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\nx-vault-token: {}\r\ncontent-length: {}\r\n\r\n",
-        plan.verb,
-        plan.key,
+        "PUT /v1/transit/{} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\nx-vault-token: {}\r\ncontent-length: {}\r\n\r\n",
+        plan.path,
         plan.token,
         body.len()
     );
@@ -133,6 +137,7 @@ struct Connection {
     places: Vec<usize>,
     counter: u64,
     batch: usize,
+    result: &'static [u8],
     phase: Arc<AtomicU8>,
 }
 
@@ -149,7 +154,7 @@ impl Connection {
             let began = Instant::now();
             stream.write_all(&self.request).await?;
             stream.flush().await?;
-            let signatures = answer(&mut stream, &mut buffer).await?;
+            let signatures = answer(&mut stream, &mut buffer, self.result).await?;
             ensure!(signatures == self.batch, "{signatures} signatures where {} were asked for", self.batch);
             answered.answers += 1;
             answered.signatures += signatures as u64;
@@ -171,8 +176,8 @@ impl Connection {
     }
 }
 
-/// Reads one answer, which must be 200; how many signatures are in it.
-pub(crate) async fn answer<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>) -> Result<usize> {
+/// Reads one answer, which must be 200; how many results are in it.
+pub(crate) async fn answer<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Vec<u8>, result: &[u8]) -> Result<usize> {
     buffer.clear();
     let mut wanted = None;
     loop {
@@ -190,7 +195,7 @@ pub(crate) async fn answer<S: AsyncRead + Unpin>(stream: &mut S, buffer: &mut Ve
             if !buffer.starts_with(b"HTTP/1.1 200 ") {
                 bail!("{}", String::from_utf8_lossy(buffer));
             }
-            return Ok(count(&buffer[body..end]));
+            return Ok(count(&buffer[body..end], result));
         }
     }
 }
@@ -199,11 +204,11 @@ fn find(text: &[u8], what: &[u8]) -> Option<usize> {
     text.windows(what.len()).position(|window| window == what)
 }
 
-fn count(body: &[u8]) -> usize {
+fn count(body: &[u8], result: &[u8]) -> usize {
     let (mut rest, mut count) = (body, 0);
-    while let Some(at) = find(rest, SIGNATURE) {
+    while let Some(at) = find(rest, result) {
         count += 1;
-        rest = &rest[at + SIGNATURE.len()..];
+        rest = &rest[at + result.len()..];
     }
     count
 }
@@ -220,11 +225,11 @@ mod tests {
         let mut buffer = Vec::new();
         for cut in [10, 40, text.len() - 1] {
             let mut halves = AsyncReadExt::chain(&text.as_bytes()[..cut], &text.as_bytes()[cut..]);
-            assert_eq!(answer(&mut halves, &mut buffer).await.expect("an answer"), 2);
-            assert!(answer(&mut &text.as_bytes()[..cut], &mut buffer).await.is_err(), "cut at {cut}");
+            assert_eq!(answer(&mut halves, &mut buffer, VERSIONED).await.expect("an answer"), 2);
+            assert!(answer(&mut &text.as_bytes()[..cut], &mut buffer, VERSIONED).await.is_err(), "cut at {cut}");
         }
         let refused = text.replacen("200 OK", "503 No", 1);
-        assert!(answer(&mut refused.as_bytes(), &mut buffer).await.is_err());
+        assert!(answer(&mut refused.as_bytes(), &mut buffer, VERSIONED).await.is_err());
     }
 
     #[test]

@@ -7,6 +7,7 @@
 mod cpu;
 mod load;
 mod machine;
+mod millions;
 mod postgres;
 mod raw;
 mod report;
@@ -41,6 +42,9 @@ struct Arguments {
     /// Put the tables between the marks of this Markdown file, if all was measured for long enough.
     #[arg(long)]
     write: Option<PathBuf>,
+    /// Instead of the rows: what keys cost with that many of them beside, `100,10000,1000000`; the numbers rise.
+    #[arg(long, value_delimiter = ',')]
+    keys: Vec<u64>,
     /// Settings to put in front of the server's, TOML.
     #[arg(long, default_value = "")]
     settings: String,
@@ -51,6 +55,9 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().collect();
     if arguments.get(1).is_some_and(|word| word == raw::SIGNER) {
         return told(raw::sign(&arguments[2..]));
+    }
+    if arguments.get(1).is_some_and(|word| word == raw::COUNTER) {
+        return told(raw::count(&arguments[2..]));
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     told(runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(run(&Arguments::parse()))))
@@ -69,6 +76,14 @@ fn told(outcome: Result<()>) -> ExitCode {
 async fn run(arguments: &Arguments) -> Result<()> {
     let window = Duration::from_secs_f64(arguments.seconds);
     let mut service = Service::start(&arguments.settings).await?;
+    if !arguments.keys.is_empty() {
+        let mut text =
+            machine::describe(&mut service).await?.iter().map(|line| format!("- {line}\n")).collect::<String>();
+        text += "\n";
+        text += &millions::measure(&mut service, &arguments.keys).await?;
+        report::show(&text);
+        return arguments.write.as_deref().map_or(Ok(()), |file| report::write(file, &report::KEYS, &text));
+    }
     let mut report = Report::new(machine::describe(&mut service).await?, window);
     for group in row::GROUPS {
         let wanted = |row: &&Row| {
@@ -94,7 +109,7 @@ async fn run(arguments: &Arguments) -> Result<()> {
     report::show(&text);
     let whole = arguments.only.is_empty() && arguments.connections.is_none() && arguments.settings.is_empty();
     match &arguments.write {
-        Some(file) if whole && arguments.seconds >= WORTH_WRITING => report::write(file, &text)?,
+        Some(file) if whole && arguments.seconds >= WORTH_WRITING => report::write(file, &report::ROWS, &text)?,
         Some(file) => {
             eprintln!(
                 "{} stays as it is: only a whole run with rows of {WORTH_WRITING} s or more is written down",

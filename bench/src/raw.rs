@@ -18,6 +18,8 @@ use tests::Site;
 
 /// The hidden subcommand of a signing process.
 pub(crate) const SIGNER: &str = "signer";
+/// The hidden subcommand of a process that counts the token's objects.
+pub(crate) const COUNTER: &str = "counter";
 const ID: &[u8] = b"clm-raw-rate";
 
 /// A kind of key.
@@ -213,6 +215,12 @@ pub(crate) fn sign(arguments: &[String]) -> Result<()> {
         session.destroy_object(object)?;
     }
     Ok(())
+}
+
+/// Body of the other hidden subcommand.
+pub(crate) fn count(arguments: &[String]) -> Result<()> {
+    let [module, label, pin_file] = arguments else { anyhow::bail!("this is started by bench") };
+    say(&log_in(module, label, pin_file)?.find_objects(&[Attribute::Token(true)])?.len().to_string())
 }
 
 fn say(line: &str) -> Result<()> {

@@ -8,8 +8,17 @@ use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
-const BEGIN: &str = "<!-- make bench writes what follows -->\n";
-const END: &str = "<!-- up to here -->\n";
+/// Marks of a part of the file.
+pub(crate) struct Part {
+    begin: &'static str,
+    end: &'static str,
+}
+
+/// Of `make bench`.
+pub(crate) const ROWS: Part = Part { begin: "<!-- make bench writes what follows -->\n", end: "<!-- up to here -->\n" };
+/// Of `make bench-keys`.
+pub(crate) const KEYS: Part =
+    Part { begin: "<!-- make bench-keys writes what follows -->\n", end: "<!-- up to here, of the keys -->\n" };
 
 /// What is to be reached, by a row's name and connections.
 const GOALS: &[(&str, usize, Goal)] = &[
@@ -226,10 +235,10 @@ pub(crate) fn show(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
-/// Between the marks of `file`.
-pub(crate) fn write(file: &Path, text: &str) -> Result<()> {
+/// Between the marks of a part of `file`.
+pub(crate) fn write(file: &Path, Part { begin, end }: &Part, text: &str) -> Result<()> {
     let old = std::fs::read_to_string(file).with_context(|| file.display().to_string())?;
-    let (head, rest) = old.split_once(BEGIN).with_context(|| format!("{} has no line {BEGIN}", file.display()))?;
-    let (_, tail) = rest.split_once(END).with_context(|| format!("{} has no line {END}", file.display()))?;
-    Ok(std::fs::write(file, format!("{head}{BEGIN}\n{text}\n{END}{tail}"))?)
+    let (head, rest) = old.split_once(begin).with_context(|| format!("{} has no line {begin}", file.display()))?;
+    let (_, tail) = rest.split_once(end).with_context(|| format!("{} has no line {end}", file.display()))?;
+    Ok(std::fs::write(file, format!("{head}{begin}\n{text}\n{end}{tail}"))?)
 }

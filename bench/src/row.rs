@@ -1,7 +1,7 @@
 //! One row of the table: the load, what it cost, and whether every answer has its record.
 
 use crate::cpu::Spent;
-use crate::load::{self, Answered, Plan};
+use crate::load::{self, Answered, INPUT, PLAINTEXT, Plan, VERSIONED};
 use crate::postgres::{self, Counters};
 use crate::raw::Key;
 use crate::service::Service;
@@ -20,19 +20,47 @@ pub(crate) struct Row {
     pub(crate) connections: usize,
     batch: usize,
     tls: bool,
+    verb: Verb,
+}
+
+/// What is asked of `transit/`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    DataKey,
+    Decrypt,
+    Encrypt,
+    Hmac,
+    Sign,
+}
+
+impl Verb {
+    /// In `key.…` of its records.
+    fn recorded(self) -> &'static str {
+        match self {
+            Self::DataKey => "datakey",
+            Self::Decrypt => "decrypt",
+            Self::Encrypt => "encrypt",
+            Self::Hmac => "hmac",
+            Self::Sign => "sign",
+        }
+    }
 }
 
 impl Row {
     const fn single(name: &'static str, connections: usize) -> Self {
-        Self { name, connections, batch: 1, tls: false }
+        Self { name, connections, batch: 1, tls: false, verb: Verb::Sign }
+    }
+
+    const fn of(verb: Verb, row: Self) -> Self {
+        Self { verb, ..row }
     }
 
     const fn batch(name: &'static str, connections: usize) -> Self {
-        Self { name, connections, batch: 100, tls: false }
+        Self { name, connections, batch: 100, tls: false, verb: Verb::Sign }
     }
 
     const fn tls(name: &'static str, connections: usize) -> Self {
-        Self { name, connections, batch: 1, tls: true }
+        Self { name, connections, batch: 1, tls: true, verb: Verb::Sign }
     }
 }
 
@@ -71,10 +99,24 @@ pub(crate) const GROUPS: &[Group] = &[
     Group {
         key: Key::Hmac,
         rows: &[
-            Row::single("HMAC-SHA-256", 1),
-            Row::single("HMAC-SHA-256", 8),
-            Row::single("HMAC-SHA-256", 64),
-            Row::single("HMAC-SHA-256", 256),
+            Row::of(Verb::Hmac, Row::single("HMAC-SHA-256", 1)),
+            Row::of(Verb::Hmac, Row::single("HMAC-SHA-256", 8)),
+            Row::of(Verb::Hmac, Row::single("HMAC-SHA-256", 64)),
+            Row::of(Verb::Hmac, Row::single("HMAC-SHA-256", 256)),
+        ],
+    },
+    Group {
+        key: Key::Aes256,
+        rows: &[
+            Row::of(Verb::Encrypt, Row::single("AES-256-GCM encrypt", 1)),
+            Row::of(Verb::Encrypt, Row::single("AES-256-GCM encrypt", 8)),
+            Row::of(Verb::Encrypt, Row::single("AES-256-GCM encrypt", 64)),
+            Row::of(Verb::Encrypt, Row::single("AES-256-GCM encrypt", 256)),
+            Row::of(Verb::Encrypt, Row::batch("batch of 100 AES-256-GCM encrypt", 64)),
+            Row::of(Verb::Decrypt, Row::single("AES-256-GCM decrypt", 1)),
+            Row::of(Verb::Decrypt, Row::single("AES-256-GCM decrypt", 64)),
+            Row::of(Verb::DataKey, Row::single("data key, in clear and encrypted", 1)),
+            Row::of(Verb::DataKey, Row::single("data key, in clear and encrypted", 64)),
         ],
     },
 ];
@@ -101,22 +143,31 @@ pub(crate) struct Measured {
 impl Row {
     pub(crate) async fn measure(&self, service: &mut Service, key: Key, window: Duration) -> Result<Measured> {
         service.speak_tls(self.tls).await?;
+        let (verb, item, result) = match self.verb {
+            Verb::DataKey => ("datakey/plaintext", "\"bits\":256".to_owned(), VERSIONED),
+            Verb::Decrypt => ("decrypt", format!("\"ciphertext\":\"{}\"", service.ciphertext), PLAINTEXT),
+            Verb::Encrypt => ("encrypt", format!("\"plaintext\":\"{INPUT}\""), VERSIONED),
+            Verb::Hmac => ("hmac", format!("\"input\":\"{INPUT}\""), VERSIONED),
+            Verb::Sign => ("sign", format!("\"input\":\"{INPUT}\""), VERSIONED),
+        };
         let plan = Plan {
             address: service.address()?,
             authority: service.authority()?,
             connections: self.connections,
-            verb: verb(key),
-            key: key_name(key),
+            path: format!("{verb}/{}", key_name(key)),
             token: service.token.clone(),
             batch: self.batch,
             fields: if key == Key::Rsa2048 { "\"signature_algorithm\":\"pkcs1v15\"," } else { "" },
+            item,
+            result,
         };
         let auditor = service.auditor();
         let heads = postgres::heads(&auditor).await?;
         let before = postgres::counters(&mut service.superuser).await?;
         let (answered, start, end) = load::run(plan, window, || service.spent()).await?;
         let after: Counters = postgres::counters(&mut service.superuser).await?;
-        let (records, recorded_signatures) = postgres::records(&auditor, &format!("key.{}", verb(key)), &heads).await?;
+        let event = format!("key.{}", self.verb.recorded());
+        let (records, recorded_signatures) = postgres::records(&auditor, &event, &heads).await?;
         let (holds, said) = service.verify_audit()?;
         Ok(Measured {
             answered,
@@ -154,10 +205,6 @@ impl Row {
     pub(crate) fn signatures(&self) -> f64 {
         self.batch as f64
     }
-}
-
-fn verb(key: Key) -> &'static str {
-    if key == Key::Hmac { "hmac" } else { "sign" }
 }
 
 fn key_name(key: Key) -> &'static str {

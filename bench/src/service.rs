@@ -1,4 +1,4 @@
-//! The service under measurement: the real server on a token and databases of its own, and a token that may sign and nothing else.
+//! The service under measurement: the real server on a token and databases of its own, and a token that may use keys and nothing else.
 
 use crate::cpu::{Spent, spent};
 use crate::postgres;
@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use tests::{Authority, Server, Site};
 
 /// Keys by their types.
-const KEYS: [&str; 4] = ["ecdsa-p256", "ed25519", "hmac", "rsa-2048"];
+const KEYS: [&str; 5] = ["aes256-gcm96", "ecdsa-p256", "ed25519", "hmac", "rsa-2048"];
 
 /// File of a site that has a certificate.
 const AUTHORITY: &str = "ca.pem";
@@ -20,6 +20,8 @@ pub(crate) struct Service {
     pub(crate) superuser: PgConnection,
     /// Text of the token that may sign.
     pub(crate) token: String,
+    /// Encrypted by the key `aes256-gcm96`.
+    pub(crate) ciphertext: String,
     postmaster: u32,
     settings: String,
     tls: bool,
@@ -36,8 +38,11 @@ impl Service {
             let made = server.put(&format!("transit/keys/{kind}"), json!({ "type": kind, "key_size": size })).await?;
             ensure!(made.status == 200, "{made:?}");
         }
-        let policy =
-            ["sign", "hmac"].map(|verb| format!("path \"transit/{verb}/*\" {{ capabilities = [\"update\"] }}\n"));
+        let encrypted = server.put("transit/encrypt/aes256-gcm96", json!({ "plaintext": "MDAwMDAwMDAwMDAw" })).await?;
+        let ciphertext = encrypted.text("ciphertext").to_owned();
+        ensure!(ciphertext.starts_with("vault:v1:"), "{encrypted:?}");
+        let policy = ["sign", "hmac", "encrypt", "decrypt", "datakey/plaintext", "keys"]
+            .map(|verb| format!("path \"transit/{verb}/*\" {{ capabilities = [\"update\"] }}\n"));
         let written = server.put("sys/policies/acl/signs", json!({ "policy": policy.concat() })).await?;
         ensure!(written.status == 204, "{written:?}");
         let made = server.put("auth/token/create", json!({ "policies": ["signs"] })).await?;
@@ -45,7 +50,7 @@ impl Service {
         let mut superuser = site.secure.superuser().await?;
         let postmaster = postgres::postmaster(&mut superuser).await?;
         let settings = std::fs::read_to_string(site.path("clm.toml"))?;
-        Ok(Self { server, site, superuser, token, postmaster, settings, tls: false })
+        Ok(Self { server, site, superuser, token, ciphertext, postmaster, settings, tls: false })
     }
 
     /// Serves HTTPS or HTTP from now on.
@@ -59,12 +64,17 @@ impl Service {
             std::fs::remove_file(self.site.path(AUTHORITY))?;
             std::fs::write(self.site.path("clm.toml"), &self.settings)?;
         }
+        self.restart().await?;
+        self.tls = tls;
+        Ok(())
+    }
+
+    /// Another server with workers of its own takes the place of this one.
+    pub(crate) async fn restart(&mut self) -> Result<()> {
         ensure!(tests::process::signal(self.server.pid(), "TERM"), "the server had ended");
         self.server.wait()?;
         self.server = self.site.serve().await?;
-        self.server.until_health(200).await?;
-        self.tls = tls;
-        Ok(())
+        self.server.until_health(200).await
     }
 
     /// Whose certificates to believe, PEM; none over HTTP.

@@ -7,6 +7,7 @@ mod doctor;
 mod hsm;
 mod integrity;
 mod key;
+mod load_keys;
 mod migrate;
 mod openapi;
 mod server;
@@ -62,6 +63,9 @@ enum Command {
         #[command(subcommand)]
         command: key::Command,
     },
+    /// Make many keys at once.
+    #[command(hide = true)]
+    LoadKeys(load_keys::Arguments),
     /// Bring both databases to this version's schema.
     Migrate,
     /// Print the API as OpenAPI 3.1.
@@ -105,6 +109,7 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
         | Command::Doctor(_)
         | Command::Integrity { .. }
         | Command::Key { .. }
+        | Command::LoadKeys(_)
         | Command::Migrate => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
@@ -114,6 +119,7 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
             Command::Ceremony { command } => ceremony::run(command, settings).await,
             Command::Integrity { command } => integrity::run(command).await,
             Command::Key { command } => key::run(command).await,
+            Command::LoadKeys(arguments) => load_keys::run(arguments, settings).await,
             Command::Migrate => migrate::run(settings).await,
             Command::Dev(_) | Command::Doctor(_) | Command::Hsm { .. } | Command::Openapi | Command::Server => {
                 Ok(ExitCode::SUCCESS)

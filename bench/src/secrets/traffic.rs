@@ -1,7 +1,7 @@
 //! A closed loop of requests for secrets over connections that are kept alive.
 
 use super::{LISTED, SIZES, WRITTEN, path, value};
-use crate::load::{Answered, answer};
+use crate::load::{Answered, VERSIONED, answer};
 use anyhow::{Context, Result};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -104,7 +104,7 @@ async fn one(mut stream: TcpStream, asked: Asked, token: String, first: u64, pha
         );
         let began = Instant::now();
         stream.write_all(request.as_bytes()).await?;
-        answer(&mut stream, &mut buffer).await?;
+        answer(&mut stream, &mut buffer, VERSIONED).await?;
         answered.answers += 1;
         if phase.load(Ordering::Relaxed) == MEASURING {
             answered.latencies.push(u32::try_from(began.elapsed().as_micros()).unwrap_or(u32::MAX));

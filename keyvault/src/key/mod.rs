@@ -22,6 +22,7 @@ mod hmac;
 mod import;
 mod limits;
 mod load;
+mod many;
 pub(crate) mod material;
 mod name;
 mod public;

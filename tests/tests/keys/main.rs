@@ -16,6 +16,7 @@ mod export;
 mod hmac;
 mod import;
 mod limits;
+mod many;
 mod post_quantum;
 mod rsa;
 mod secret_vectors;
