@@ -38,6 +38,9 @@ pub enum Error {
         /// Which row.
         id: Uuid,
     },
+    /// Somebody else's service is away: status 503, the text is the answer.
+    #[error("{0}")]
+    Unavailable(Cow<'static, str>),
     /// The HSM.
     #[error(transparent)]
     Hsm(#[from] MacError),

@@ -6,12 +6,16 @@
 
 pub mod access;
 mod approle;
+mod cert;
 mod cidr;
 pub mod clock;
 mod core;
 mod error;
+mod fetch;
 mod identity;
 mod jobs;
+mod jwt;
+mod kubernetes;
 mod login;
 mod mac;
 mod migrate;
@@ -34,11 +38,14 @@ pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration};
 pub use approle::{AppRole, AppRoleChange, AppRoleLogin, IssuedSecretId, NewSecretId, SecretId, SecretRef};
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
 pub use audit_log::{AuditError, AuditLog};
+pub use cert::{CertLogin, CertRole, CertRoleChange};
 pub use error::{AuthError, Error, Result, TokenRefusal};
 pub use identity::{
     AliasChange, Entity, EntityAlias, EntityChange, EntityMerge, EntityName, Group, GroupAliasChange, GroupChange,
     GroupMember, GroupView, Persona,
 };
+pub use jwt::{JwtConfig, JwtConfigChange, JwtLogin, JwtRole, JwtRoleChange};
+pub use kubernetes::{KubernetesConfig, KubernetesConfigChange, KubernetesLogin, KubernetesRole, KubernetesRoleChange};
 pub use login::{TokenSettings, TokenSettingsChange, Visitor};
 pub use mac::{MacDomain, MacError, RowMac};
 pub use migrate::{migrate, schema_check};

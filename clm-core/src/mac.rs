@@ -1,6 +1,8 @@
-//! The seam to the HSM: MACs over tokens and rows, made with a key that never leaves it.
+//! The seam to the HSM: MACs over tokens and rows, and secrets encrypted, with keys that never leave it.
 
 use futures_util::future::BoxFuture;
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// What a MAC is for; the maker separates the domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -19,6 +21,28 @@ pub enum MacDomain {
 pub trait RowMac: Send + Sync + 'static {
     /// The MAC over `data` in `domain`.
     fn mac(&self, domain: MacDomain, data: Vec<u8>) -> BoxFuture<'_, Result<[u8; 32], MacError>>;
+
+    /// Encrypts `content` under a key of the organization, bound to `context` (AES-256-GCM, SP 800-38D). Who holds no such key refuses.
+    fn seal(
+        &self,
+        organization_id: Uuid,
+        context: String,
+        content: Zeroizing<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, MacError>> {
+        drop((organization_id, context, content));
+        Box::pin(async { Err(MacError::Failed("there is no key to encrypt with".into())) })
+    }
+
+    /// What [`RowMac::seal`] was given.
+    fn open(
+        &self,
+        organization_id: Uuid,
+        context: String,
+        sealed: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Zeroizing<Vec<u8>>, MacError>> {
+        drop((organization_id, context, sealed));
+        Box::pin(async { Err(MacError::Failed("there is no key to decrypt with".into())) })
+    }
 }
 
 /// The HSM gave no MAC.

@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::store::tokens::REVOKED_MAC;
 use crate::store::{RoleRow, auth_roles};
@@ -20,6 +21,12 @@ pub(crate) struct RoleKey {
     pub(crate) organization_id: Uuid,
     pub(crate) mount_id: Uuid,
     pub(crate) name: String,
+}
+
+impl RoleKey {
+    pub(crate) fn new(mount: &Mount, name: &str) -> Self {
+        Self { organization_id: mount.organization_id, mount_id: mount.id, name: name.to_lowercase() }
+    }
 }
 
 /// How records call it.
@@ -68,6 +75,11 @@ impl Core {
         })
         .await?;
         Ok(true)
+    }
+
+    /// Names of a login method's roles, sorted.
+    pub async fn list_login_roles(&self, mount: &Mount) -> Result<Vec<String>> {
+        Ok(self.store().auth_role_names(mount.organization_id, mount.id).await?)
     }
 
     /// A role and its row, if that is ours.

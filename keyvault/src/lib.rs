@@ -22,6 +22,7 @@ pub mod key;
 mod mount;
 mod record;
 mod row_mac;
+mod sealed_text;
 pub mod secret;
 mod store;
 mod vault;

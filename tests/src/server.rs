@@ -49,6 +49,10 @@ impl Server {
             .spawn()?;
         let mut builder = Client::builder();
         let authority = site.path("ca.pem");
+        let own = site.path("client.pem");
+        if own.exists() {
+            builder = builder.identity(reqwest::Identity::from_pem(&std::fs::read(own)?)?);
+        }
         let scheme = if authority.exists() {
             builder = builder.tls_certs_only([reqwest::Certificate::from_pem(&std::fs::read(authority)?)?]);
             "https"

@@ -122,6 +122,11 @@ impl Site {
         Ok(std::fs::write(self.path("clm.toml"), settings)?)
     }
 
+    /// Servers that start from now on are asked over connections that show this certificate.
+    pub fn present(&self, issued: &Issued) -> Result<()> {
+        self.keep_secret("client.pem", &format!("{}\n{}", issued.certificate, issued.key))
+    }
+
     /// Puts another certificate where the server's is.
     pub fn certify(&self, issued: &Issued) -> Result<()> {
         std::fs::write(self.path("tls.pem"), &issued.certificate)?;

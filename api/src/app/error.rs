@@ -90,6 +90,7 @@ impl From<clm_core::Error> for Error {
             E::Invalid(text) => Self::Invalid(text.into_owned()),
             E::Forbidden(text) => Self::Forbidden(text.into_owned()),
             E::NotFound(text) => Self::NotFound(text.into_owned()),
+            E::Unavailable(text) => Self::Unavailable(text.into_owned()),
             E::NotInitialised => Self::Sealed,
             E::AlreadyInitialised => Self::Invalid(error.to_string()),
             E::Conflict(_) => Self::Unavailable(error.to_string()),

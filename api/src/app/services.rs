@@ -6,6 +6,8 @@ use futures_util::future::BoxFuture;
 use keyvault::{HsmError, Vault};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// Keys and people. A cheap clone.
 #[derive(Clone, Debug)]
@@ -58,14 +60,34 @@ impl RowMac for VaultMac {
             clm_core::MacDomain::Token => keyvault::MacDomain::Token,
             clm_core::MacDomain::Row => keyvault::MacDomain::CoreRow,
         };
-        Box::pin(async move {
-            self.0.mac(domain, &data).await.map_err(|error| match error {
-                keyvault::Error::Hsm(
-                    HsmError::Busy | HsmError::Configuration(_) | HsmError::Locked | HsmError::Unavailable(_),
-                )
-                | keyvault::Error::Database(_) => MacError::Unavailable(error.to_string()),
-                other => MacError::Failed(other.to_string()),
-            })
-        })
+        Box::pin(async move { self.0.mac(domain, &data).await.map_err(refused) })
+    }
+
+    fn seal(
+        &self,
+        organization_id: Uuid,
+        context: String,
+        content: Zeroizing<Vec<u8>>,
+    ) -> BoxFuture<'_, Result<Vec<u8>, MacError>> {
+        Box::pin(async move { self.0.seal_text(organization_id, &context, &content).await.map_err(refused) })
+    }
+
+    fn open(
+        &self,
+        organization_id: Uuid,
+        context: String,
+        sealed: Vec<u8>,
+    ) -> BoxFuture<'_, Result<Zeroizing<Vec<u8>>, MacError>> {
+        Box::pin(async move { self.0.open_text(organization_id, &context, &sealed).await.map_err(refused) })
+    }
+}
+
+fn refused(error: keyvault::Error) -> MacError {
+    match error {
+        keyvault::Error::Hsm(
+            HsmError::Busy | HsmError::Configuration(_) | HsmError::Locked | HsmError::Unavailable(_),
+        )
+        | keyvault::Error::Database(_) => MacError::Unavailable(error.to_string()),
+        other => MacError::Failed(other.to_string()),
     }
 }

@@ -5,9 +5,19 @@ use super::table::Captures;
 use crate::app::{Context, Error, Result};
 use crate::state::State;
 use clm_core::{Core, Mount, ROOT_ORGANIZATION, Visitor};
+use rustls::pki_types::CertificateDer;
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// The other end of the connection.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Peer {
+    /// Its address.
+    pub(super) source: Option<IpAddr>,
+    /// What it showed in the TLS handshake, its own first; that it has the key is proved, and nothing else.
+    pub(super) certificates: Option<Arc<[CertificateDer<'static>]>>,
+}
 
 /// A request that may pass.
 pub(crate) struct Call {
@@ -34,7 +44,7 @@ pub(crate) struct OpenCall {
     pub(super) token: Option<Arc<str>>,
     pub(super) request_id: Uuid,
     pub(super) path: Arc<str>,
-    pub(super) source: Option<IpAddr>,
+    pub(super) peer: Peer,
     pub(super) user_agent: Option<Arc<str>>,
 }
 
@@ -62,7 +72,7 @@ impl OpenCall {
         Visitor {
             request_id: self.request_id,
             organization_id: self.mount.as_ref().map_or(ROOT_ORGANIZATION, |mount| mount.organization_id),
-            source: self.source,
+            source: self.peer.source,
             user_agent: self.user_agent.clone(),
             path: Arc::clone(&self.path),
         }
@@ -72,7 +82,7 @@ impl OpenCall {
     pub(super) async fn context(&self) -> Result<Context> {
         let services = self.state.seal.services()?.clone();
         let Some(token) = &self.token else { return Err(Error::Unauthenticated) };
-        authenticated(services, token, self.request_id, &self.path, self.source, self.user_agent.clone()).await
+        authenticated(services, token, self.request_id, &self.path, self.peer.source, self.user_agent.clone()).await
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::answer::{Answer, HttpResponse, empty, errors, json_response, refuse, wrapped};
 use super::body::{self, BadBody};
-use super::call::{Call, OpenCall, authenticated};
+use super::call::{Call, OpenCall, Peer, authenticated};
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
@@ -21,7 +21,6 @@ use hyper::StatusCode;
 use hyper::body::Incoming;
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
 
@@ -39,7 +38,7 @@ pub(super) const NO_OPERATION: &str = "none";
 pub(super) struct Dispatch {
     pub(super) state: Arc<State>,
     pub(super) request_id: Uuid,
-    pub(super) source: Option<IpAddr>,
+    pub(super) peer: Peer,
     pub(super) operation: &'static str,
 }
 
@@ -100,16 +99,22 @@ impl Dispatch {
             return Box::pin(self.answer_open(open, head, body)).await;
         }
         let Some(token) = head.token.clone() else {
-            services.core.note_unauthenticated(self.source, &head.path);
+            services.core.note_unauthenticated(self.peer.source, &head.path);
             return Err(self.refusal(&Error::Unauthenticated));
         };
-        let caller =
-            authenticated(services.clone(), &token, self.request_id, &head.path, self.source, head.user_agent.clone());
+        let caller = authenticated(
+            services.clone(),
+            &token,
+            self.request_id,
+            &head.path,
+            self.peer.source,
+            head.user_agent.clone(),
+        );
         let context = match caller.await {
             Ok(context) => context,
             Err(error) => {
                 if matches!(error, Error::Unauthenticated) {
-                    services.core.note_unauthenticated(self.source, &head.path);
+                    services.core.note_unauthenticated(self.peer.source, &head.path);
                 }
                 return Err(self.refusal(&error));
             }
@@ -162,7 +167,7 @@ impl Dispatch {
             token: head.token,
             request_id: self.request_id,
             path: head.path,
-            source: self.source,
+            peer: self.peer.clone(),
             user_agent: head.user_agent,
         };
         let caller = call.visitor().caller();

@@ -1,5 +1,6 @@
 //! Connections: accepted up to a limit, with time limits for handshakes and heads, drained when the service ends.
 
+use super::call::Peer;
 use super::service::{Held, serve};
 use crate::state::State;
 use anyhow::{Context, Result};
@@ -8,6 +9,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustls::ServerConfig;
+use rustls::pki_types::CertificateDer;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -91,20 +93,27 @@ impl Connection {
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY");
         }
-        let Some(acceptor) = acceptor else { return self.serve(stream).await };
+        let Some(acceptor) = acceptor else { return self.serve(stream, None).await };
         match tokio::time::timeout(HANDSHAKE_PATIENCE, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => self.serve(stream).await,
+            Ok(Ok(stream)) => {
+                let certificates = stream.get_ref().1.peer_certificates().map(Arc::from);
+                self.serve(stream, certificates).await;
+            }
             Ok(Err(error)) => tracing::debug!(peer = %self.peer, %error, "TLS handshake"),
             Err(_) => tracing::debug!(peer = %self.peer, "TLS handshake took too long"),
         }
     }
 
-    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(self, stream: S) {
+    async fn serve<S: AsyncRead + AsyncWrite + Send + Unpin + 'static>(
+        self,
+        stream: S,
+        certificates: Option<Arc<[CertificateDer<'static>]>>,
+    ) {
         let Self { state, peer, watcher, held } = self;
-        let source = Some(peer.ip().to_canonical());
+        let other_end = Peer { source: Some(peer.ip().to_canonical()), certificates };
         let service = service_fn(move |request| {
-            let (state, held) = (Arc::clone(&state), held.clone());
-            async move { Ok::<_, Infallible>(serve(state, request, source, held).await) }
+            let (state, other_end, held) = (Arc::clone(&state), other_end.clone(), held.clone());
+            async move { Ok::<_, Infallible>(serve(state, request, other_end, held).await) }
         });
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD_PATIENCE);

@@ -9,10 +9,13 @@ mod approle;
 mod auth_token;
 mod body;
 mod call;
+mod cert;
 mod clm;
 mod cubbyhole;
 mod dispatch;
 mod identity;
+mod jwt;
+mod kubernetes;
 mod kv;
 pub(crate) mod listener;
 pub(crate) mod metrics_listener;
@@ -43,8 +46,11 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::REGISTRY },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::SECRETS },
+    Engine { mount_type: "cert", usual_path: "auth/cert/", routes: cert::ROUTES },
     Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
     Engine { mount_type: "identity", usual_path: "identity/", routes: identity::ROUTES },
+    Engine { mount_type: "jwt", usual_path: "auth/jwt/", routes: jwt::ROUTES },
+    Engine { mount_type: "kubernetes", usual_path: "auth/kubernetes/", routes: kubernetes::ROUTES },
     Engine { mount_type: "kv-v1", usual_path: "kv/", routes: kv::FIRST },
     Engine { mount_type: "kv-v2", usual_path: "secret/", routes: kv::SECOND },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },

@@ -2,6 +2,7 @@
 //! panic costs one answer.
 
 use super::answer::{HttpResponse, empty, errors};
+use super::call::Peer;
 use super::dispatch::{Dispatch, NO_OPERATION};
 use super::request::{Head, echoed_namespace};
 use crate::state::State;
@@ -17,19 +18,15 @@ use uuid::Uuid;
 pub(crate) type Held = mpsc::Sender<()>;
 
 /// Answers one request.
-pub(super) async fn serve(
-    state: Arc<State>,
-    request: Request<Incoming>,
-    source: Option<IpAddr>,
-    held: Held,
-) -> HttpResponse {
+pub(super) async fn serve(state: Arc<State>, request: Request<Incoming>, peer: Peer, held: Held) -> HttpResponse {
     let began = Instant::now();
+    let source = peer.source;
     let request_id = Uuid::now_v7();
     let patience = state.settings.server.request_timeout();
     let metrics_state = Arc::clone(&state);
     let in_flight = state.metrics.begin();
     let task = tokio::spawn(async move {
-        let answered = respond(state, request, source, request_id).await;
+        let answered = respond(state, request, peer, request_id).await;
         drop((in_flight, held));
         answered
     });
@@ -54,7 +51,7 @@ pub(super) async fn serve(
 async fn respond(
     state: Arc<State>,
     request: Request<Incoming>,
-    source: Option<IpAddr>,
+    peer: Peer,
     request_id: Uuid,
 ) -> (HttpResponse, &'static str) {
     let (parts, body) = request.into_parts();
@@ -63,7 +60,7 @@ async fn respond(
         Err(response) => return (*response, NO_OPERATION),
     };
     let bodiless = head.bodiless;
-    let mut dispatch = Dispatch { state, request_id, source, operation: NO_OPERATION };
+    let mut dispatch = Dispatch { state, request_id, peer, operation: NO_OPERATION };
     let mut response = dispatch.answer(head, body).await;
     if bodiless {
         response = empty(response.status());

@@ -1,11 +1,16 @@
-//! TLS 1.2 and 1.3, with client certificates where they are asked for.
+//! TLS 1.2 and 1.3. Client certificates are asked for, and nobody needs one.
 
 use crate::settings::{Tls, TlsVersion};
 use anyhow::{Context, Result, ensure};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::CryptoProvider;
+use rustls::crypto::{verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::UnixTime;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{DigitallySignedStruct, DistinguishedName, SignatureScheme};
 use rustls::{NamedGroup, RootCertStore, ServerConfig};
 use std::path::Path;
 use std::sync::Arc;
@@ -21,7 +26,7 @@ pub(crate) fn configuration(tls: &Tls, fips: bool) -> Result<Arc<ServerConfig>> 
         .with_protocol_versions(versions)
         .context("server.tls.min_version")?;
     let builder = match &tls.client_ca {
-        None => builder.with_no_client_auth(),
+        None => builder.with_client_cert_verifier(Arc::new(AnyClient(provider))),
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path).context("server.tls.client_ca")? {
@@ -41,6 +46,52 @@ pub(crate) fn configuration(tls: &Tls, fips: bool) -> Result<Arc<ServerConfig>> 
         builder.with_single_cert(chain, key).context("server.tls.certificate and server.tls.key do not fit")?;
     configuration.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(configuration))
+}
+
+/// Asks for a client certificate, needs none, and has the client prove that it has the key. Whether the certificate means anything, the
+/// login method `cert` decides by the authority of each of its roles: by the handshake alone nobody may do anything.
+#[derive(Debug)]
+struct AnyClient(Arc<CryptoProvider>);
+
+impl ClientCertVerifier for AnyClient {
+    fn client_auth_mandatory(&self) -> bool {
+        false
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, rustls::Error> {
+        Ok(ClientCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
 }
 
 fn provider(fips: bool) -> CryptoProvider {

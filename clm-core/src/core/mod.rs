@@ -10,6 +10,8 @@ pub use initialise::SealConfiguration;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::fetch::Fetch;
+use crate::jwt::KeySets;
 use crate::mac::{MacDomain, RowMac};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -34,6 +36,7 @@ use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::sync::Notify;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// The organization `root`: owner of the root namespace, the same in both databases and every installation.
 pub const ROOT_ORGANIZATION: Uuid = Uuid::from_u128(0x0000_0000_0000_4000_8000_726f_6f74_0000);
@@ -60,6 +63,7 @@ struct Inner {
     refusals: Refusals,
     entries_written: Notify,
     passwords: PasswordWork,
+    key_sets: KeySets,
     /// SHA-256 of rows' bytes with the MAC that was found right.
     known_rows: Cache<[u8; 32], ()>,
     alarms: AtomicU64,
@@ -101,6 +105,7 @@ impl Core {
             refusals: Refusals::default(),
             entries_written: Notify::new(),
             passwords: PasswordWork::default(),
+            key_sets: KeySets::new(Fetch),
             known_rows: Cache::new(KNOWN_ROWS),
             alarms: AtomicU64::new(0),
             settings,
@@ -168,6 +173,10 @@ impl Core {
         Ok(&self.0.passwords)
     }
 
+    pub(crate) fn key_sets(&self) -> &KeySets {
+        &self.0.key_sets
+    }
+
     pub(crate) fn cache(&self) -> &AuthorityCache {
         &self.0.cache
     }
@@ -195,6 +204,21 @@ impl Core {
 
     pub(crate) async fn secret_id_hmac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
         Ok(self.0.mac.mac(MacDomain::SecretId, bytes).await?)
+    }
+
+    /// Encrypts what the database shall not hold in clear; `context` says what it is, and it opens as nothing else.
+    pub(crate) async fn sealed(&self, organization_id: Uuid, context: &str, content: Vec<u8>) -> Result<Vec<u8>> {
+        Ok(self.0.mac.seal(organization_id, context.to_owned(), content.into()).await?)
+    }
+
+    /// What was sealed so.
+    pub(crate) async fn opened(
+        &self,
+        organization_id: Uuid,
+        context: &str,
+        sealed: Vec<u8>,
+    ) -> Result<Zeroizing<Vec<u8>>> {
+        Ok(self.0.mac.open(organization_id, context.to_owned(), sealed).await?)
     }
 
     pub(crate) async fn row_mac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {

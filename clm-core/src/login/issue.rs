@@ -114,7 +114,7 @@ impl Core {
 
     /// A login as it went; a refused one is counted.
     pub(crate) fn counted<T>(&self, visitor: &Visitor, given: Result<T>) -> Result<T> {
-        if matches!(given, Err(Error::Invalid(_))) {
+        if matches!(given, Err(Error::Invalid(_) | Error::Forbidden(_))) {
             self.note_unauthenticated(visitor.source, &visitor.path);
         }
         given

@@ -1,5 +1,6 @@
 //! What all login methods share: what their roles say of tokens, and the token that a login gives.
 
+mod config;
 mod give;
 mod issue;
 mod settings;

@@ -38,7 +38,7 @@ impl RoleRow {
 }
 
 /// One text for one value: members sorted, no blanks.
-fn canonical(config: &str) -> String {
+pub(super) fn canonical(config: &str) -> String {
     fn sorted(value: serde_json::Value) -> serde_json::Value {
         match value {
             serde_json::Value::Object(members) => {

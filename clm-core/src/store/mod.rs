@@ -6,6 +6,7 @@
 pub(crate) mod access_policies;
 pub(crate) mod app_role_secret_ids;
 pub(crate) mod app_roles;
+pub(crate) mod auth_configs;
 pub(crate) mod auth_roles;
 pub(crate) mod bind;
 pub(crate) mod certificate_metadata;

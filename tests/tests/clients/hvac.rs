@@ -1,8 +1,13 @@
 //! hvac, from PyPI: the scripts are in `tests/clients`.
 
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use tests::{Authority, Server, Site, python};
+use tests::{Authority, Server, Site, StandIn, python};
 
 /// Runs a script as a user of hvac would: address, authority and token come from the environment.
 fn run(site: &Site, server: &Server, script: &str, arguments: &[&str]) {
@@ -63,4 +68,47 @@ async fn hvac_keeps_secrets_in_both_versions_of_the_engine() {
     let mut server = site.serve().await.unwrap();
     server.initialize().await.unwrap();
     run(&site, &server, "hvac_secrets.py", &[]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hvac_says_who_somebody_is_and_logs_in_as_others_vouch() {
+    let site = Site::ready("").await.unwrap();
+    let authority = Authority::create("tests").unwrap();
+    site.protect(&authority, "").unwrap();
+    let own = authority.issue("client").unwrap();
+    let (public, jwt) = issued_jwt();
+    let file = |name: &str, text: &str| {
+        std::fs::write(site.path(name), text).unwrap();
+        site.path(name).to_str().unwrap().to_owned()
+    };
+    let files = [
+        file("issuer.pem", &public),
+        file("jwt", &jwt),
+        file("authority.pem", &authority.pem),
+        file("own.pem", &own.certificate),
+        file("own.key", &own.key),
+    ];
+    let account = json!({"username": "system:serviceaccount:prod:app", "uid": "1"});
+    let review = json!({"kind": "TokenReview", "status": {"authenticated": true, "user": account}}).to_string();
+    let cluster = StandIn::start(move |_| (201, review.clone())).await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    let url = cluster.url();
+    let arguments: Vec<&str> = files.iter().chain([&url]).map(String::as_str).collect();
+    // The script waits for the cluster, which is served by this test's own runtime.
+    tokio::task::block_in_place(|| run(&site, &server, "hvac_identity.py", &arguments));
+}
+
+/// An issuer's public key in PEM, and a token of it that is good until 2100.
+fn issued_jwt() -> (String, String) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let part = |value: Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
+    let text = format!(
+        "{}.{}",
+        part(json!({"alg": "ES256"})),
+        part(json!({"sub": "me", "iat": 1_700_000_000, "exp": 4_102_444_800_i64}))
+    );
+    let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
+    let signature = signer.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
+    (key.public_key_pem(), format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod evidence;
+mod outside;
 mod recorded;
 mod refused;
 mod table;
@@ -73,8 +74,11 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
 }
 
 /// What is there beside `transit/`.
-const MOUNTS: [(&str, &str); 4] = [
+const MOUNTS: [(&str, &str); 7] = [
     ("sys/auth/approle", "approle"),
+    ("sys/auth/cert", "cert"),
+    ("sys/auth/jwt", "jwt"),
+    ("sys/auth/kubernetes", "kubernetes"),
     ("sys/auth/userpass", "userpass"),
     ("sys/mounts/kv", "kv-v1"),
     ("sys/mounts/secret", "kv-v2"),

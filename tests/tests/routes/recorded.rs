@@ -1,5 +1,6 @@
 //! What is recorded.
 
+use super::outside::Outside;
 use super::{policy, requests, table::Row, token};
 use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256};
 use serde_json::json;
@@ -24,6 +25,7 @@ pub(crate) struct Known {
     backup: String,
     ciphertext: String,
     login: String,
+    outside: Option<Outside>,
     moved: String,
     nonce: String,
     pub(crate) notification: String,
@@ -39,6 +41,11 @@ pub(crate) struct Known {
 }
 
 impl Known {
+    /// With what login methods believe, for a site whose servers start after this.
+    pub(crate) async fn of(site: &Site) -> Self {
+        Self { outside: Some(Outside::of(site).await), ..Self::default() }
+    }
+
     pub(crate) fn fill(&self, text: &str, (token, accessor): &(String, String)) -> String {
         let words = [
             ("$TOKEN", token),
@@ -60,7 +67,9 @@ impl Known {
         ];
         let words = words.iter().map(|(word, value)| (*word, value.as_str()));
         let identities = self.identities.iter().map(|(word, id)| (*word, id.as_str()));
-        words.chain(identities).fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
+        let outside: Vec<_> = self.outside.iter().flat_map(Outside::words).collect();
+        let outside = outside.iter().map(|(word, value)| (*word, value.as_str()));
+        words.chain(identities).chain(outside).fold(text.to_owned(), |text, (word, value)| text.replace(word, value))
     }
 
     /// Makes what a row needs, and has its caller be the next to ask; a token that its body may name, with its accessor.
@@ -149,8 +158,10 @@ impl Known {
                     let mounted = server.put(&format!("sys/mounts/{path}"), json!({"type": kind})).await.unwrap();
                     assert_eq!(mounted.status, 204, "{path}: {mounted:?}");
                 }
-                let enabled = server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap();
-                assert_eq!(enabled.status, 204, "{enabled:?}");
+                for kind in ["cert", "jwt", "kubernetes", "userpass"] {
+                    let enabled = server.put(&format!("sys/auth/{kind}"), json!({"type": kind})).await.unwrap();
+                    assert_eq!(enabled.status, 204, "{enabled:?}");
+                }
             }
             "generate-root-start" => self.nonce = answer.body["nonce"].as_str().unwrap().to_owned(),
             "remount" => self.moved = answer.text("migration_id").to_owned(),
@@ -188,11 +199,11 @@ async fn every_audited_route_leaves_exactly_one_record_and_every_other_none() {
     // An RSA key of 4096 bits is among what is made, on a machine that may have other things to do.
     site.variables = vec![("CLM_HSM__DEADLINE_MS", "60000".into())];
     keep_certificates(&site).await;
+    let mut known = Known::of(&site).await;
     let mut server = site.serve().await.unwrap();
     server.until_health(501).await.unwrap();
     let mut core = site.core.superuser().await.unwrap();
     let mut secure = site.secure.superuser().await.unwrap();
-    let mut known = Known::default();
     for request in requests() {
         let row = request.row;
         if row.id == "clm-list-notifications" {

@@ -7,6 +7,8 @@ pub(crate) struct Row {
     /// versions of a pair of keys.
     pub(crate) name: &'static str,
     /// `$ENTITY`, `$ALIAS`, `$GROUP` and such are ids of what earlier rows made, `$LOGIN` is the accessor of a login method.
+    /// `$PUBLIC` is an issuer's key and `$JWT` a token of it, `$CLUSTER` is an API server of Kubernetes, `$AUTHORITY` is who made the certificate that the
+    /// connection shows.
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
     /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`,
     /// `$SENT` a fresh private key, wrapped for the mount.
@@ -135,6 +137,30 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("entity-delete", "$OTHER_ENTITY", "", "entity.delete"),
     recorded("entity-delete-by-name", "third", "", "entity.delete"),
     recorded("entity-batch-delete", "", r#"{"entity_ids":"$FOURTH_ENTITY"}"#, "entity.delete"),
+    recorded("jwt-write-config", "", r#"{"jwt_validation_pubkeys":"$PUBLIC"}"#, "login_method.configure"),
+    silent("jwt-read-config", "", ""),
+    recorded("jwt-write-role", "r", r#"{"user_claim":"sub","bound_subject":"me"}"#, "jwt_role.write"),
+    silent("jwt-read-role", "r", ""),
+    silent("jwt-list-roles", "", ""),
+    open("jwt-login", r#"{"role":"r","jwt":"$JWT"}"#, Some("login.jwt")),
+    recorded("jwt-delete-role", "r", "", "jwt_role.delete"),
+    recorded("kubernetes-write-config", "", r#"{"kubernetes_host":"$CLUSTER"}"#, "login_method.configure"),
+    silent("kubernetes-read-config", "", ""),
+    recorded(
+        "kubernetes-write-role",
+        "r",
+        r#"{"bound_service_account_names":"app","bound_service_account_namespaces":"prod"}"#,
+        "kubernetes_role.write",
+    ),
+    silent("kubernetes-read-role", "r", ""),
+    silent("kubernetes-list-roles", "", ""),
+    open("kubernetes-login", r#"{"role":"r","jwt":"a-token"}"#, Some("login.kubernetes")),
+    recorded("kubernetes-delete-role", "r", "", "kubernetes_role.delete"),
+    recorded("cert-write-role", "r", r#"{"certificate":"$AUTHORITY"}"#, "cert_role.write"),
+    silent("cert-read-role", "r", ""),
+    silent("cert-list-roles", "", ""),
+    open("cert-login", "{}", Some("login.cert")),
+    recorded("cert-delete-role", "r", "", "cert_role.delete"),
     recorded("approle-write-role", "r", r#"{"role_id":"r"}"#, "app_role.write"),
     silent("approle-read-role", "r", ""),
     silent("approle-list-roles", "", ""),

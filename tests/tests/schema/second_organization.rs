@@ -21,11 +21,14 @@ async fn second_token(server: &Server) -> (Uuid, String) {
 }
 
 /// Engines and login methods at the paths that routes are shown with.
-const MOUNTS: [(&str, &str); 5] = [
+const MOUNTS: [(&str, &str); 8] = [
     ("sys/mounts/transit", "transit"),
     ("sys/mounts/kv", "kv-v1"),
     ("sys/mounts/secret", "kv-v2"),
     ("sys/auth/approle", "approle"),
+    ("sys/auth/cert", "cert"),
+    ("sys/auth/jwt", "jwt"),
+    ("sys/auth/kubernetes", "kubernetes"),
     ("sys/auth/userpass", "userpass"),
 ];
 

@@ -40,7 +40,7 @@ pub(super) async fn init(call: OpenCall) -> Result<Answer> {
         user_id: None,
         accessor: "".into(),
         display_name: "system".into(),
-        ip_address: call.source,
+        ip_address: call.peer.source,
         user_agent: call.user_agent.clone(),
         path: Arc::clone(&call.path),
     };

@@ -43,6 +43,7 @@ struct Spied {
     server: Server,
     log: PathBuf,
     lines: Vec<Line>,
+    known: Known,
 }
 
 impl Spied {
@@ -50,9 +51,10 @@ impl Spied {
         let site = Site::ready("[seal]\ntype = 'shamir'\ngenerate_root = true\n").await.unwrap();
         super::recorded::keep_certificates(&site).await;
         let log = site.spy().unwrap();
+        let known = Known::of(&site).await;
         let server = site.serve().await.unwrap();
         server.until_health(501).await.unwrap();
-        Self { site, server, log, lines: Vec::new() }
+        Self { site, server, log, lines: Vec::new(), known }
     }
 
     /// Calls, and judges: of the calls that the log gained meanwhile, those of workers that start or of a checkpoint aside.
@@ -96,7 +98,7 @@ impl Spied {
 #[tokio::test]
 async fn every_secret_is_made_in_the_token_or_is_on_the_closed_list() {
     let mut spied = Spied::start().await;
-    let mut known = Known::default();
+    let mut known = std::mem::take(&mut spied.known);
     for request in requests() {
         let row = request.row;
         if row.id == "clm-list-notifications" {

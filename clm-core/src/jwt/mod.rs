@@ -1,0 +1,16 @@
+//! Logging in with a signed statement of somebody else: a JSON Web Token (RFC 7519) of an issuer that the login method was told to believe.
+
+mod bound;
+mod claims;
+mod config;
+mod keys;
+mod login;
+mod role;
+
+// The public interface is:
+pub use config::{JwtConfig, JwtConfigChange};
+pub use login::JwtLogin;
+pub use role::{JwtRole, JwtRoleChange};
+
+pub(crate) use bound::pattern;
+pub(crate) use keys::KeySets;
