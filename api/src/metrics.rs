@@ -46,6 +46,7 @@ pub(crate) struct Metrics {
     hsm_in_flight: Gauge,
     alarms: Counter,
     doomed: Counter,
+    login_alerts: Counter,
     orphans: Gauge,
     audit_waiting: Family<Log, Gauge>,
 }
@@ -69,6 +70,7 @@ impl Metrics {
             hsm_in_flight: Gauge::default(),
             alarms: Counter::default(),
             doomed: Counter::default(),
+            login_alerts: Counter::default(),
             orphans: Gauge::default(),
             audit_waiting: Family::default(),
             registry: Registry::default(),
@@ -97,6 +99,11 @@ impl Metrics {
             metrics.doomed.clone(),
         );
         registry.register(
+            "login_alerts",
+            "Times that more than five logins failed within five minutes, from one address or for one name",
+            metrics.login_alerts.clone(),
+        );
+        registry.register(
             "integrity_orphans",
             "What did not fit together, databases and token, when this server looked last; -1: it has not looked",
             metrics.orphans.clone(),
@@ -123,6 +130,8 @@ impl Metrics {
             services.map_or(0, |services| services.vault.integrity_alarms() + services.core.integrity_alarms());
         self.alarms.inner().store(alarms, Ordering::Relaxed);
         self.doomed.inner().store(services.map_or(0, |services| services.vault.doomed_key_uses()), Ordering::Relaxed);
+        let login_alerts = services.map_or(0, |services| services.core.login_alerts());
+        self.login_alerts.inner().store(login_alerts, Ordering::Relaxed);
         self.orphans.set(services.map_or(-1, Services::orphans));
         if let Some(services) = services {
             self.observe_hsm(&services.vault.bridge().status());

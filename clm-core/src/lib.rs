@@ -5,6 +5,7 @@
 //! transaction with its audit record.
 
 pub mod access;
+mod api_key;
 mod approle;
 mod cert;
 mod cidr;
@@ -35,6 +36,7 @@ mod userpass;
 
 // The public interface is:
 pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration};
+pub use api_key::{ApiKey, NewApiKey};
 pub use approle::{AppRole, AppRoleChange, AppRoleLogin, IssuedSecretId, NewSecretId, SecretId, SecretRef};
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
 pub use audit_log::{AuditError, AuditLog};

@@ -7,6 +7,8 @@ use zeroize::Zeroizing;
 /// What a MAC is for; the maker separates the domains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MacDomain {
+    /// The text of an API key, so that the database holds nothing one could log in with.
+    ApiKey,
     /// What a batch token says of itself, so that its text can be no one's own work.
     BatchToken,
     /// The SecretID of an AppRole, likewise.

@@ -7,6 +7,8 @@ use uuid::Uuid;
 /// What a MAC is for; one made for one purpose is worth nothing for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MacDomain {
+    /// Texts of API keys, which are stored only as MAC.
+    ApiKey,
     /// Backups of keys.
     Backup,
     /// What batch tokens say of themselves.
@@ -27,6 +29,7 @@ impl MacDomain {
     /// The bytes that go into the HMAC: domain, then SHA-256 of the data (a row may be longer than a token takes at once).
     pub(crate) fn input(self, data: &[u8]) -> Vec<u8> {
         let label: &[u8] = match self {
+            Self::ApiKey => b"clm-mac-v1 api key ",
             Self::Backup => b"clm-mac-v1 backup ",
             Self::BatchToken => b"clm-mac-v1 batch token ",
             Self::CoreRow => b"clm-mac-v1 core row ",

@@ -133,6 +133,22 @@ async fn too_many_wrong_passwords_lock_a_person_out_for_a_while() {
 }
 
 #[tokio::test]
+async fn more_than_five_failures_in_five_minutes_are_told_once_by_name_and_by_address() {
+    let (site, mut server) = started().await;
+    for _ in 0..8 {
+        told(&login(&mut server, "nobody", "pw").await, 400, REFUSED);
+    }
+    let alerts = "SELECT string_agg(concat_ws(' ', resource_id, event_data ->> 'by', severity), ', ' ORDER BY resource_id) FROM audit_log WHERE event_type = 'login.alert'";
+    assert_eq!(text_of(&site, alerts).await, "127.0.0.1 source warning, auth/userpass/login/nobody path warning");
+    let metrics = reqwest::Client::new()
+        .get(format!("{}/v1/sys/metrics?format=prometheus", server.address()))
+        .header("X-Vault-Token", &server.token)
+        .send();
+    let metrics = metrics.await.unwrap().text().await.unwrap();
+    assert!(metrics.contains("clm_login_alerts_total 2"), "{metrics}");
+}
+
+#[tokio::test]
 async fn a_password_given_by_sql_opens_nothing() {
     let (site, mut server) = started().await;
     done(&post(&server, "users/bob", json!({"password": "pw", "token_policies": "p1"})).await, 204);

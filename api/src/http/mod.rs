@@ -5,6 +5,7 @@
 //! what to answer.
 
 mod answer;
+mod api_key;
 mod approle;
 mod auth_token;
 mod body;
@@ -41,6 +42,7 @@ pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 /// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise; one may have several tables.
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
+    Engine { mount_type: "api-key", usual_path: "auth/api-key/", routes: api_key::ROUTES },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },

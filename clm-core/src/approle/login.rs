@@ -37,7 +37,7 @@ impl Core {
         login: AppRoleLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_login(visitor, mount, login).await;
-        self.counted(visitor, given)
+        self.counted(visitor, given).await
     }
 
     async fn try_login(

@@ -32,7 +32,7 @@ impl Core {
         login: CertLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_cert(visitor, mount, login).await;
-        self.counted(visitor, given)
+        self.counted(visitor, given).await
     }
 
     async fn try_cert(

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::fetch::Fetch;
 use crate::jwt::KeySets;
+use crate::login::LoginAlerts;
 use crate::mac::{MacDomain, RowMac};
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -25,7 +26,7 @@ use listen::Freshness;
 use mounts::KnownMounts;
 use quick_cache::sync::Cache;
 use refusals::Refusals;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, PgConnection};
@@ -63,6 +64,7 @@ struct Inner {
     refusals: Refusals,
     entries_written: Notify,
     passwords: PasswordWork,
+    alerts: LoginAlerts,
     key_sets: KeySets,
     /// SHA-256 of rows' bytes with the MAC that was found right.
     known_rows: Cache<[u8; 32], ()>,
@@ -105,6 +107,7 @@ impl Core {
             refusals: Refusals::default(),
             entries_written: Notify::new(),
             passwords: PasswordWork::default(),
+            alerts: LoginAlerts::default(),
             key_sets: KeySets::new(Fetch),
             known_rows: Cache::new(KNOWN_ROWS),
             alarms: AtomicU64::new(0),
@@ -173,6 +176,10 @@ impl Core {
         Ok(&self.0.passwords)
     }
 
+    pub(crate) fn alerts(&self) -> &LoginAlerts {
+        &self.0.alerts
+    }
+
     pub(crate) fn key_sets(&self) -> &KeySets {
         &self.0.key_sets
     }
@@ -200,6 +207,10 @@ impl Core {
 
     pub(crate) async fn batch_mac(&self, payload: Vec<u8>) -> Result<[u8; 32]> {
         Ok(self.0.mac.mac(MacDomain::BatchToken, payload).await?)
+    }
+
+    pub(crate) async fn api_key_hmac(&self, text: &SecretString) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::ApiKey, text.expose_secret().as_bytes().to_vec()).await?)
     }
 
     pub(crate) async fn secret_id_hmac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {

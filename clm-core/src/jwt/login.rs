@@ -34,7 +34,7 @@ impl Core {
         login: JwtLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_jwt(visitor, mount, login).await;
-        self.counted(visitor, given)
+        self.counted(visitor, given).await
     }
 
     async fn try_jwt(&self, visitor: &Visitor, mount: &Mount, login: JwtLogin) -> Result<(IssuedToken, Vec<Warning>)> {

@@ -33,7 +33,7 @@ impl Core {
         login: KubernetesLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_kubernetes(visitor, mount, login).await;
-        self.counted(visitor, given)
+        self.counted(visitor, given).await
     }
 
     async fn try_kubernetes(

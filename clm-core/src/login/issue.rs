@@ -112,10 +112,11 @@ impl Core {
         self.prepare_token(draft, warnings).await
     }
 
-    /// A login as it went; a refused one is counted.
-    pub(crate) fn counted<T>(&self, visitor: &Visitor, given: Result<T>) -> Result<T> {
+    /// A login as it went; a refused one is counted, and told of where there were too many.
+    pub(crate) async fn counted<T>(&self, visitor: &Visitor, given: Result<T>) -> Result<T> {
         if matches!(given, Err(Error::Invalid(_) | Error::Forbidden(_))) {
             self.note_unauthenticated(visitor.source, &visitor.path);
+            self.note_failed_login(visitor).await?;
         }
         given
     }

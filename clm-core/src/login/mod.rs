@@ -1,5 +1,6 @@
 //! What all login methods share: what their roles say of tokens, and the token that a login gives.
 
+mod alerts;
 mod config;
 mod give;
 mod issue;
@@ -9,6 +10,7 @@ mod settings;
 pub use issue::Visitor;
 pub use settings::{TokenSettings, TokenSettingsChange};
 
+pub(crate) use alerts::LoginAlerts;
 pub(crate) use give::LoginRecord;
 pub(crate) use issue::Login;
 pub(crate) use settings::count;

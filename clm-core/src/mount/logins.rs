@@ -58,6 +58,7 @@ impl Core {
                     store::mounts::lock(connection, &deleted).await?;
                     let mut rows = auth_roles::delete_of_mount(connection, deleted.id).await?;
                     rows.extend(store::app_roles::delete_of_mount(connection, deleted.id).await?);
+                    rows.extend(store::api_keys::revoke_of_mount(connection, deleted.id, now).await?);
                     rows.extend(store::auth_configs::delete_of_mount(connection, deleted.id).await?);
                     rows.extend(store::entity_aliases::delete_of(connection, deleted.id).await?);
                     let found = tokens::made_at(connection, organization_id, &prefix, BATCH).await?;

@@ -4,6 +4,7 @@
 //! Reading sets the tenant per transaction; changing happens on the audit writer's connection, which has set it already.
 
 pub(crate) mod access_policies;
+pub(crate) mod api_keys;
 pub(crate) mod app_role_secret_ids;
 pub(crate) mod app_roles;
 pub(crate) mod auth_configs;

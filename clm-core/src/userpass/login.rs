@@ -36,7 +36,7 @@ impl Core {
         login: UserLogin,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let given = self.try_user(visitor, mount, login).await;
-        self.counted(visitor, given)
+        self.counted(visitor, given).await
     }
 
     async fn try_user(

@@ -180,11 +180,11 @@ impl Core {
     }
 
     /// A person, if the row is ours.
-    pub(super) async fn user(&self, organization_id: Uuid, id: Uuid) -> Result<Option<User>> {
+    pub(crate) async fn user(&self, organization_id: Uuid, id: Uuid) -> Result<Option<User>> {
         self.checked_user(self.store().user(organization_id, id).await?).await
     }
 
-    async fn user_named(&self, organization_id: Uuid, name: &str) -> Result<Option<User>> {
+    pub(crate) async fn user_named(&self, organization_id: Uuid, name: &str) -> Result<Option<User>> {
         self.checked_user(self.store().user_by_name(organization_id, name).await?).await
     }
 

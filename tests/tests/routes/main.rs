@@ -74,7 +74,8 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
 }
 
 /// What is there beside `transit/`.
-const MOUNTS: [(&str, &str); 7] = [
+const MOUNTS: [(&str, &str); 8] = [
+    ("sys/auth/api-key", "api-key"),
     ("sys/auth/approle", "approle"),
     ("sys/auth/cert", "cert"),
     ("sys/auth/jwt", "jwt"),

@@ -93,6 +93,9 @@ impl Known {
             let mounts = server.get("sys/auth").await.unwrap();
             mounts.body["data"]["userpass/"]["accessor"].as_str().unwrap().clone_into(&mut self.login);
         }
+        if row.id == "api-key-create" {
+            server.put("auth/userpass/users/ann", json!({"password": "pw"})).await.unwrap();
+        }
         if row.name == "third" || row.body.contains("$FOURTH_ENTITY") {
             let made = server.put("identity/entity", json!({"name": row.name})).await.unwrap();
             self.identities.retain(|(word, _)| *word != "$FOURTH_ENTITY");
@@ -158,13 +161,17 @@ impl Known {
                     let mounted = server.put(&format!("sys/mounts/{path}"), json!({"type": kind})).await.unwrap();
                     assert_eq!(mounted.status, 204, "{path}: {mounted:?}");
                 }
-                for kind in ["cert", "jwt", "kubernetes", "userpass"] {
+                for kind in ["api-key", "cert", "jwt", "kubernetes", "userpass"] {
                     let enabled = server.put(&format!("sys/auth/{kind}"), json!({"type": kind})).await.unwrap();
                     assert_eq!(enabled.status, 204, "{enabled:?}");
                 }
             }
             "generate-root-start" => self.nonce = answer.body["nonce"].as_str().unwrap().to_owned(),
             "remount" => self.moved = answer.text("migration_id").to_owned(),
+            "api-key-create" => {
+                self.identities.push(("$KEY_ID", answer.text("id").to_owned()));
+                self.identities.push(("$API_KEY", answer.text("api_key").to_owned()));
+            }
             // Longer words come first: `$ALIAS` begins `$ALIAS_OF_GROUP`.
             "entity-write" => self.identities.push(("$ENTITY", answer.text("id").to_owned())),
             "entity-write-by-name" => self.identities.insert(0, ("$OTHER_ENTITY", answer.text("id").to_owned())),

@@ -21,10 +21,11 @@ async fn second_token(server: &Server) -> (Uuid, String) {
 }
 
 /// Engines and login methods at the paths that routes are shown with.
-const MOUNTS: [(&str, &str); 8] = [
+const MOUNTS: [(&str, &str); 9] = [
     ("sys/mounts/transit", "transit"),
     ("sys/mounts/kv", "kv-v1"),
     ("sys/mounts/secret", "kv-v2"),
+    ("sys/auth/api-key", "api-key"),
     ("sys/auth/approle", "approle"),
     ("sys/auth/cert", "cert"),
     ("sys/auth/jwt", "jwt"),
