@@ -26,6 +26,8 @@ pub struct Server {
     pub max_connections: usize,
     /// Threads that serve; 0: one on up to two processors, else half of them.
     pub threads: usize,
+    /// Whether the kernel may write core dumps of this process, and debuggers of its user may look at it. Default: no.
+    pub core_dumps: bool,
     /// How long requests under way may take after SIGTERM, milliseconds.
     pub drain_ms: u64,
 }
@@ -68,6 +70,7 @@ impl Default for Server {
             max_request_bytes: 32 << 20,
             max_connections: 8192,
             threads: 0,
+            core_dumps: false,
             drain_ms: 10_000,
         }
     }
