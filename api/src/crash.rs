@@ -15,6 +15,8 @@ pub enum CrashPoint {
     NewOrganizationKeyMade,
     /// `sys/init` of the seal shamir: the token has a PIN that nobody knows.
     PinChanged,
+    /// New shares of the seal count; nobody was told them.
+    SealRekeyed,
     /// A wrapped answer is kept; its token is not written.
     ContentKept,
     /// A wrapping token has ended; what it was for is still kept.

@@ -1,6 +1,7 @@
 //! What is counted, in Prometheus' words.
 
 use crate::app::Services;
+use crate::audit_device::AuditDevice;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
 use prometheus_client::metrics::counter::Counter;
@@ -8,6 +9,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -33,6 +35,12 @@ struct Log {
     log: &'static str,
 }
 
+/// Devices are named by whoever may enable them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Device {
+    device: String,
+}
+
 #[derive(Debug)]
 pub(crate) struct Metrics {
     registry: Registry,
@@ -49,6 +57,7 @@ pub(crate) struct Metrics {
     login_alerts: Counter,
     orphans: Gauge,
     audit_waiting: Family<Log, Gauge>,
+    audit_dropped: Family<Device, Counter>,
 }
 
 /// 0.25 ms to 8 s.
@@ -73,6 +82,7 @@ impl Metrics {
             login_alerts: Counter::default(),
             orphans: Gauge::default(),
             audit_waiting: Family::default(),
+            audit_dropped: Family::default(),
             registry: Registry::default(),
         };
         registry.register("http_requests", "Requests answered", metrics.requests.clone());
@@ -109,6 +119,11 @@ impl Metrics {
             metrics.orphans.clone(),
         );
         registry.register("audit_waiting", "Records that wait for the database", metrics.audit_waiting.clone());
+        registry.register(
+            "audit_device_dropped",
+            "Entries that an audit device did not take",
+            metrics.audit_dropped.clone(),
+        );
         Self { registry, ..metrics }
     }
 
@@ -121,6 +136,14 @@ impl Metrics {
     pub(crate) fn answered(&self, operation: &'static str, status: u16, took: Duration) {
         self.requests.get_or_create(&Request { operation, status }).inc();
         self.durations.get_or_create(&Operation { operation }).observe(took.as_secs_f64());
+    }
+
+    /// What audit devices did not take so far.
+    pub(crate) fn observe_devices(&self, devices: &[Arc<AuditDevice>]) {
+        for device in devices {
+            let counter = self.audit_dropped.get_or_create(&Device { device: device.path.clone() });
+            counter.inner().store(device.dropped(), Ordering::Relaxed);
+        }
     }
 
     /// Everything as text, with the state of the HSM as it is now.

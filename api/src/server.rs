@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// A service that has its address, and does nothing yet.
 #[derive(Debug)]
@@ -52,6 +53,7 @@ impl Server {
             announce(file, address)?;
         }
         tracing::info!(%address, scheme, version = env!("CARGO_PKG_VERSION"), "listening");
+        reopen_on_hangup(Arc::clone(&state))?;
         let opening = async {
             match keep_open(&state.settings, &state.seal).await {
                 Ok(()) => std::future::pending().await,
@@ -68,6 +70,19 @@ impl Server {
         tracing::info!("ended");
         Ok(())
     }
+}
+
+/// SIGHUP: whoever rotates logs has moved the files of audit devices away.
+fn reopen_on_hangup(state: Arc<State>) -> Result<()> {
+    let mut hangups = signal(SignalKind::hangup()).context("SIGHUP")?;
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let devices = state.system.loaded().devices.clone();
+            tracing::info!(devices = devices.len(), "SIGHUP: opening audit devices anew");
+            devices.iter().for_each(|device| device.reopen());
+        }
+    });
+    Ok(())
 }
 
 /// Whole or not at all: who waits for the file reads it as soon as it is there.

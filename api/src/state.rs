@@ -1,6 +1,7 @@
 //! What requests share.
 
 use crate::app::seal::Seal;
+use crate::app::system_settings::SystemSettings;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use std::sync::Arc;
@@ -12,6 +13,7 @@ pub struct State {
     pub(crate) settings: Settings,
     pub(crate) seal: Arc<Seal>,
     pub(crate) metrics: Metrics,
+    pub(crate) system: SystemSettings,
     pub(crate) started: Instant,
 }
 
@@ -21,6 +23,7 @@ impl State {
         Self {
             seal: Arc::new(Seal::new(settings.seal.kind)),
             metrics: Metrics::new(),
+            system: SystemSettings::default(),
             started: Instant::now(),
             settings,
         }

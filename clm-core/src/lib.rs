@@ -17,6 +17,7 @@ mod identity;
 mod jobs;
 mod jwt;
 mod kubernetes;
+mod leases;
 mod login;
 mod mac;
 mod migrate;
@@ -30,12 +31,13 @@ mod roles;
 mod secrets_policies;
 mod settings;
 mod store;
+mod system_entry;
 mod system_roles;
 mod token;
 mod userpass;
 
 // The public interface is:
-pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration};
+pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration, SealShares};
 pub use api_key::{ApiKey, NewApiKey};
 pub use approle::{AppRole, AppRoleChange, AppRoleLogin, IssuedSecretId, NewSecretId, SecretId, SecretRef};
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
@@ -48,6 +50,7 @@ pub use identity::{
 };
 pub use jwt::{JwtConfig, JwtConfigChange, JwtLogin, JwtRole, JwtRoleChange};
 pub use kubernetes::{KubernetesConfig, KubernetesConfigChange, KubernetesLogin, KubernetesRole, KubernetesRoleChange};
+pub use leases::Lease;
 pub use login::{TokenSettings, TokenSettingsChange, Visitor};
 pub use mac::{MacDomain, MacError, RowMac};
 pub use migrate::{migrate, schema_check};
@@ -58,6 +61,7 @@ pub use registry::Kind as RegisteredKind;
 pub use secrets_policies::{NewSecretsPolicy, StoredSecretsPolicy};
 pub use settings::Settings;
 pub use store::{GRANTS, StoreError};
+pub use system_entry::{EntryKind, SystemEntry};
 pub use token::{
     Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
     WRAPPING_POLICY, Warning, random_base62,

@@ -9,6 +9,8 @@ use uuid::Uuid;
 pub enum MacDomain {
     /// Texts of API keys, which are stored only as MAC.
     ApiKey,
+    /// What audit devices tell of secrets.
+    AuditDevice,
     /// Backups of keys.
     Backup,
     /// What batch tokens say of themselves.
@@ -30,6 +32,7 @@ impl MacDomain {
     pub(crate) fn input(self, data: &[u8]) -> Vec<u8> {
         let label: &[u8] = match self {
             Self::ApiKey => b"clm-mac-v1 api key ",
+            Self::AuditDevice => b"clm-mac-v1 audit device ",
             Self::Backup => b"clm-mac-v1 backup ",
             Self::BatchToken => b"clm-mac-v1 batch token ",
             Self::CoreRow => b"clm-mac-v1 core row ",

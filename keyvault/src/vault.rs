@@ -168,6 +168,13 @@ impl Vault {
         macs.into_iter().next().ok_or_else(|| Error::Hsm(hsm_bridge::Error::Internal("no MAC came back".into())))
     }
 
+    /// The same over many at once.
+    pub async fn macs_of(&self, domain: MacDomain, data: &[Vec<u8>]) -> Result<Vec<[u8; 32]>> {
+        let deployment = self.deployment().await?;
+        let data: Vec<&[u8]> = data.iter().map(Vec::as_slice).collect();
+        self.macs(deployment.mac_key(), domain, &data).await
+    }
+
     pub(crate) async fn macs(&self, key: Uuid, domain: MacDomain, data: &[&[u8]]) -> Result<Vec<[u8; 32]>> {
         let key = KeyRef::Token(TokenKey { id: key, key_type: KeyType::Hmac(32) });
         let inputs = data.iter().map(|data| domain.input(data)).collect();

@@ -7,11 +7,11 @@
 use super::seal::{Phase, Seal};
 use super::services::Services;
 use super::shamir::{Secret, Split};
-use super::{Error, Result, pin};
+use super::{Error, Result, pin, sealed_pin};
 use crate::crash::CrashPoint;
 use crate::settings::{SealKind, Settings};
 use audit_chain::Caller;
-use clm_core::SealConfiguration;
+use clm_core::{SealConfiguration, SealShares};
 use keyvault::HsmError;
 use secrecy::SecretString;
 use uuid::Uuid;
@@ -95,9 +95,12 @@ async fn with_pkcs11(
     if let Some(split) = recovery {
         let secret = Secret::random()?;
         recovery_keys = secret.split(split);
-        configuration.shares = split.shares;
-        configuration.threshold = split.threshold;
-        configuration.secret_sha256 = Some(hex::encode(secret.sha256()));
+        configuration.current = SealShares {
+            shares: split.shares,
+            threshold: split.threshold,
+            secret_sha256: Some(hex::encode(secret.sha256())),
+            wrapped_pin: None,
+        };
     }
     let root_token = services.core.initialize(caller, root_token, &configuration).await?;
     seal.remember(Some(configuration));
@@ -138,14 +141,18 @@ async fn make_shamir(
     services.vault.initialize(caller).await?;
     let secret = Secret::random()?;
     let keys = secret.split(split);
-    services.vault.bridge().set_pin(secret.pin()).await?;
+    // Of another secret: new shares can be made around the same PIN.
+    let pin = Secret::random()?.pin();
+    services.vault.bridge().set_pin(pin.clone()).await?;
     CrashPoint::PinChanged.reached();
-    let configuration = SealConfiguration {
+    let cluster_id = Some(Uuid::new_v4());
+    let current = SealShares {
         shares: split.shares,
         threshold: split.threshold,
         secret_sha256: Some(hex::encode(secret.sha256())),
-        cluster_id: Some(Uuid::new_v4()),
+        wrapped_pin: Some(sealed_pin::wrap(&secret, cluster_id, &pin)?),
     };
+    let configuration = SealConfiguration { cluster_id, current, former: None };
     let root_token = services.core.initialize(caller, root_token, &configuration).await?;
     seal.remember(Some(configuration));
     seal.enter(Phase::Sealed);

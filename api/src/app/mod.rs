@@ -12,12 +12,15 @@ pub(crate) mod named_secrets;
 mod open;
 mod pin;
 mod registry;
+pub(crate) mod rekey;
 pub(crate) mod root_token;
 pub(crate) mod seal;
+mod sealed_pin;
 pub(crate) mod secrets;
 mod services;
-mod shamir;
+pub(crate) mod shamir;
 mod shared_secrets;
+pub(crate) mod system_settings;
 pub(crate) mod wrapping;
 
 pub use error::{Error, Result};

@@ -5,14 +5,12 @@
 
 use super::seal::Seal;
 use super::shamir::{self, Secret};
-use super::{Error, Result, Services};
-use crate::settings::SealKind;
+use super::{Error, Result, Services, rekey};
 use audit_chain::Caller;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use secrecy::ExposeSecret;
 use std::sync::{MutexGuard, PoisonError};
-use subtle::ConstantTimeEq;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -56,14 +54,15 @@ pub(crate) fn progress(seal: &Seal) -> Progress {
     Progress {
         nonce: attempt.as_ref().map(|attempt| attempt.nonce.clone()).unwrap_or_default(),
         progress: attempt.as_ref().map_or(0, |attempt| attempt.shares.len()),
-        required: seal.configuration().threshold,
+        required: seal.configuration().current.threshold,
         ..Progress::default()
     }
 }
 
 /// Starts an attempt with the caller's pad, or with one that is made.
-pub(crate) fn start(seal: &Seal, pad: Option<Zeroizing<String>>) -> Result<Progress> {
-    checked_configuration(seal)?;
+pub(crate) async fn start(services: &Services, seal: &Seal, pad: Option<Zeroizing<String>>) -> Result<Progress> {
+    seal.remember(Some(rekey::checked(services).await?));
+
     if pad.as_ref().is_some_and(|pad| pad.len() != LENGTH) {
         return Err(Error::invalid("OTP string has incorrect length"));
     }
@@ -95,11 +94,11 @@ pub(crate) async fn update(
     share: &str,
     nonce: &str,
 ) -> Result<Progress> {
-    let secret_sha256 = checked_configuration(seal)?;
+    let configuration = rekey::checked(services).await?;
     let share = shamir::decode(share)
         .filter(|share| shamir::is_share(share))
         .ok_or_else(|| Error::invalid("'key' must be a share, in hex or base64"))?;
-    let required = seal.configuration().threshold;
+    let required = configuration.current.threshold;
     let (pad, shares) = {
         let mut attempt = attempt(seal);
         let Some(started) = attempt.as_mut() else { return Err(Error::invalid("no root generation in progress")) };
@@ -119,8 +118,7 @@ pub(crate) async fn update(
         }
         (started.pad.clone(), std::mem::take(&mut started.shares))
     };
-    let belongs = |secret: &Secret| bool::from(secret.sha256().as_slice().ct_eq(&secret_sha256));
-    if !Secret::combine(&shares).is_some_and(|secret| belongs(&secret)) {
+    if Secret::combine(&shares).is_none_or(|secret| rekey::belonging(&configuration, &secret).is_none()) {
         services.core.note_unauthenticated(caller.ip_address, &caller.path);
         tracing::warn!("shares for a new root token do not belong to this deployment's seal");
         return Err(Error::invalid("root generation aborted: these shares do not belong together, or to this seal"));
@@ -137,23 +135,6 @@ pub(crate) async fn update(
         required,
         pad: Zeroizing::default(),
         encoded_token: BASE64_STANDARD_NO_PAD.encode(&*padded),
-    })
-}
-
-/// SHA-256 of what the shares give; refused where there are no shares.
-fn checked_configuration(seal: &Seal) -> Result<Vec<u8>> {
-    let configuration = seal.configuration();
-    if configuration.threshold == 0 {
-        return Err(Error::invalid(match seal.kind() {
-            SealKind::Pkcs11 => {
-                "this deployment was initialised without recovery shares (`recovery_shares`, `recovery_threshold` of sys/init): nobody can make a root token"
-            }
-            SealKind::Shamir => "the seal has no shares",
-        }));
-    }
-    let known = configuration.secret_sha256.and_then(|sha256| hex::decode(sha256).ok());
-    known.ok_or_else(|| {
-        Error::invalid("this deployment does not know its shares: it was initialised by an older version")
     })
 }
 

@@ -6,10 +6,12 @@
 //!                                  └──────── seal ────────┘
 //! ```
 
+use super::rekey::{self, Rekey};
 use super::root_token::Attempt;
 use super::shamir::{self, Secret};
 use super::{Context, Error, Result, Services};
 use crate::settings::SealKind;
+use audit_chain::Caller;
 use clm_core::SealConfiguration;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
@@ -38,6 +40,7 @@ pub(crate) struct Seal {
     configuration: Mutex<SealConfiguration>,
     progress: Mutex<Progress>,
     pub(super) root_generation: Mutex<Option<Attempt>>,
+    pub(super) rekey: Mutex<Option<Rekey>>,
     /// One initialisation, unsealing or sealing at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
 }
@@ -75,6 +78,7 @@ impl Seal {
             configuration: Mutex::default(),
             progress: Mutex::default(),
             root_generation: Mutex::default(),
+            rekey: Mutex::default(),
             changing: tokio::sync::Mutex::default(),
         }
     }
@@ -120,8 +124,8 @@ impl Seal {
         let phase = self.phase();
         SealStatus {
             kind: self.kind,
-            shares: configuration.shares,
-            threshold: configuration.threshold,
+            shares: configuration.current.shares,
+            threshold: configuration.current.threshold,
             progress: progress.shares.len(),
             nonce: progress.nonce.clone(),
             cluster_id: (phase == Phase::Unsealed).then_some(configuration.cluster_id).flatten(),
@@ -175,7 +179,7 @@ impl Seal {
     }
 
     /// Takes a share; with the last one that is needed the token is opened.
-    pub(crate) async fn unseal(&self, share: &str) -> Result<()> {
+    pub(crate) async fn unseal(&self, caller: &Caller, share: &str) -> Result<()> {
         let share =
             shamir::decode(share).ok_or_else(|| Error::invalid("'key' must be a valid hex or base64 string"))?;
         let _alone = self.changing.lock().await;
@@ -193,13 +197,23 @@ impl Seal {
         if !shamir::is_share(&share) {
             return Err(Error::invalid("invalid key: a share has 33 bytes"));
         }
-        let Some(shares) = self.collect(share) else { return Ok(()) };
-        let secret = Secret::combine(&shares).ok_or_else(|| {
-            Error::invalid("unable to retrieve stored keys: invalid key: these shares do not belong together")
-        })?;
-        self.opened_services()?.vault.bridge().unlock(secret.pin()).await?;
+        let services = self.opened_services()?;
+        // Another server may have made new shares.
+        self.remember(services.core.seal_configuration().await?);
+        let configuration = self.configuration();
+        let Some(secret) = self.collect(share, &configuration)? else { return Ok(()) };
+        let shares = rekey::belonging(&configuration, &secret);
+        let pin = rekey::pin_of(&secret, configuration.cluster_id, shares.unwrap_or(&configuration.current))?;
+        services.vault.bridge().unlock(pin).await?;
         self.enter(Phase::Unsealed);
         tracing::info!("unsealed");
+        let is_current = shares == Some(&configuration.current);
+        if configuration.former.is_some()
+            && is_current
+            && let Err(error) = rekey::forget_former(services, self, caller).await
+        {
+            tracing::warn!(%error, "the shares of before the rekey still hold; the next unsealing tries again to end that");
+        }
         Ok(())
     }
 
@@ -212,9 +226,10 @@ impl Seal {
         Ok(())
     }
 
-    /// All shares, once there are enough: then the collection begins anew, whatever comes of them.
-    fn collect(&self, share: Zeroizing<Vec<u8>>) -> Option<Vec<Zeroizing<Vec<u8>>>> {
-        let needed = usize::from(lock(&self.configuration).threshold.max(1));
+    /// The secret, once there are enough shares for it; when there are enough for any and they give none, the collection begins anew.
+    fn collect(&self, share: Zeroizing<Vec<u8>>, configuration: &SealConfiguration) -> Result<Option<Secret>> {
+        let thresholds = [Some(&configuration.current), configuration.former.as_ref()];
+        let thresholds = || thresholds.iter().flatten().map(|shares| usize::from(shares.threshold.max(1)));
         let mut progress = lock(&self.progress);
         if progress.nonce.is_empty() {
             progress.nonce = Uuid::new_v4().to_string();
@@ -222,7 +237,20 @@ impl Seal {
         if !progress.shares.contains(&share) {
             progress.shares.push(share);
         }
-        (progress.shares.len() >= needed).then(|| std::mem::take(&mut *progress).shares)
+        let collected = progress.shares.len();
+        if thresholds().any(|threshold| collected == threshold)
+            && let Some(secret) = Secret::combine(&progress.shares)
+        {
+            *progress = Progress::default();
+            return Ok(Some(secret));
+        }
+        if thresholds().all(|threshold| collected >= threshold) {
+            *progress = Progress::default();
+            return Err(Error::invalid(
+                "unable to retrieve stored keys: invalid key: these shares do not belong together",
+            ));
+        }
+        Ok(None)
     }
 }
 

@@ -48,7 +48,7 @@ impl Split {
     }
 }
 
-/// A secret that is split: the token's PIN, or a recovery key.
+/// A secret that is split: what the token's PIN is kept under, or a recovery key.
 pub(crate) struct Secret(Zeroizing<Vec<u8>>);
 
 impl Secret {
@@ -59,6 +59,11 @@ impl Secret {
         let check = Sha256::digest(&*bytes);
         bytes.extend_from_slice(&check[..CHECK]);
         Ok(Self(bytes))
+    }
+
+    /// What keys are derived from.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// As a PIN: 32 characters.

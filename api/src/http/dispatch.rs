@@ -6,11 +6,13 @@ use super::call::{Call, OpenCall, Peer, authenticated};
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
+use super::trail::{AuditedHeaders, Seen, Trail, tell_limit};
 use super::transit::alias;
 use super::{ENGINES, kv, openapi, sys};
 use crate::app::seal::Phase;
 use crate::app::wrapping;
 use crate::app::{Context, Error, Services};
+use crate::quota::Verdict;
 use crate::state::State;
 use audit_chain::Caller;
 use bytes::Bytes;
@@ -40,6 +42,12 @@ pub(super) struct Dispatch {
     pub(super) request_id: Uuid,
     pub(super) peer: Peer,
     pub(super) operation: &'static str,
+    /// Headers that audit devices are told.
+    pub(super) headers: AuditedHeaders,
+    /// The request was told to audit devices.
+    pub(super) trail: Option<Box<Trail>>,
+    /// What answers say of rate limits.
+    pub(super) verdict: Option<Verdict>,
 }
 
 /// What is wanted of an endpoint.
@@ -70,13 +78,22 @@ fn found(mount_type: &str, path: &str) -> Option<(&'static Route, Captures)> {
 
 impl Dispatch {
     pub(super) async fn answer(&mut self, head: Head, body: Incoming) -> HttpResponse {
-        match self.try_answer(head, body).await {
+        let mut response = match self.try_answer(head, body).await {
             Ok(response) => response,
             Err(response) => *response,
+        };
+        if let Some(trail) = self.trail.take() {
+            // Boxed, like all that only devices need.
+            response = Box::pin(trail.answered(response)).await;
         }
+        if let Some(verdict) = self.verdict {
+            tell_limit(verdict, &mut response);
+        }
+        response
     }
 
     async fn try_answer(&mut self, head: Head, body: Incoming) -> Outcome<HttpResponse> {
+        Box::pin(self.limit(&head.path)).await?;
         let open = head.path.strip_prefix("sys/").and_then(|rest| found("system", rest));
         if let Some((route, _)) = open
             && route.endpoints.iter().any(Endpoint::is_open)
@@ -159,6 +176,13 @@ impl Dispatch {
         let mut parameters = self.parameters(&head, body).await?;
         // Of those below sys/ clients expect no word about fields.
         let warnings = if mount.is_some() { warnings(endpoint, &captures, &mut parameters) } else { Vec::new() };
+        if self.has_devices()
+            && let Ok(services) = self.state.seal.services()
+        {
+            let services = services.clone();
+            let seen = Seen { head: &head, mount: mount.as_deref(), fields: parameters.fields(), wrap_ttl, by: None };
+            Box::pin(self.tell_request(&services, seen)).await?;
+        }
         let call = OpenCall {
             state: Arc::clone(&self.state),
             mount,
@@ -199,7 +223,7 @@ impl Dispatch {
             route.as_ref().and_then(|(route, _)| route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb));
         let wrap_ttl = head.wrap_ttl()?;
         let parameters = self.parameters(&head, body).await?;
-        let mut may_create = false;
+        let (mut may_create, mut refused) = (false, None);
         // Found out before anybody is asked, because whether a thing is there may decide what is asked; said only to those who may.
         let followed = match (&resolved, &mut route) {
             (Some((mount, _)), Some((route, captures))) if mount.engine() == "transit" => {
@@ -219,12 +243,26 @@ impl Dispatch {
             let operation = operation.map_err(|error| self.refusal(&error))?;
             may_create = operation == Operation::Create;
             let permitted = context.permit(operation, parameters.fields(), wrap_ttl).await;
-            permitted.map_err(|error| self.refusal(&error))?;
-            // An alias leads nobody to a key whose own path the policies do not allow.
-            if let Some(path) = followed.map_err(|error| self.refusal(&error))? {
-                let permitted = Box::pin(context.permit_also(path, operation, parameters.fields(), wrap_ttl)).await;
-                permitted.map_err(|error| self.refusal(&error))?;
+            refused = permitted.err();
+            if refused.is_none() {
+                // An alias leads nobody to a key whose own path the policies do not allow.
+                refused = match followed {
+                    Ok(None) => None,
+                    Ok(Some(path)) => {
+                        Box::pin(context.permit_also(path, operation, parameters.fields(), wrap_ttl)).await.err()
+                    }
+                    Err(error) => Some(error),
+                };
             }
+        }
+        if self.has_devices() {
+            let mount = resolved.as_ref().map(|(mount, _)| &**mount);
+            let by = Some((&context, refused.is_none()));
+            let seen = Seen { head: &head, mount, fields: parameters.fields(), wrap_ttl, by };
+            Box::pin(self.tell_request(&context.services, seen)).await?;
+        }
+        if let Some(error) = refused {
+            return Err(self.refusal(&error));
         }
         let Some((mount, rest)) = resolved else {
             let text = format!("no handler for route \"{}\". route entry not found.", head.path);
@@ -324,11 +362,16 @@ impl Dispatch {
         body::fields(&bytes, head.content_type.as_deref())
     }
 
+    /// Whether requests are told to anybody, or may have to be.
+    fn has_devices(&self) -> bool {
+        self.state.system.may_have_devices(&self.state.seal)
+    }
+
     fn is_sealed(&self) -> bool {
         self.state.seal.phase() == Phase::Sealed
     }
 
-    fn refusal(&self, error: &Error) -> Box<HttpResponse> {
+    pub(super) fn refusal(&self, error: &Error) -> Box<HttpResponse> {
         match error {
             Error::Internal(_) | Error::Operator(_) => {
                 tracing::error!(request_id = %self.request_id, operation = self.operation, %error, "request failed");

@@ -50,6 +50,7 @@ fn answer(state: &State, request: &Request<Incoming>) -> HttpResponse {
         return plain(StatusCode::NOT_FOUND, "404 page not found\n");
     }
     let unsealed = state.seal.services().is_ok();
+    state.metrics.observe_devices(&state.system.loaded().devices);
     let text = state.metrics.text(state.seal.opened_services().ok(), unsealed);
     let mut response = Response::new(Full::new(Bytes::from(text)));
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(sys::METRICS_CONTENT_TYPE));

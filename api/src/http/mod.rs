@@ -12,6 +12,7 @@ mod body;
 mod call;
 mod cert;
 mod clm;
+mod cors;
 mod cubbyhole;
 mod dispatch;
 mod identity;
@@ -29,10 +30,12 @@ mod sys;
 mod table;
 pub(crate) mod tls;
 mod token_settings;
+mod trail;
 mod transit;
 mod userpass;
 
 pub use openapi::document as openapi;
+pub(crate) use parameters::parse_seconds;
 pub use table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
 
 /// What the service says it is to clients that ask which features to use: semantic versioning, read by Terraform and others.
@@ -43,6 +46,12 @@ pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
     Engine { mount_type: "api-key", usual_path: "auth/api-key/", routes: api_key::ROUTES },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[0] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[1] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[2] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[3] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[4] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[5] },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },

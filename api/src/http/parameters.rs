@@ -143,7 +143,7 @@ fn seconds(name: &str, value: &Value) -> Result<i64> {
 }
 
 /// Seconds of `""`, `90`, `90s`, `1h30m`, `2d`, and of the same with `-`.
-pub(super) fn parse_seconds(text: &str) -> Option<i64> {
+pub(crate) fn parse_seconds(text: &str) -> Option<i64> {
     if text.is_empty() {
         return Some(0);
     }

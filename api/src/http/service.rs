@@ -3,8 +3,10 @@
 
 use super::answer::{HttpResponse, empty, errors};
 use super::call::Peer;
+use super::cors;
 use super::dispatch::{Dispatch, NO_OPERATION};
 use super::request::{Head, echoed_namespace};
+use super::trail::audited_headers;
 use crate::state::State;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
@@ -55,13 +57,20 @@ async fn respond(
     request_id: Uuid,
 ) -> (HttpResponse, &'static str) {
     let (parts, body) = request.into_parts();
+    let settings = state.system.loaded();
+    if let Some(response) = cors::before(&parts, settings.cors.as_ref()) {
+        return (response, NO_OPERATION);
+    }
     let head = match Head::read(&parts) {
         Ok(head) => head,
         Err(response) => return (*response, NO_OPERATION),
     };
     let bodiless = head.bodiless;
-    let mut dispatch = Dispatch { state, request_id, peer, operation: NO_OPERATION };
+    let headers = audited_headers(&parts.headers, &settings);
+    let mut dispatch =
+        Dispatch { state, request_id, peer, operation: NO_OPERATION, headers, trail: None, verdict: None };
     let mut response = dispatch.answer(head, body).await;
+    cors::after(&parts, settings.cors.as_ref(), &mut response);
     if bodiless {
         response = empty(response.status());
     }

@@ -34,6 +34,8 @@ pub struct Settings {
     pub seal: Seal,
     /// People who log in.
     pub login: Login,
+    /// Audit devices.
+    pub audit: Audit,
     /// What is logged.
     pub log: Log,
     /// Prometheus.
@@ -79,6 +81,8 @@ impl Default for Keys {
 pub struct Seal {
     /// Whether shares make a root token (`sys/generate-root`), which nobody has to be allowed. Default: no.
     pub generate_root: bool,
+    /// Whether shares make new ones in their place (`sys/rekey`, `sys/rekey-recovery-key`), likewise. Default: no.
+    pub rekey: bool,
     /// `pkcs11` or `shamir`.
     #[serde(rename = "type")]
     pub kind: SealKind,
@@ -109,6 +113,14 @@ impl Default for Login {
     fn default() -> Self {
         Self { lockout_failures: 5, lockout_seconds: 900 }
     }
+}
+
+/// The `[audit]` section.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Audit {
+    /// Whether `sys/audit` enables devices, which write files and open connections as whoever may call it says. Default: no.
+    pub devices: bool,
 }
 
 /// The `[log]` section. Logs are JSON on standard error.

@@ -1,6 +1,6 @@
 //! The first organization, the first policy, the first token.
 
-use super::{Core, ROOT_ORGANIZATION};
+use super::{Core, ROOT_ORGANIZATION, SealConfiguration};
 use crate::error::{Error, Result};
 use crate::record::add_rows;
 use crate::registry::{Entry, OrganizationFields};
@@ -8,37 +8,14 @@ use crate::store::{self, StoreError};
 use crate::token::{ROOT_POLICY, Secret28, Token, random_base62};
 use audit_chain::Caller;
 use secrecy::{ExposeSecret, SecretString};
-use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// How the seal was made. Not secret, and nothing rests on it: shares and recovery keys carry their own check.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct SealConfiguration {
-    /// Shares of the seal (Shamir), or of the recovery key; 0: none.
-    pub shares: u8,
-    /// Shares that are needed.
-    pub threshold: u8,
-    /// SHA-256 of what the shares give (the recovery key, or what the PIN is made of: 24 random bytes), hex.
-    #[serde(alias = "recovery_sha256")]
-    pub secret_sha256: Option<String>,
-    /// Names this deployment.
-    pub cluster_id: Option<Uuid>,
-}
 
 impl Core {
     /// Whether `initialize` was done.
     pub async fn initialized(&self) -> Result<bool> {
         Ok(self.store().organization_exists(ROOT_ORGANIZATION).await?)
-    }
-
-    /// How the seal was made; `None` before that.
-    pub async fn seal_configuration(&self) -> Result<Option<SealConfiguration>> {
-        let Some(settings) = self.store().organization_settings(ROOT_ORGANIZATION).await? else { return Ok(None) };
-        let seal = settings.get("seal").cloned().unwrap_or_default();
-        Ok(serde_json::from_value(seal).ok())
     }
 
     /// Makes organization `root`, its system roles, policy `default` and the root token, all or nothing. The token's text (given, or random) comes
@@ -56,19 +33,22 @@ impl Core {
             Some(text) => text,
             None => Secret28::random()?.into_secret(),
         };
-        let root = OrganizationFields::named("Root", &json!({ "seal": seal }));
+        let root = OrganizationFields::named("Root", &json!({}));
         let root = Entry { id: ROOT_ORGANIZATION, ..Entry::new(ROOT_ORGANIZATION, "root", root) };
+        let seal = self.seal_row(seal).await?;
         let founded = self.founded(root).await?;
         let token = self.root_token_row(ROOT_ORGANIZATION, text.expose_secret()).await?;
         let mut event = self.event(caller, "system.init", "system", ("organization", Some("root".into())), "create");
         event.organization_id = ROOT_ORGANIZATION;
         let mut rows = founded.rows();
         rows.push((store::tokens::TABLE, token.id, token.revision, token.row_mac));
+        rows.push((store::system_entries::TABLE, seal.id, seal.revision, seal.row_mac));
         add_rows(&mut event, rows);
         let made = self
             .change(ROOT_ORGANIZATION, move |connection| {
                 Box::pin(async move {
                     founded.insert(&mut *connection).await?;
+                    store::system_entries::put(&mut *connection, &seal).await?;
                     store::tokens::insert(connection, &token).await?;
                     Ok(((), event))
                 })

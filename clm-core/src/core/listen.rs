@@ -5,7 +5,9 @@
 
 use super::{Core, Inner};
 use crate::error::{Error, Result};
-use crate::store::{access_policies, entities, entity_aliases, group_members, identity_groups, mounts, tokens};
+use crate::store::{
+    access_policies, entities, entity_aliases, group_members, identity_groups, mounts, system_entries, tokens,
+};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgListener, PgNotification};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -77,6 +79,7 @@ impl Core {
             ) => self.cache().forget(id),
             (mounts::TABLE, _) => self.refresh_mounts(),
             (access_policies::TABLE, _) => self.cache().invalidate_all(),
+            (system_entries::TABLE, _) => self.note_system_change(),
             _ => {
                 self.cache().invalidate_all();
                 self.refresh_mounts();
@@ -93,6 +96,7 @@ async fn listen(inner: Weak<Inner>, url: SecretString) {
                 // What changed while nobody listened is unknown.
                 core.cache().invalidate_all();
                 core.refresh_mounts();
+                core.note_system_change();
                 drop(core);
                 let lost = attend(&inner, &mut listener).await;
                 let Some(core) = inner.upgrade().map(Core) else { return };

@@ -4,9 +4,10 @@ mod initialise;
 mod listen;
 mod mounts;
 mod refusals;
+mod seal;
 mod sweep;
 
-pub use initialise::SealConfiguration;
+pub use seal::{SealConfiguration, SealShares};
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -63,6 +64,7 @@ struct Inner {
     mounts: KnownMounts,
     refusals: Refusals,
     entries_written: Notify,
+    system_changes: AtomicU64,
     passwords: PasswordWork,
     alerts: LoginAlerts,
     key_sets: KeySets,
@@ -106,6 +108,7 @@ impl Core {
             mounts: KnownMounts::default(),
             refusals: Refusals::default(),
             entries_written: Notify::new(),
+            system_changes: AtomicU64::new(1),
             passwords: PasswordWork::default(),
             alerts: LoginAlerts::default(),
             key_sets: KeySets::new(Fetch),
@@ -194,6 +197,16 @@ impl Core {
 
     pub(crate) fn is_fresh(&self) -> bool {
         self.0.freshness.holds()
+    }
+
+    /// Grows with each change of system entries that was heard of: what was read at another number may be old.
+    pub fn system_changes(&self) -> u64 {
+        self.0.system_changes.load(Ordering::Acquire)
+    }
+
+    /// A system entry has changed.
+    pub fn note_system_change(&self) {
+        self.0.system_changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forgets all authority (sealing): the next request of each token is looked up again.

@@ -148,7 +148,7 @@ impl Core {
         }
     }
 
-    pub(super) async fn live_token(&self, organization_id: Uuid, token_hmac: [u8; 32]) -> Result<Option<Arc<Token>>> {
+    pub(crate) async fn live_token(&self, organization_id: Uuid, token_hmac: [u8; 32]) -> Result<Option<Arc<Token>>> {
         Ok(self.living(organization_id, self.find_checked(token_hmac).await?))
     }
 

@@ -17,7 +17,7 @@ impl Core {
     pub async fn revoke_token(&self, caller: &Caller, token: &str) -> Result<bool> {
         refuse_batch(token, "revoked")?;
         let token_hmac = self.token_hmac(token).await?;
-        self.revoke(caller, token_hmac).await
+        self.revoke_by_hmac(caller, token_hmac).await
     }
 
     /// Revokes the caller's own token and all below it.
@@ -25,13 +25,13 @@ impl Core {
         if own.token.batch {
             return Err(Error::invalid("batch tokens cannot be revoked"));
         }
-        self.revoke(caller, own.token.token_hmac).await.map(drop)
+        self.revoke_by_hmac(caller, own.token.token_hmac).await.map(drop)
     }
 
     /// Revokes a token by its accessor. `false`: there is none (the answer is a warning).
     pub async fn revoke_accessor(&self, caller: &Caller, accessor: &str) -> Result<bool> {
         match self.store().token_hmac_by_accessor(caller.organization_id, accessor).await? {
-            Some(token_hmac) => self.revoke(caller, token_hmac).await,
+            Some(token_hmac) => self.revoke_by_hmac(caller, token_hmac).await,
             None => Ok(false),
         }
     }
@@ -56,7 +56,7 @@ impl Core {
         Err(Error::Conflict("token"))
     }
 
-    async fn revoke(&self, caller: &Caller, token_hmac: [u8; 32]) -> Result<bool> {
+    pub(crate) async fn revoke_by_hmac(&self, caller: &Caller, token_hmac: [u8; 32]) -> Result<bool> {
         match self.revocable(caller.organization_id, token_hmac).await? {
             Some(id) => self.revoke_rows(caller, id, Vec::new()).await.map(|()| true),
             None => Ok(false),

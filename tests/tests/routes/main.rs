@@ -60,7 +60,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     for (capture, word) in words {
         path = path.replace(capture, word);
     }
-    for capture in ["{name}", "{+name}", "{+path}", "{id}", "{alias}", "{kind}"] {
+    for capture in ["{name}", "{+name}", "{+path}", "{+prefix}", "{+url_lease_id}", "{id}", "{alias}", "{kind}"] {
         path = path.replace(capture, name);
     }
     assert!(!path.contains('{'), "{path}");

@@ -26,13 +26,26 @@ const CREATING: [&str; 12] = [
 ];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 11] = [
+const SUDO: [&str; 24] = [
+    "audit-disable",
+    "audit-enable",
+    "audit-list",
+    "audited-headers-delete",
+    "audited-headers-list",
+    "audited-headers-read",
+    "audited-headers-write",
     "auth-disable",
     "auth-enable",
     "auth-read",
     "auth-read-tuning",
     "auth-tune",
     "clm-create-organization-token",
+    "cors-delete",
+    "cors-read",
+    "cors-write",
+    "leases-list",
+    "leases-revoke-force",
+    "leases-revoke-prefix",
     "remount",
     "rotate",
     "rotate-keyring",
@@ -76,7 +89,7 @@ async fn open_routes_answer_without_a_token_and_give_nothing_away() {
             "init" | "unseal" => 400,
             id if id.ends_with("-login") => 400,
             "wrapping-look-up" | "wrapping-rewrap" | "wrapping-unwrap" => 400,
-            id if id.starts_with("generate-root") => 405,
+            id if id.starts_with("generate-root") || id.starts_with("rekey") => 405,
             "wrapping-look-up-own" => 403,
             _ => 200,
         };

@@ -10,6 +10,8 @@ pub(crate) struct Row {
     /// `$PUBLIC` is an issuer's key and `$JWT` a token of it, `$CLUSTER` is an API server of Kubernetes, `$AUTHORITY` is who made the certificate that the
     /// connection shows.
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
+    /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token or new shares,
+    /// `$LEASE` is another token's lease,
     /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`,
     /// `$SENT` a fresh private key, wrapped for the mount.
     pub(crate) body: &'static str,
@@ -21,10 +23,12 @@ pub(crate) struct Row {
     pub(crate) lacking: bool,
     /// Answers whoever asks: reviewed one by one.
     pub(crate) open: bool,
+    /// What it is always answered here: there is nothing that it could succeed with. A record of it, if there is one, tells of a failure.
+    pub(crate) refused: Option<u16>,
 }
 
 const fn recorded(id: &'static str, name: &'static str, body: &'static str, event: &'static str) -> Row {
-    Row { id, name, body, event: Some(event), others: &[], lacking: false, open: false }
+    Row { id, name, body, event: Some(event), others: &[], lacking: false, open: false, refused: None }
 }
 
 const fn lacking(id: &'static str, name: &'static str, body: &'static str, event: &'static str) -> Row {
@@ -32,11 +36,15 @@ const fn lacking(id: &'static str, name: &'static str, body: &'static str, event
 }
 
 const fn silent(id: &'static str, name: &'static str, body: &'static str) -> Row {
-    Row { id, name, body, event: None, others: &[], lacking: false, open: false }
+    Row { id, name, body, event: None, others: &[], lacking: false, open: false, refused: None }
 }
 
 const fn open(id: &'static str, body: &'static str, event: Option<&'static str>) -> Row {
-    Row { id, name: "", body, event, others: &[], lacking: false, open: true }
+    Row { id, name: "", body, event, others: &[], lacking: false, open: true, refused: None }
+}
+
+const fn refused(status: u16, row: Row) -> Row {
+    Row { refused: Some(status), ..row }
 }
 
 const fn with(others: &'static [&'static str], row: Row) -> Row {
@@ -44,6 +52,8 @@ const fn with(others: &'static [&'static str], row: Row) -> Row {
 }
 
 const POLICY: &str = r#"{"policy":"path \"x\" { capabilities = [\"read\"] }"}"#;
+const SHARE: &str = r#"{"key":"$SHARE","nonce":"$NONCE"}"#;
+const PASSWORDS: &str = r#"{"policy":"length = 8\nrule \"charset\" { charset = \"abc\" }"}"#;
 const CONFIG: &str =
     r#"{"deletion_allowed":true,"min_encryption_version":1,"exportable":true,"allow_plaintext_backup":true}"#;
 const INPUT: &str = r#"{"input":"YQ=="}"#;
@@ -67,6 +77,25 @@ pub(crate) const TABLE: &[Row] = &[
     open("generate-root-status", "", None),
     open("generate-root-update", r#"{"key":"$SHARE","nonce":"$NONCE"}"#, Some("root_token.create")),
     open("generate-root-cancel", "", None),
+    open("rekey-start", r#"{"secret_shares":1,"secret_threshold":1,"require_verification":true}"#, None),
+    open("rekey-status", "", None),
+    open("rekey-update", SHARE, Some("seal.rekey")),
+    open("rekey-restart-verification", "", None),
+    open("rekey-verification", "", None),
+    open("rekey-verify", SHARE, Some("seal.rekey")),
+    open("rekey-cancel", "", None),
+    refused(400, open("rekey-backup", "", None)),
+    open("rekey-delete-backup", "", None),
+    // The other seal's.
+    refused(400, open("rekey-recovery-key-start", r#"{"secret_shares":1,"secret_threshold":1}"#, None)),
+    refused(400, open("rekey-recovery-key-status", "", None)),
+    refused(400, open("rekey-recovery-key-update", SHARE, Some("seal.rekey"))),
+    refused(400, open("rekey-recovery-key-restart-verification", "", None)),
+    refused(400, open("rekey-recovery-key-verification", "", None)),
+    refused(400, open("rekey-recovery-key-verify", SHARE, Some("seal.rekey"))),
+    refused(400, open("rekey-recovery-key-cancel", "", None)),
+    refused(400, open("rekey-recovery-key-backup", "", None)),
+    refused(400, open("rekey-recovery-key-delete-backup", "", None)),
     open("init-status", "", None),
     open("health", "", None),
     open("leader", "", None),
@@ -166,6 +195,42 @@ pub(crate) const TABLE: &[Row] = &[
     silent("cert-list-roles", "", ""),
     open("cert-login", "{}", Some("login.cert")),
     recorded("cert-delete-role", "r", "", "cert_role.delete"),
+    recorded("audit-enable", "told", r#"{"type":"file","options":{"file_path":"discard"}}"#, "audit_device.enable"),
+    silent("audit-list", "", ""),
+    silent("audit-hash", "told", INPUT),
+    recorded("audit-disable", "told", "", "audit_device.disable"),
+    recorded("audited-headers-write", "x-trace", r#"{"hmac":true}"#, "audited_header.write"),
+    silent("audited-headers-read", "x-trace", ""),
+    silent("audited-headers-list", "", ""),
+    recorded("audited-headers-delete", "x-trace", "", "audited_header.delete"),
+    recorded("cors-write", "", r#"{"allowed_origins":"https://ui.example"}"#, "cors.write"),
+    silent("cors-read", "", ""),
+    recorded("cors-delete", "", "", "cors.delete"),
+    recorded("quotas-write-config", "", r#"{"rate_limit_exempt_paths":"sys/none"}"#, "quota_configuration.write"),
+    silent("quotas-read-config", "", ""),
+    recorded("rate-limits-write", "all", r#"{"rate":1000000}"#, "rate_limit.write"),
+    silent("rate-limits-read", "all", ""),
+    silent("rate-limits-list", "", ""),
+    recorded("rate-limits-delete", "all", "", "rate_limit.delete"),
+    recorded("password-policies-write", "p", PASSWORDS, "password_policy.write"),
+    silent("password-policies-read", "p", ""),
+    silent("password-policies-list", "", ""),
+    silent("password-policies-generate", "p", ""),
+    recorded("password-policies-delete", "p", "", "password_policy.delete"),
+    silent("leases-irrevocable", "", "?type=irrevocable"),
+    silent("leases-count", "", "?type=irrevocable"),
+    silent("leases-look-up", "", r#"{"lease_id":"$LEASE"}"#),
+    silent("leases-list-all", "", ""),
+    silent("leases-list", "auth/token", ""),
+    // No engine lends anything that could be renewed.
+    refused(400, recorded("leases-renew", "", r#"{"lease_id":"$LEASE"}"#, "request.failed")),
+    refused(400, recorded("leases-renew-by-path", "$LEASE", "", "request.failed")),
+    recorded("leases-revoke", "", r#"{"lease_id":"$LEASE"}"#, "token.revoke"),
+    recorded("leases-revoke-by-path", "$LEASE", "", "token.revoke"),
+    recorded("leases-revoke-prefix", "auth/none", "", "token.revoke"),
+    recorded("leases-revoke-force", "auth/none", "", "token.revoke"),
+    recorded("leases-tidy", "", "", "tidy.start"),
+    silent("count-tokens", "", ""),
     recorded("approle-write-role", "r", r#"{"role_id":"r"}"#, "app_role.write"),
     silent("approle-read-role", "r", ""),
     silent("approle-list-roles", "", ""),

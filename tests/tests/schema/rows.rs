@@ -26,6 +26,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("private_keys", "hsm_key_id", "gen_random_uuid()"),
     ("private_keys", "storage", "'token'"),
     ("roles", "role_code", "'R$'"),
+    ("system_entries", "document", "'{}'"),
     ("secret_versions", "encrypted_data", "'\\x00'"),
     ("secret_versions", "value_hmac", "decode(repeat('00', 32), 'hex')"),
     ("*", "num_uses", "0"),

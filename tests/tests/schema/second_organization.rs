@@ -92,6 +92,7 @@ async fn readings(server: &Server, accessor: &str) -> Vec<(String, u16, Value)> 
             ("{type}", "public-key"),
             ("{version}", "1"),
             ("{kind}", "policies"),
+            ("{+prefix}", "auth/token"),
         ] {
             path = path.replace(capture, value);
         }

@@ -24,6 +24,8 @@ enum Change {
     /// tests/secrets/renewed.rs ends servers there.
     TellPeople,
     DestroyDueKeys,
+    /// Of one database alone: tests/rekey.rs.
+    Rekey,
 }
 
 /// Whose step it is: a step that no test knows does not compile.
@@ -32,6 +34,7 @@ fn change_of(point: CrashPoint) -> Change {
         CrashPoint::OrganizationKeyMade => Change::Initialise,
         CrashPoint::NewOrganizationKeyMade => Change::MakeOrganization,
         CrashPoint::PinChanged => Change::InitialiseShamir,
+        CrashPoint::SealRekeyed => Change::Rekey,
         CrashPoint::ContentKept | CrashPoint::WrappingEnded | CrashPoint::ContentRewrapped => Change::Wrap,
         CrashPoint::MountDisabled
         | CrashPoint::EntryTaken

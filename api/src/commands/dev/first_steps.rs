@@ -59,7 +59,7 @@ pub(super) async fn take(
                 directory.directory().display()
             )
         })?;
-        state.seal.unseal(share.expose_secret()).await?;
+        state.seal.unseal(&caller("sys/unseal"), share.expose_secret()).await?;
     }
     mount(state, directory).await?;
     Ok(token)

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 
 #[derive(Serialize)]
 struct File<'a> {
+    audit: Audit,
     server: Server,
     secure_database: Url,
     core_database: Url,
@@ -18,6 +19,11 @@ struct File<'a> {
     hsm: HsmSettings,
     migration: Urls,
     auditor: Urls,
+}
+
+#[derive(Serialize)]
+struct Audit {
+    devices: bool,
 }
 
 #[derive(Serialize)]
@@ -46,6 +52,8 @@ pub(super) fn write(state: &StateDirectory, cluster: &Cluster, listen: SocketAdd
     let both =
         |role| Urls { secure_url: cluster.url(role, "clm_secure_db"), core_url: cluster.url(role, "clm_core_db") };
     let file = File {
+        // Whoever holds the root token of this machine's own service may write its files.
+        audit: Audit { devices: true },
         server: Server { listen },
         secure_database: Url { url: cluster.url("clm_secure_app", "clm_secure_db") },
         core_database: Url { url: cluster.url("clm_core_app", "clm_core_db") },

@@ -13,12 +13,12 @@ pub(super) async fn status(call: OpenCall) -> Result<Answer> {
 }
 
 pub(super) async fn start(call: OpenCall) -> Result<Answer> {
-    expect_enabled(&call)?;
+    let services = expect_enabled(&call)?;
     if call.parameters.text("pgp_key")?.is_some_and(|key| !key.is_empty()) {
         return Err(Error::invalid("pgp_key is not supported by this server; give an otp, or let one be made"));
     }
     let pad = call.parameters.text("otp")?.filter(|pad| !pad.is_empty()).map(Zeroizing::new);
-    Ok(Answer::data(shown(&root_token::start(&call.state.seal, pad)?, LENGTH)))
+    Ok(Answer::data(shown(&root_token::start(&services, &call.state.seal, pad).await?, LENGTH)))
 }
 
 pub(super) async fn cancel(call: OpenCall) -> Result<Answer> {

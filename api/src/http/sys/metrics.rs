@@ -10,6 +10,7 @@ pub(in crate::http) const CONTENT_TYPE: &str = "application/openmetrics-text; ve
 pub(super) async fn metrics(call: Call) -> Result<Answer> {
     match call.parameters.text("format")?.as_deref() {
         None | Some("" | "prometheus") => {
+            call.state.metrics.observe_devices(&call.state.system.loaded().devices);
             Ok(Answer::text(CONTENT_TYPE, call.state.metrics.text(Some(&call.context.services), true)))
         }
         Some(other) => Err(Error::invalid(format!("metrics format {other:?} is not offered: ask for prometheus"))),

@@ -1,16 +1,22 @@
 //! `sys/`: the life of the service, mounts, policies, capabilities.
 
+mod audit;
 mod auth;
 mod capabilities;
+mod cors;
 mod generate_root;
 mod health;
 mod hsm;
 mod init;
 mod integrity;
 mod internal;
+mod leases;
 mod metrics;
 mod mounts;
+mod passwords;
 mod policies;
+mod quotas;
+mod rekey;
 mod remount;
 mod rotate;
 mod seal;
@@ -19,10 +25,27 @@ mod wrapping;
 pub(super) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
 pub(super) use wrapping::envelope as wrapping_envelope;
 
+use super::answer::Answer;
+use super::call::Call;
 use super::table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
 use super::transit::tools;
+use crate::app::Result;
 use Kind::{Boolean, Duration, Integer, List, Text, Texts};
 use Verb::{Delete, Read, Write};
+use clm_core::EntryKind;
+
+/// What is in files of its own; narrower paths before wider ones, within a table and from one to the next.
+pub(super) const TABLES: [&[Route]; 6] =
+    [audit::ROUTES, cors::ROUTES, leases::ROUTES, passwords::ROUTES, quotas::ROUTES, rekey::ROUTES];
+
+/// Deletes what was made through `sys/`; nothing there is as good.
+async fn delete_entry(call: &Call, kind: EntryKind, name: &str) -> Result<Answer> {
+    let services = &call.context.services;
+    let deleted = services.core.delete_system_entry(&call.context.caller, kind, name).await;
+    call.context.recorded("delete", deleted).await?;
+    call.state.system.reread(services).await?;
+    Ok(Answer::nothing())
+}
 
 const LIST: Verb = Verb::List;
 

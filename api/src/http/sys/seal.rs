@@ -24,7 +24,7 @@ pub(super) async fn unseal(call: OpenCall) -> Result<Answer> {
         return Err(Error::invalid("'key' must be specified in request body as JSON, or 'reset' set to true"));
     };
     let key = zeroize::Zeroizing::new(key);
-    seal.unseal(&key).await?;
+    seal.unseal(&call.visitor().caller(), &key).await?;
     Ok(Answer::data(shown(&seal.status())))
 }
 

@@ -30,7 +30,7 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
     },
     Exception {
         cause: Cause::Seal,
-        what: "shares and PIN while the service is initialised and unsealed",
+        what: "shares and PIN while the service is initialised and unsealed, and while new shares are made",
         why: "people hold the shares; both are wiped after that",
     },
     Exception {

@@ -188,7 +188,8 @@ pub(super) fn judge(answered: &Answered<'_>, calls: &[Call]) -> Finding {
     if let Some(finding) = leaked(answered, calls) {
         return finding;
     }
-    if answered.id == "init" || answered.sent.contains("\"key\":") && answered.id == "unseal" {
+    let rekeyed = answered.event == Some("seal.rekey");
+    if answered.id == "init" || rekeyed || answered.sent.contains("\"key\":") && answered.id == "unseal" {
         return Finding::Software(Cause::Seal, "shares and PIN pass through this software's memory".into());
     }
     if answered.event.is_some_and(|event| MAKING.contains(&event)) {

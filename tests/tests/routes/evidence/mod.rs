@@ -48,7 +48,10 @@ struct Spied {
 
 impl Spied {
     async fn start() -> Self {
-        let site = Site::ready("[seal]\ntype = 'shamir'\ngenerate_root = true\n").await.unwrap();
+        let site =
+            Site::ready("[seal]\ntype = 'shamir'\ngenerate_root = true\nrekey = true\n[audit]\ndevices = true\n")
+                .await
+                .unwrap();
         super::recorded::keep_certificates(&site).await;
         let log = site.spy().unwrap();
         let known = Known::of(&site).await;
@@ -113,6 +116,9 @@ async fn every_secret_is_made_in_the_token_or_is_on_the_closed_list() {
         let body = known.fill(row.body, &other).into_bytes();
         let answer = spied.ask(row, "", &request.method, &path, body).await;
         spied.server.wrap_ttl.clear();
+        if row.refused.is_some() {
+            continue;
+        }
         assert!(answer.status.is_success() || row.lacking, "{}: {answer:?}", row.id);
         known.learn(row, &answer, &mut spied.server).await;
         if row.id == "unseal" {
