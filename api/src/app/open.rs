@@ -113,7 +113,11 @@ async fn follow(seal: &Seal, services: &Services) -> Result<(), Failure> {
         // Not worth a warning: somebody will initialise.
         return Err(Failure::Away(String::new()));
     }
-    seal.remember(services.core.seal_configuration().await.map_err(|error| away(error.into()))?);
+    {
+        // What is read here must not overwrite what a rekey has made meanwhile.
+        let _alone = seal.changing.lock().await;
+        seal.remember(services.core.seal_configuration().await.map_err(|error| away(error.into()))?);
+    }
     if seal.kind() == SealKind::Shamir {
         seal.enter_if_closed(Phase::Sealed);
         return Ok(());

@@ -98,6 +98,7 @@ pub(crate) fn progress(seal: &Seal) -> Progress {
 
 /// Starts one.
 pub(crate) async fn start(services: &Services, seal: &Seal, split: Split, verified: bool) -> Result<Progress> {
+    let _alone = seal.changing.lock().await;
     seal.remember(Some(checked(services).await?));
     {
         let mut state = state(seal);
@@ -257,7 +258,7 @@ pub(super) fn pin_of(secret: &Secret, cluster_id: Option<Uuid>, shares: &SealSha
     }
 }
 
-/// Once the new shares have been used, nobody needs the old ones.
+/// Once the new shares have been used, nobody needs the old ones. Whoever calls this holds the lock of changes.
 pub(super) async fn forget_former(services: &Services, seal: &Seal, caller: &Caller) -> Result<()> {
     if checked(services).await?.former.is_none() {
         return Ok(());
@@ -274,6 +275,7 @@ fn forget_former_later(services: &Services, seal: &Arc<Seal>, caller: &Caller) {
     let (services, seal, caller) = (services.clone(), Arc::clone(seal), caller.clone());
     tokio::spawn(async move {
         tokio::time::sleep(FORMER_HOLD).await;
+        let _alone = seal.changing.lock().await;
         if let Err(error) = forget_former(&services, &seal, &caller).await {
             tracing::warn!(%error, "the shares of before the rekey hold until the new ones have unsealed the service");
         }

@@ -61,7 +61,10 @@ pub(crate) fn progress(seal: &Seal) -> Progress {
 
 /// Starts an attempt with the caller's pad, or with one that is made.
 pub(crate) async fn start(services: &Services, seal: &Seal, pad: Option<Zeroizing<String>>) -> Result<Progress> {
-    seal.remember(Some(rekey::checked(services).await?));
+    {
+        let _alone = seal.changing.lock().await;
+        seal.remember(Some(rekey::checked(services).await?));
+    }
 
     if pad.as_ref().is_some_and(|pad| pad.len() != LENGTH) {
         return Err(Error::invalid("OTP string has incorrect length"));
