@@ -15,6 +15,9 @@ const SWEEP_EVERY: Duration = Duration::from_secs(60);
 const KEPT: TimeDelta = TimeDelta::hours(24);
 /// Tokens in one transaction.
 const BATCH: i64 = 500;
+/// So many touched: there may be more.
+const FULL: usize = 500;
+const BETWEEN_BATCHES: Duration = Duration::from_millis(250);
 
 impl Core {
     pub(super) fn start_sweeping(&self) {
@@ -25,9 +28,18 @@ impl Core {
             tick.tick().await;
             loop {
                 tick.tick().await;
-                let Some(core) = inner.upgrade().map(Core) else { return };
-                if let Err(error) = core.sweep().await {
-                    tracing::warn!(%error, "ended tokens could not be swept; tried again in a minute");
+                // Batch by batch with a pause after each, so that many that end at once neither pile up nor hold the log's writer.
+                loop {
+                    let Some(core) = inner.upgrade().map(Core) else { return };
+                    match core.sweep().await {
+                        Ok(touched) if touched >= FULL => drop(core),
+                        Ok(_) => break,
+                        Err(error) => {
+                            tracing::warn!(%error, "ended tokens could not be swept; tried again in a minute");
+                            break;
+                        }
+                    }
+                    tokio::time::sleep(BETWEEN_BATCHES).await;
                 }
             }
         });

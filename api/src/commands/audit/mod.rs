@@ -7,6 +7,7 @@ mod file;
 mod live;
 mod month;
 mod signature;
+mod tail;
 
 use crate::settings::{Settings, holds_password};
 use anyhow::{Context, Result, bail};
@@ -24,6 +25,8 @@ pub(super) enum Command {
     Export(Export),
     /// Take an exported month out of the database: its file is verified and compared first, and the log says so.
     Detach(detach::Detach),
+    /// Show the newest records of both logs, as JSON lines; with `--follow` also those to come.
+    Tail(tail::Tail),
     /// Put a detached month back, if its table was not dropped.
     Attach(detach::Attach),
 }
@@ -135,6 +138,7 @@ pub(super) async fn run(command: &Command, settings: Settings) -> Result<ExitCod
             true
         }
         Command::Detach(detach) => detach.run(&settings).await.map(|()| true)?,
+        Command::Tail(tail) => tail.run(&settings).await.map(|()| true)?,
         Command::Attach(attach) => attach.run(&settings).await.map(|()| true)?,
     };
     Ok(if good { ExitCode::SUCCESS } else { ExitCode::FAILURE })
