@@ -75,7 +75,7 @@ impl Core {
     pub async fn system_entries(&self, organization_id: Uuid, kind: EntryKind) -> Result<Vec<SystemEntry>> {
         let mut entries = Vec::new();
         for row in self.store().system_entries(organization_id, kind.name()).await? {
-            match self.checked_entry(row).await {
+            match self.checked_system_entry(row).await {
                 Ok(entry) => entries.push(entry),
                 Err(Error::RowTampered { .. }) => {}
                 Err(error) => return Err(error),
@@ -92,7 +92,7 @@ impl Core {
         name: &str,
     ) -> Result<Option<SystemEntry>> {
         match self.store().system_entry(organization_id, kind.name(), name).await? {
-            Some(row) => self.checked_entry(row).await.map(Some),
+            Some(row) => self.checked_system_entry(row).await.map(Some),
             None => Ok(None),
         }
     }
@@ -107,10 +107,11 @@ impl Core {
     ) -> Result<()> {
         for _ in 0..ATTEMPTS {
             let old = self.system_entry(caller.organization_id, kind, name).await?;
-            let row = self.entry_row(caller.organization_id, kind, name, old.as_ref(), &change(old.as_ref())?).await?;
+            let row =
+                self.system_entry_row(caller.organization_id, kind, name, old.as_ref(), &change(old.as_ref())?).await?;
             let event =
-                self.entry_event(caller, kind.events().0, if old.is_some() { "update" } else { "create" }, &row);
-            match self.write_entry(row, event).await {
+                self.system_entry_event(caller, kind.events().0, if old.is_some() { "update" } else { "create" }, &row);
+            match self.write_system_entry(row, event).await {
                 Err(Error::Conflict(_)) => {}
                 other => return other,
             }
@@ -123,7 +124,7 @@ impl Core {
         let Some(row) = self.store().system_entry(caller.organization_id, kind.name(), name).await? else {
             return Ok(false);
         };
-        let mut event = self.entry_event(caller, kind.events().1, "delete", &row);
+        let mut event = self.system_entry_event(caller, kind.events().1, "delete", &row);
         add_rows(&mut event, [(TABLE, row.id, row.revision + 1, [0; 32])]);
         self.change(row.organization_id, move |connection| {
             Box::pin(async move { system_entries::delete(connection, &row).await.map(|()| ((), event)) })
@@ -133,7 +134,7 @@ impl Core {
     }
 
     /// An entry's next row.
-    pub(crate) async fn entry_row(
+    pub(crate) async fn system_entry_row(
         &self,
         organization_id: Uuid,
         kind: EntryKind,
@@ -154,14 +155,14 @@ impl Core {
         Ok(row)
     }
 
-    pub(crate) async fn write_entry(&self, row: EntryRow, event: Event) -> Result<()> {
+    pub(crate) async fn write_system_entry(&self, row: EntryRow, event: Event) -> Result<()> {
         self.change(row.organization_id, move |connection| {
             Box::pin(async move { system_entries::put(connection, &row).await.map(|()| ((), event)) })
         })
         .await
     }
 
-    pub(crate) fn entry_event(
+    pub(crate) fn system_entry_event(
         &self,
         caller: &Caller,
         event_type: &'static str,
@@ -175,7 +176,7 @@ impl Core {
         event
     }
 
-    async fn checked_entry(&self, row: EntryRow) -> Result<SystemEntry> {
+    async fn checked_system_entry(&self, row: EntryRow) -> Result<SystemEntry> {
         self.check_row((TABLE, row.organization_id, row.id), row.bound_bytes(), &row.row_mac).await?;
         let document = serde_json::from_str(&row.document)
             .map_err(|_| Error::Internal(format!("the document of system entry {} cannot be read", row.id).into()))?;

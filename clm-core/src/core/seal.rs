@@ -66,14 +66,15 @@ impl Core {
     ) -> Result<SealConfiguration> {
         let entry = self.seal_entry().await?;
         let changed = change(read(serde_json::from_value(entry.document.clone()))?)?;
-        let row = self.entry_row(ROOT_ORGANIZATION, EntryKind::Seal, NAME, Some(&entry), &json!(changed)).await?;
-        let event = self.entry_event(caller, "seal.rekey", action, &row);
-        self.write_entry(row, event).await?;
+        let row =
+            self.system_entry_row(ROOT_ORGANIZATION, EntryKind::Seal, NAME, Some(&entry), &json!(changed)).await?;
+        let event = self.system_entry_event(caller, "seal.rekey", action, &row);
+        self.write_system_entry(row, event).await?;
         Ok(changed)
     }
 
     pub(super) async fn seal_row(&self, seal: &SealConfiguration) -> Result<EntryRow> {
-        self.entry_row(ROOT_ORGANIZATION, EntryKind::Seal, NAME, None, &json!(seal)).await
+        self.system_entry_row(ROOT_ORGANIZATION, EntryKind::Seal, NAME, None, &json!(seal)).await
     }
 
     async fn seal_entry(&self) -> Result<SystemEntry> {
