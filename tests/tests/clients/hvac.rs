@@ -111,6 +111,8 @@ fn issued_jwt() -> (String, String) {
     let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
     let signature = signer.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
     (key.public_key_pem(), format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature)))
+}
+
 #[tokio::test]
 async fn hvac_makes_new_shares_audits_limits_and_ends_leases() {
     let site = Site::ready("[seal]\ntype = 'shamir'\nrekey = true\n[audit]\ndevices = true\n").await.unwrap();
