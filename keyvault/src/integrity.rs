@@ -95,6 +95,11 @@ impl Vault {
         Ok(mounts)
     }
 
+    /// Organizations that have keys here, whether or not there is such an organization.
+    pub async fn organizations_with_keys(&self) -> Result<Vec<Uuid>> {
+        Ok(encryption_keys::organizations(&self.inner.pool).await?)
+    }
+
     /// Whether this token can unwrap a key of the organization's.
     pub async fn has_organization_key(&self, organization_id: Uuid) -> Result<bool> {
         let token_id = self.deployment().await?.token_id();

@@ -52,6 +52,17 @@ async fn orphans_of_databases_and_token_are_named_and_only_destroyed_keys_are_re
     assert_eq!(server.ask(reqwest::Method::DELETE, "transit/keys/destroyed", None).await.unwrap().status, 204);
     assert_eq!(findings(&integrity(&site, &server, "check")), (true, vec!["databases and token fit together".into()]));
 
+    // What a deleted organization has is not nobody's: it may come back.
+    assert!(server.put("clm/organizations/second", json!({})).await.unwrap().status.is_success());
+    let token = server.put("clm/organization-tokens/second", json!({})).await.unwrap().text("token").to_owned();
+    let root = std::mem::replace(&mut server.token, token);
+    assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
+    key_on_token(&server, &mut secure, "of-second").await;
+    server.token = root;
+    let deleted = server.ask(reqwest::Method::DELETE, "clm/organizations/second", None).await.unwrap();
+    assert!(deleted.status.is_success(), "{deleted:?}");
+    assert_eq!(findings(&integrity(&site, &server, "check")), (true, vec!["databases and token fit together".into()]));
+
     // What a crash between database and token leaves, a token that lost an object, and a mount that was taken away by SQL.
     let bridge = Bridge::open(site.hsm().unwrap()).await.unwrap();
     let stranger = Uuid::new_v4();
@@ -64,28 +75,34 @@ async fn orphans_of_databases_and_token_are_named_and_only_destroyed_keys_are_re
         .fetch_one(&mut core)
         .await
         .unwrap();
+    let nobody = Uuid::new_v4();
+    let stray = "INSERT INTO encryption_keys SELECT (jsonb_populate_record(k, jsonb_build_object('id', gen_random_uuid(), 'key_id', $1, 'organization_id', $1))).* \
+         FROM encryption_keys k WHERE k.key_type = 'master' LIMIT 1";
+    sqlx::query(stray).bind(nobody.to_string()).execute(&mut secure).await.unwrap();
     let expected = |found: &[String], kind: &str, id: Uuid, repairable: bool| {
         let line = found.iter().find(|line| line.starts_with(&format!("{kind} {id}:")));
         assert!(line.is_some_and(|line| line.contains("clm integrity repair") == repairable), "{kind} {id}: {found:?}");
     };
     let (fits, found) = findings(&integrity(&site, &server, "check"));
-    assert!(!fits && found.len() == 4, "{found:?}");
+    assert!(!fits && found.len() == 5, "{found:?}");
     expected(&found, "destroyed_key_on_token", destroyed, true);
     expected(&found, "object_without_row", stranger, false);
     expected(&found, "row_without_object", lost, false);
     expected(&found, "keys_without_mount", mount, false);
+    expected(&found, "keys_without_organization", nobody, false);
 
     let (fits, found) = findings(&integrity(&site, &server, "repair"));
-    assert!(!fits && found.len() == 4, "{found:?}");
+    assert!(!fits && found.len() == 5, "{found:?}");
     assert_eq!(found[0], format!("removed from the token: {destroyed}"));
     expected(&found, "object_without_row", stranger, false);
     expected(&found, "row_without_object", lost, false);
     expected(&found, "keys_without_mount", mount, false);
+    expected(&found, "keys_without_organization", nobody, false);
     let left = objects(&bridge).await;
     assert!(!left.contains(&destroyed), "{left:?}");
     assert!([kept, forged, stranger].iter().all(|id| left.contains(id)), "{left:?}");
     let rows: i64 = sqlx::query_scalar("SELECT count(*) FROM private_keys").fetch_one(&mut secure).await.unwrap();
-    assert_eq!(rows, 5, "no row goes because an object or a mount is gone");
+    assert_eq!(rows, 6, "no row goes because an object or a mount is gone");
     let recorded = "SELECT event_data -> 'removed_objects' FROM secure_audit_log WHERE event_type = 'integrity.repair'";
     let recorded: Vec<serde_json::Value> = sqlx::query_scalar(recorded).fetch_all(&mut secure).await.unwrap();
     assert_eq!(recorded, [json!([destroyed])]);

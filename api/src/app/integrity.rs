@@ -67,6 +67,15 @@ async fn orphans(services: &Services, organizations: Vec<Uuid>, everything: bool
     let vault = &services.vault;
     let mut orphans: Vec<Orphan> =
         vault.compare_token(&organizations, everything).await?.into_iter().map(Orphan::from).collect();
+    if everything {
+        orphans.extend(without_organization(services).await?.into_iter().map(|id| Orphan {
+            kind: "keys_without_organization",
+            id: id.to_string(),
+            text: "keys belong to this organization, which clm_core_db does not have: making it was cut off (make it again under its code), or clm_core_db was put back to an older state (restore it)"
+                .into(),
+            repairable: false,
+        }));
+    }
     for organization_id in organizations {
         if !vault.has_organization_key(organization_id).await? {
             orphans.push(Orphan {
@@ -90,6 +99,15 @@ async fn orphans(services: &Services, organizations: Vec<Uuid>, everything: bool
         }
     }
     Ok(orphans)
+}
+
+/// Organizations that have keys, and that `clm_core_db` does not have.
+async fn without_organization(services: &Services) -> Result<Vec<Uuid>> {
+    // Who has keys first, for the key of an organization is made before the organization is.
+    let mut without = services.vault.organizations_with_keys().await?;
+    let known = services.core.organizations().await?;
+    without.retain(|id| !known.contains(id));
+    Ok(without)
 }
 
 /// Mounts that have something by what `ask` says, and that `clm_core_db` does not have.

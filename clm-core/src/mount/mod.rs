@@ -30,9 +30,9 @@ pub enum MountClass {
 }
 
 impl crate::Core {
-    /// Organizations that are active.
+    /// All organizations, those too that are suspended or deleted.
     pub async fn organizations(&self) -> crate::Result<Vec<Uuid>> {
-        Ok(self.store().active_organizations().await?)
+        Ok(self.store().organization_codes().await?.into_iter().map(|known| known.id).collect())
     }
 
     /// Mounts as the database has them now, those too whose row is refused.

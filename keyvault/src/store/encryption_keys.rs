@@ -4,7 +4,7 @@ use super::key_versions::KeyVersionRow;
 use crate::key::KeyAlgorithm;
 use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 /// An organization key as one token unwraps it.
@@ -68,6 +68,11 @@ pub(crate) async fn newest(
     )
     .fetch_optional(connection)
     .await
+}
+
+/// Organizations that have a key.
+pub(crate) async fn organizations(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
+    sqlx::query_scalar!(r#"SELECT organizations_with_keys() AS "id!""#).fetch_all(pool).await
 }
 
 pub(crate) async fn insert(
