@@ -72,7 +72,7 @@ fn load(service: &Service, organization: Uuid, mount: Uuid, first: u64, count: u
 /// Numbers of keys all over the table, in an order that is not theirs.
 fn spread(size: u64) -> Vec<u64> {
     // The golden ratio's fraction of 2^64: multiples of it are spread evenly, whatever their number.
-    let place = |number: u64| u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(size) >> 64;
+    let place = |number: u64| (u128::from(number.wrapping_mul(0x9e37_79b9_7f4a_7c15)) * u128::from(size)) >> 64;
     let mut seen = BTreeSet::new();
     let places = (1..=4 * USED).filter_map(|number| u64::try_from(place(number)).ok());
     places.filter(|place| seen.insert(*place)).take(USED.min(size) as usize).collect()

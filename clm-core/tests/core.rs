@@ -282,6 +282,7 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         "organizations",
         "outbox",
         "roles",
+        "system_entries",
         "tokens",
     ];
     assert_eq!(compared, changed);

@@ -98,7 +98,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_pattern_fits_what_it_was_made_of(parts in prop::collection::vec("[ab]{0,3}", 1..4), filling in "[abc]{0,3}") {
-            prop_assert!(super::pattern(&parts.join("*"), &parts.join(&filling)));
+            prop_assert!(pattern(&parts.join("*"), &parts.join(&filling)));
         }
     }
 }

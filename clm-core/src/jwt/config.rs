@@ -78,7 +78,7 @@ impl JwtConfig {
     pub(super) fn algorithms(&self) -> Vec<Algorithm> {
         let named =
             |name: &&str| self.jwt_supported_algs.is_empty() || self.jwt_supported_algs.iter().any(|n| n == *name);
-        ALGORITHMS.iter().filter(|(name, _)| named(&name)).map(|(_, algorithm)| *algorithm).collect()
+        ALGORITHMS.iter().filter(|(name, _)| named(name)).map(|(_, algorithm)| *algorithm).collect()
     }
 
     fn check(&self) -> Result<()> {

@@ -250,7 +250,7 @@ async fn a_deleted_key_leaves_no_material_in_any_row() {
     done(&server, "keys/secret/import", json!({"type": "aes256-gcm96", "ciphertext": secret})).await;
     let mut superuser = site.secure.superuser().await.unwrap();
     let mut held = async || -> (i64, i64, i64) {
-        let counted = "SELECT count(*) FILTER (WHERE key_state <> 'destroyed'), count(v.encrypted_key_material), count(v.hmac_key_material) \
+        let counted = "SELECT count(*) FILTER (WHERE v.key_state <> 'destroyed'), count(v.encrypted_key_material), count(v.hmac_key_material) \
              FROM (SELECT named_key_id, key_state, encrypted_key_material, hmac_key_material FROM private_keys \
                    UNION ALL SELECT named_key_id, key_state, encrypted_key_material, hmac_key_material FROM encryption_keys) v \
              JOIN named_keys n ON n.id = v.named_key_id WHERE n.name IN ('made', 'token', 'half', 'secret')";

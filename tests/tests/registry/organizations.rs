@@ -15,15 +15,7 @@ async fn signs(server: &mut Server, token: &str) -> u16 {
 }
 
 async fn until_signing_gives(server: &mut Server, token: &str, wanted: u16, when: &str) {
-    let mut last = 0;
-    for _ in 0..100 {
-        last = signs(server, token).await;
-        if last == wanted {
-            return;
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    assert_eq!(last, wanted, "{when}");
+    until(Duration::from_secs(5), when, wanted, async || signs(&mut *server, token).await).await;
 }
 
 /// A second organization with a key, and its root token.

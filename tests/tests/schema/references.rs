@@ -24,6 +24,7 @@ enum Checked {
 use Checked::{Caller, Certificate, Mount, Nothing, Unwritten};
 
 const REFERENCES: &[(&str, &str, Checked)] = &[
+    ("api_keys", "mount_id", Mount),
     ("audit_chains", "chain_id", Nothing),
     ("audit_chains", "owner", Nothing),
     ("audit_log", "chain_id", Nothing),
@@ -31,6 +32,7 @@ const REFERENCES: &[(&str, &str, Checked)] = &[
     ("audit_log", "organization_id", Caller),
     ("audit_log", "request_id", Nothing),
     ("audit_log", "user_id", Caller),
+    ("auth_configs", "mount_id", Mount),
     ("auth_roles", "mount_id", Mount),
     ("certificate_metadata", "certificate_id", Certificate),
     ("certificate_requests", "approver_user_id", Unwritten),

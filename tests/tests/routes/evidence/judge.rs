@@ -234,7 +234,7 @@ fn product(answered: &Answered<'_>, field: &str, calls: &[Call]) -> Product {
             Err(Finding::Software(Cause::Unlisted, reason))
         }
     };
-    let keys = !["sys/", "auth/", "clm/"].iter().any(|mount| answered.path.starts_with(mount));
+    let keys = !["sys/", "auth/", "clm/", "identity/"].iter().any(|mount| answered.path.starts_with(mount));
     let of = |word: &str| answered.id.contains(word);
     match field {
         "signature" if used(calls, "C_Sign", "CKO_PRIVATE_KEY").is_none() && of("hmac") => {
