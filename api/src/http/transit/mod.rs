@@ -14,6 +14,7 @@ mod export;
 mod hmac;
 mod import;
 mod keys;
+mod mac;
 mod options;
 mod settings;
 mod shown;
