@@ -1,6 +1,6 @@
 //! Entities.
 
-use super::{given, given_id, given_ids};
+use super::{captured_id, given, given_id, given_ids, written};
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -10,11 +10,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 pub(super) async fn write(call: Call) -> Result<Answer> {
-    let (which, name) = match (given_id(&call.parameters, "id")?, given(&call.parameters, "name")?) {
-        (Some(id), name) => (EntityName::Id(id), name),
-        (None, Some(name)) => (EntityName::Name(name), None),
-        (None, None) => (EntityName::Random, None),
-    };
+    let (which, name) = written(&call.parameters)?;
     put(&call, which, name).await
 }
 
@@ -30,8 +26,8 @@ pub(super) async fn write_by_name(call: Call) -> Result<Answer> {
 async fn put(call: &Call, which: EntityName, name: Option<String>) -> Result<Answer> {
     let by_id = matches!(which, EntityName::Id(_));
     let change = EntityChange { name, ..change(&call.parameters)? };
-    let written = call.context.services.core.put_entity(&call.context.caller, which, change).await;
-    let (entity, is_new) = call.context.recorded("update", written).await?;
+    let put = call.context.services.core.put_entity(&call.context.caller, which, change).await;
+    let (entity, is_new) = call.context.recorded("update", put).await?;
     if by_id || !is_new {
         return Ok(Answer::nothing());
     }
@@ -48,8 +44,7 @@ fn change(parameters: &Parameters) -> Result<EntityChange> {
 }
 
 pub(super) async fn read(call: Call) -> Result<Answer> {
-    let id = Uuid::try_parse(call.capture("id")).ok();
-    shown(&call, id).await
+    shown(&call, captured_id(&call)).await
 }
 
 pub(super) async fn read_by_name(call: Call) -> Result<Answer> {
@@ -66,8 +61,7 @@ pub(super) async fn shown(call: &Call, id: Option<Uuid>) -> Result<Answer> {
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
-    let id = Uuid::try_parse(call.capture("id")).ok();
-    remove(&call, id).await
+    remove(&call, captured_id(&call)).await
 }
 
 pub(super) async fn delete_by_name(call: Call) -> Result<Answer> {

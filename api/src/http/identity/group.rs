@@ -1,6 +1,6 @@
 //! Groups.
 
-use super::{given, given_id, given_ids};
+use super::{captured_id, given, given_ids, written};
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -9,11 +9,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 pub(super) async fn write(call: Call) -> Result<Answer> {
-    let (which, name) = match (given_id(&call.parameters, "id")?, given(&call.parameters, "name")?) {
-        (Some(id), name) => (EntityName::Id(id), name),
-        (None, Some(name)) => (EntityName::Name(name), None),
-        (None, None) => (EntityName::Random, None),
-    };
+    let (which, name) = written(&call.parameters)?;
     put(&call, which, name).await
 }
 
@@ -36,8 +32,8 @@ async fn put(call: &Call, which: EntityName, name: Option<String>) -> Result<Ans
         member_entity_ids: given_ids(parameters, "member_entity_ids")?,
         member_group_ids: given_ids(parameters, "member_group_ids")?,
     };
-    let written = call.context.services.core.put_group(&call.context.caller, which, change).await;
-    let (group, is_new) = call.context.recorded("update", written).await?;
+    let put = call.context.services.core.put_group(&call.context.caller, which, change).await;
+    let (group, is_new) = call.context.recorded("update", put).await?;
     if !is_new {
         return Ok(Answer::nothing());
     }
@@ -45,8 +41,7 @@ async fn put(call: &Call, which: EntityName, name: Option<String>) -> Result<Ans
 }
 
 pub(super) async fn read(call: Call) -> Result<Answer> {
-    let id = Uuid::try_parse(call.capture("id")).ok();
-    shown(&call, id).await
+    shown(&call, captured_id(&call)).await
 }
 
 pub(super) async fn read_by_name(call: Call) -> Result<Answer> {
@@ -63,8 +58,7 @@ pub(super) async fn shown(call: &Call, id: Option<Uuid>) -> Result<Answer> {
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
-    let id = Uuid::try_parse(call.capture("id")).ok();
-    remove(&call, id).await
+    remove(&call, captured_id(&call)).await
 }
 
 pub(super) async fn delete_by_name(call: Call) -> Result<Answer> {

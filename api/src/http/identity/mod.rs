@@ -6,11 +6,13 @@ mod group;
 mod group_alias;
 mod lookup;
 
+use super::call::Call;
 use super::parameters::Parameters;
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use crate::app::{Error, Result};
 use Kind::{Boolean, List, Text, Texts};
 use Verb::{Delete, Read, Write};
+use clm_core::EntityName;
 use uuid::Uuid;
 
 const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
@@ -233,6 +235,20 @@ pub(super) const ROUTES: &[Route] = &[
             .audited(false)],
     },
 ];
+
+/// What a write to the collection speaks of: the one with that id, which may get the name; else the one of that name; else a new one.
+fn written(parameters: &Parameters) -> Result<(EntityName, Option<String>)> {
+    Ok(match (given_id(parameters, "id")?, given(parameters, "name")?) {
+        (Some(id), name) => (EntityName::Id(id), name),
+        (None, Some(name)) => (EntityName::Name(name), None),
+        (None, None) => (EntityName::Random, None),
+    })
+}
+
+/// The id in the path. A text that is none names nothing, as an id does that nobody has.
+fn captured_id(call: &Call) -> Option<Uuid> {
+    Uuid::try_parse(call.capture("id")).ok()
+}
 
 /// A field that is there and not empty.
 fn given(parameters: &Parameters, name: &str) -> Result<Option<String>> {
