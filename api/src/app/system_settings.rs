@@ -46,8 +46,17 @@ impl SystemSettings {
 
     /// Whether requests must be told to devices; also while that is not known.
     pub(crate) fn may_have_devices(&self, seal: &Seal) -> bool {
-        let stale = |services: &Services| self.known.load(Ordering::Acquire) != services.core.system_changes();
-        seal.services().is_ok_and(stale) || !self.loaded.load().devices.is_empty()
+        self.is_stale(seal) || !self.loaded.load().devices.is_empty()
+    }
+
+    /// Whether requests are counted, or may have to be.
+    pub(crate) fn may_have_limits(&self, seal: &Seal) -> bool {
+        self.is_stale(seal) || !self.loaded.load().quotas.is_empty()
+    }
+
+    /// Something was heard of a change, and not read yet.
+    fn is_stale(&self, seal: &Seal) -> bool {
+        seal.services().is_ok_and(|services| self.known.load(Ordering::Acquire) != services.core.system_changes())
     }
 
     /// As they are now, read again if something was heard of a change.

@@ -101,9 +101,14 @@ impl QuotaTable {
         Self { limits, configuration }
     }
 
+    /// No limit is for anybody.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.limits.is_empty()
+    }
+
     /// Counts a request; `None`: no limit is for it.
     pub(crate) fn take(&self, path: &str, source: Option<IpAddr>, now: Instant) -> Option<Verdict> {
-        if self.limits.is_empty() || is_never_limited(path) {
+        if self.is_empty() || is_never_limited(path) {
             return None;
         }
         let is_exempt = |exempt: &String| match exempt.strip_suffix('*') {
