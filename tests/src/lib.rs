@@ -27,4 +27,4 @@ pub use site::Site;
 pub use stand_in::{Asked, StandIn};
 pub use token::{TestToken, built, python};
 pub use transport::wrapped;
-pub use wait::until;
+pub use wait::{found, until};

@@ -1,11 +1,14 @@
 //! PgBouncer in transaction mode, in front of the cluster that tests share.
 
 use crate::cluster::postgres_user;
-use anyhow::{Context, Result, ensure};
+use crate::wait::found;
+use anyhow::{Context, Result};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ended when the test ends.
 #[derive(Debug)]
@@ -16,7 +19,7 @@ pub struct Pooler {
 
 impl Pooler {
     /// Starts one with two connections a database and role, fewer than a server wants, so that they change hands; `more` goes into its settings.
-    pub fn start(more: &str) -> Result<Self> {
+    pub async fn start(more: &str) -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("clm-pool.").tempdir_in("/var/tmp")?;
         let url = std::env::var("CLM_TEST_DATABASE_URL")?;
         let (_, host) = url.split_once("host=").context("the cluster's socket directory")?;
@@ -43,12 +46,11 @@ impl Pooler {
         let log = std::fs::File::create(at.join("log"))?;
         let child = command.arg(at.join("pgbouncer.ini")).stdout(Stdio::null()).stderr(log).spawn()?;
         let mut pooler = Self { directory, child };
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while !pooler.directory.path().join(".s.PGSQL.6432").exists() {
-            let ended = pooler.child.try_wait()?.is_some();
-            ensure!(!ended && Instant::now() < deadline, "pgbouncer: {}", pooler.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        found(PATIENCE, "pgbouncer", async || {
+            let listens = pooler.directory.path().join(".s.PGSQL.6432").exists();
+            if listens { Ok(()) } else { Err(format!("{:?}: {}", pooler.child.try_wait(), pooler.log())) }
+        })
+        .await;
         Ok(pooler)
     }
 

@@ -8,13 +8,21 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Asks again and again until the answer is the one that is waited for; panics, with the last one, when that takes longer than `within`.
 pub async fn until<T: Debug + PartialEq>(within: Duration, what: &str, wanted: T, mut ask: impl AsyncFnMut() -> T) {
+    let looked = async || {
+        let is = ask().await;
+        if is == wanted { Ok(()) } else { Err(format!("{is:?}, and not {wanted:?}")) }
+    };
+    found(within, what, looked).await;
+}
+
+/// Looks again and again until something is there; panics, with what the last look says instead, when that takes longer than `within`.
+pub async fn found<T>(within: Duration, what: &str, mut look: impl AsyncFnMut() -> Result<T, String>) -> T {
     let deadline = Instant::now() + within;
     loop {
-        let is = ask().await;
-        if is == wanted {
-            return;
+        match look().await {
+            Ok(it) => return it,
+            Err(instead) => assert!(Instant::now() < deadline, "{what}: {instead}"),
         }
-        assert!(Instant::now() < deadline, "{what}: {is:?}, and not {wanted:?}");
         tokio::time::sleep(PAUSE).await;
     }
 }

@@ -8,7 +8,7 @@ use std::net::TcpListener;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use tests::{Answer, Server, Site, process};
+use tests::{Answer, Server, Site, found, process};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -39,16 +39,12 @@ fn entries(path: &Path) -> Vec<Value> {
 }
 
 async fn entry(path: &Path, kind: &str, of: &str) -> Value {
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        let found =
-            entries(path).into_iter().rev().find(|entry| entry["type"] == kind && entry["request"]["path"] == of);
-        if let Some(entry) = found {
-            return entry;
-        }
-        assert!(Instant::now() < deadline, "no {kind} of {of}: {:?}", entries(path));
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    found(PATIENCE, &format!("no {kind} of {of}"), async || {
+        let of_it = |entry: &&Value| entry["type"] == kind && entry["request"]["path"] == of;
+        let entries = entries(path);
+        entries.iter().rev().find(of_it).cloned().ok_or_else(|| format!("{entries:?}"))
+    })
+    .await
 }
 
 async fn hash(server: &Server, device: &str, input: &str) -> String {

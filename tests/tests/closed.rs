@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use tests::{Site, built, process};
+use tests::{Site, built, process, until};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// What is answered whatever the state.
@@ -30,8 +30,7 @@ async fn sealing_ends_workers_and_supervisor_and_only_what_opens_it_is_answered(
     assert!(!workers.is_empty());
 
     assert_eq!(server.put("sys/seal", Value::Null).await.unwrap().status, 204);
-    tests::until(PATIENCE, "a worker is left", false, || async { workers.iter().any(|pid| process::alive(*pid)) })
-        .await;
+    until(PATIENCE, "a worker is left", false, || async { workers.iter().any(|pid| process::alive(*pid)) }).await;
     let mut asked = 0;
     for route in api::http::routes().filter(|route| !ALLOWED.contains(&route.operation_id)) {
         let method = reqwest::Method::from_bytes(route.method.as_bytes()).unwrap();
@@ -52,7 +51,7 @@ async fn sealing_ends_workers_and_supervisor_and_only_what_opens_it_is_answered(
 }
 
 /// Whom the files of a server's process below /proc belong to, when that user started it: root, if it cannot be dumped (proc(5)).
-fn owner_of_memory(core_dumps: bool) -> (u32, u32) {
+async fn owner_of_memory(core_dumps: bool) -> (u32, u32) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
     let (executable, address) = (directory.path().join("clm"), directory.path().join("address"));
@@ -78,20 +77,16 @@ fn owner_of_memory(core_dumps: bool) -> (u32, u32) {
         command.uid(user);
     }
     let mut child = command.spawn().unwrap();
-    let deadline = std::time::Instant::now() + PATIENCE;
-    while !address.exists() {
-        assert!(std::time::Instant::now() < deadline && child.try_wait().unwrap().is_none(), "it does not start");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    until(PATIENCE, "it does not start", (true, None), async || (address.exists(), child.try_wait().unwrap())).await;
     let owner = std::fs::metadata(format!("/proc/{}/mem", child.id())).unwrap().uid();
     child.kill().unwrap();
     child.wait().unwrap();
     (owner, user)
 }
 
-#[test]
-fn the_servers_memory_is_closed_to_its_own_user_unless_settings_open_it() {
-    assert_eq!(owner_of_memory(false).0, 0, "only root may look");
-    let (owner, user) = owner_of_memory(true);
+#[tokio::test]
+async fn the_servers_memory_is_closed_to_its_own_user_unless_settings_open_it() {
+    assert_eq!(owner_of_memory(false).await.0, 0, "only root may look");
+    let (owner, user) = owner_of_memory(true).await;
     assert_eq!(owner, user);
 }

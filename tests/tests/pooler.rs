@@ -52,7 +52,7 @@ async fn works(server: &Server) {
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_work_through_pgbouncer_in_transaction_mode_and_hear_of_each_others_changes() {
     let mut site = Site::ready("").await.unwrap();
-    let pooler = Pooler::start("server_reset_query_always = 1").unwrap();
+    let pooler = Pooler::start("server_reset_query_always = 1").await.unwrap();
     pool(&mut site, &pooler, true);
     let mut server = site.serve().await.unwrap();
     server.initialize().await.unwrap();
