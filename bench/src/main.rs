@@ -94,12 +94,13 @@ async fn run(arguments: &Arguments) -> Result<()> {
             continue;
         }
         report.openssl(group.key, raw::openssl(group.key, window)?);
-        let before = raw::measure(&service.site, group.key, window)?;
+        let length = group.key.length();
+        let before = raw::measure(&service.site, group.key, length, window)?;
         for row in rows {
             let measured = row.measure(&mut service, group.key, window).await?;
             report.row(row, measured);
         }
-        report.raw(group.key, before, raw::measure(&service.site, group.key, window)?);
+        report.raw(group.key, before, raw::measure(&service.site, group.key, length, window)?);
     }
     if let Some((table, holds)) = secrets::measure(&mut service, window, &arguments.only, arguments.connections).await?
     {

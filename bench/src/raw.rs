@@ -84,16 +84,14 @@ impl Key {
         Ok(())
     }
 
-    /// A digest; for RSASSA-PKCS1-v1_5 as long as a SHA-256 DigestInfo, for HMAC as long as what requests bring, for AES-GCM as long as the JSON of a secret of
-    /// 200 bytes.
-    fn data(self) -> Vec<u8> {
-        let length = match self {
-            Self::Aes256 => 208,
-            Self::Hmac => 12,
+    /// Bytes of what requests to `transit/` have it work on: a digest, for RSASSA-PKCS1-v1_5 as long as a SHA-256 DigestInfo; of AES-GCM and HMAC, what they
+    /// bring.
+    pub(crate) fn length(self) -> usize {
+        match self {
+            Self::Aes256 | Self::Hmac => 12,
             Self::Rsa2048 => 51,
             Self::Ed25519 | Self::P256 => 32,
-        };
-        vec![7; length]
+        }
     }
 
     fn class_and_type(self) -> (ObjectClass, KeyType) {
@@ -107,13 +105,13 @@ impl Key {
     }
 }
 
-/// Each kind of object in one process and in two.
-pub(crate) fn measure(site: &Site, key: Key, window: Duration) -> Result<Vec<Rate>> {
+/// Each kind of object in one process and in two, on values of `length` bytes.
+pub(crate) fn measure(site: &Site, key: Key, length: usize, window: Duration) -> Result<Vec<Rate>> {
     let mut rates = Vec::new();
     for object in key.objects() {
         for processes in [1, 2] {
             let mut signers =
-                (0..processes).map(|_| Signer::start(site, key, object, window)).collect::<Result<Vec<_>>>()?;
+                (0..processes).map(|_| Signer::start(site, key, object, length, window)).collect::<Result<Vec<_>>>()?;
             signers.iter_mut().try_for_each(Signer::go)?;
             let mut per_second = 0.0;
             for signer in &mut signers {
@@ -151,12 +149,12 @@ struct Signer {
 
 impl Signer {
     /// Returns when it is logged in and has its key.
-    fn start(site: &Site, key: Key, object: &str, window: Duration) -> Result<Self> {
+    fn start(site: &Site, key: Key, object: &str, length: usize, window: Duration) -> Result<Self> {
         let hsm = site.hsm()?;
         let mut child = Command::new(std::env::current_exe()?)
             .args([SIGNER, hsm.module.to_str().context("a path in UTF-8")?, &hsm.token])
             .arg(site.path("pin"))
-            .args([key.name(), object, &window.as_secs_f64().to_string()])
+            .args([key.name(), object, &length.to_string(), &window.as_secs_f64().to_string()])
             .envs(&hsm.environment)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -187,7 +185,9 @@ impl Signer {
 
 /// Body of the hidden subcommand.
 pub(crate) fn sign(arguments: &[String]) -> Result<()> {
-    let [module, label, pin_file, key, object, seconds] = arguments else { anyhow::bail!("this is started by bench") };
+    let [module, label, pin_file, key, object, length, seconds] = arguments else {
+        anyhow::bail!("this is started by bench")
+    };
     let key = Key::parse(key)?;
     let limit = Duration::from_secs_f64(seconds.parse()?);
     let session = log_in(module, label, pin_file)?;
@@ -197,7 +197,7 @@ pub(crate) fn sign(arguments: &[String]) -> Result<()> {
     } else {
         (unwrapped(&session, key)?, Vec::new())
     };
-    let data = key.data();
+    let data = vec![7; length.parse()?];
     key.work(&session, handle, &data)?;
     say("ready")?;
     let mut line = String::new();

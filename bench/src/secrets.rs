@@ -45,7 +45,8 @@ pub(crate) async fn measure(
     }
     service.speak_tls(false).await?;
     let token = prepare(service, rows.iter().any(|(asked, _)| *asked == Asked::Read(2))).await?;
-    let before = raw::measure(&service.site, Key::Aes256, window)?;
+    let length = value(0).len();
+    let before = raw::measure(&service.site, Key::Aes256, length, window)?;
     let (mut table, mut all_hold) = (String::new(), true);
     for (asked, connections) in rows {
         let auditor = service.auditor();
@@ -74,9 +75,9 @@ pub(crate) async fn measure(
             answered.answers
         );
     }
-    let after = raw::measure(&service.site, Key::Aes256, window)?;
+    let after = raw::measure(&service.site, Key::Aes256, length, window)?;
     let mut text = format!(
-        "Secrets: values of {VALUE} bytes in the KV engine of version 2. The token by itself encrypts so many such values a second with AES-256-GCM, before and after:\n\n\
+        "Secrets: values of {VALUE} bytes in the KV engine of version 2, {length} as JSON. The token by itself encrypts so many such texts a second with AES-256-GCM, before and after:\n\n\
          | object | in | before | after |\n|---|---|---|---|\n"
     );
     for (before, after) in before.iter().zip(&after) {
