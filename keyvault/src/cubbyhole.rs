@@ -12,7 +12,7 @@ use crate::vault::system;
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Value};
 use chrono::{DateTime, TimeDelta, Utc};
-use hsm_bridge::{Ciphertext, KeyRef};
+use hsm_bridge::Ciphertext;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -37,17 +37,16 @@ impl Vault {
         content: &[u8],
         expires_at: Option<DateTime<Utc>>,
     ) -> Result<()> {
-        let key = self.cubbyhole_key(caller.organization_id).await?;
-        let (key_id, key) = (key.id, KeyRef::Wrapped(key));
-        let aad = bound(caller.organization_id, &name, key_id);
-        let sealed = self.inner.bridge.aes_gcm_encrypt(&key, content.to_vec(), aad).await?;
+        let key = self.spent_cubbyhole_key(caller.organization_id).await?;
+        let aad = bound(caller.organization_id, &name, key.id());
+        let sealed = self.inner.bridge.aes_gcm_encrypt(&key.reference(), content.to_vec(), aad).await?;
         let row = EntryRow {
             id: Uuid::now_v7(),
             organization_id: caller.organization_id,
             token_id: name.token_id,
             path: name.path.to_owned(),
             encrypted_data: [sealed.iv.as_slice(), &sealed.ciphertext_and_tag].concat(),
-            cubbyhole_key_id: key_id,
+            cubbyhole_key_id: key.id(),
             created_at: self.inner.clock.now(),
             expires_at,
         };
@@ -68,17 +67,16 @@ impl Vault {
         transaction.rollback().await?;
         let now = self.inner.clock.now();
         let Some(row) = row.filter(|row| row.expires_at.is_none_or(|end| now < end)) else { return Ok(None) };
-        let key = self.cubbyhole_key(caller.organization_id).await?;
-        let (key_id, key) = (key.id, KeyRef::Wrapped(key));
-        if row.cubbyhole_key_id != key_id {
+        let key = self.stored_cubbyhole_key(caller.organization_id, Some(row.cubbyhole_key_id)).await?;
+        let Some(key) = key else {
             return Err(self.refuse_row(caller.organization_id, entries::TABLE, row.id).await);
-        }
+        };
         let Some((iv, ciphertext_and_tag)) = row.encrypted_data.split_first_chunk::<IV>() else {
             return Err(self.refuse_row(caller.organization_id, entries::TABLE, row.id).await);
         };
         let sealed = Ciphertext { iv: *iv, ciphertext_and_tag: ciphertext_and_tag.to_vec() };
-        let aad = bound(caller.organization_id, &name, key_id);
-        match self.inner.bridge.aes_gcm_decrypt(&key, sealed, aad).await {
+        let aad = bound(caller.organization_id, &name, key.id());
+        match self.inner.bridge.aes_gcm_decrypt(&key.reference(), sealed, aad).await {
             Ok(content) => Ok(Some(Zeroizing::new(content))),
             // The tag does not fit what was read: somebody else wrote the row.
             Err(hsm_bridge::Error::Refused { .. }) => {

@@ -1,7 +1,7 @@
 //! Root ▸ organization ▸ working key: which key unwraps which.
 
+use crate::held_keys::HeldKeys;
 use crate::row_mac::{MacDomain, RowBytes};
-use crate::secret::DataKeys;
 use crate::store::encryption_keys::{self, OrganizationKeyRow};
 use crate::store::hsm_tokens::{self, TokenRow};
 use crate::store::read_as_of_now;
@@ -23,8 +23,8 @@ use uuid::Uuid;
 pub(crate) struct Deployment {
     token: TokenRow,
     organization_keys: Mutex<HashMap<Uuid, Arc<WrappedKey>>>,
-    pub(crate) cubbyhole_keys: Mutex<HashMap<Uuid, Arc<WrappedKey>>>,
-    pub(crate) data_keys: Mutex<DataKeys>,
+    pub(crate) cubbyhole_keys: HeldKeys,
+    pub(crate) data_keys: HeldKeys,
 }
 
 impl Deployment {
@@ -161,8 +161,8 @@ impl Vault {
         let deployment = Arc::new(Deployment {
             token,
             organization_keys: Mutex::default(),
-            cubbyhole_keys: Mutex::default(),
-            data_keys: Mutex::default(),
+            cubbyhole_keys: HeldKeys::default(),
+            data_keys: HeldKeys::default(),
         });
         *self.inner.deployment.write().await = Some(Arc::clone(&deployment));
         Ok(deployment)

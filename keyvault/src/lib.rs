@@ -16,6 +16,7 @@ mod cubbyhole;
 mod cubbyhole_key;
 mod deletion;
 mod error;
+mod held_keys;
 mod hierarchy;
 mod integrity;
 pub mod key;

@@ -5,7 +5,7 @@
 
 use crate::row_mac::RowBytes;
 use crate::{Error, Result, Vault};
-use hsm_bridge::{Ciphertext, KeyRef};
+use hsm_bridge::Ciphertext;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -15,11 +15,10 @@ const IV: usize = 12;
 impl Vault {
     /// Encrypts `content`; whoever asks has a record of its own of why.
     pub async fn seal_text(&self, organization_id: Uuid, context: &str, content: &[u8]) -> Result<Vec<u8>> {
-        let key = self.cubbyhole_key(organization_id).await?;
-        let (key_id, key) = (key.id, KeyRef::Wrapped(key));
-        let aad = bound(organization_id, context, key_id);
-        let sealed = self.inner.bridge.aes_gcm_encrypt(&key, content.to_vec(), aad).await?;
-        Ok([key_id.as_bytes().as_slice(), &sealed.iv, &sealed.ciphertext_and_tag].concat())
+        let key = self.spent_cubbyhole_key(organization_id).await?;
+        let aad = bound(organization_id, context, key.id());
+        let sealed = self.inner.bridge.aes_gcm_encrypt(&key.reference(), content.to_vec(), aad).await?;
+        Ok([key.id().as_bytes().as_slice(), &sealed.iv, &sealed.ciphertext_and_tag].concat())
     }
 
     /// What was sealed in that organization and context; anything else is refused.
@@ -29,13 +28,15 @@ impl Vault {
         };
         let (id, rest) = sealed.split_first_chunk::<ID>().ok_or_else(unreadable)?;
         let (iv, ciphertext_and_tag) = rest.split_first_chunk::<IV>().ok_or_else(unreadable)?;
-        let key = self.cubbyhole_key(organization_id).await?;
-        let (key_id, key) = (key.id, KeyRef::Wrapped(key));
-        if *key_id.as_bytes() != *id {
-            return Err(unreadable());
-        }
+        let key = self.stored_cubbyhole_key(organization_id, Some(Uuid::from_bytes(*id))).await?;
+        let key = key.ok_or_else(unreadable)?;
         let sealed = Ciphertext { iv: *iv, ciphertext_and_tag: ciphertext_and_tag.to_vec() };
-        match self.inner.bridge.aes_gcm_decrypt(&key, sealed, bound(organization_id, context, key_id)).await {
+        match self
+            .inner
+            .bridge
+            .aes_gcm_decrypt(&key.reference(), sealed, bound(organization_id, context, key.id()))
+            .await
+        {
             Ok(content) => Ok(Zeroizing::new(content)),
             Err(hsm_bridge::Error::Refused { .. }) => Err(unreadable()),
             Err(other) => Err(other.into()),

@@ -182,11 +182,12 @@ pub(super) fn content_of(data: &Map<String, Value>) -> Result<Zeroizing<Vec<u8>>
     serde_json::to_vec(data).map(Zeroizing::new).map_err(|error| error.to_string())
 }
 
-/// Makes new data keys where the newest are nearly spent, and encrypts what is under older ones anew, not faster than [`STEP`] in every [`PAUSE`], for as long as one run of a job should last.
+/// Makes new data keys and cubbyhole keys where the newest are nearly spent, and encrypts what is under older ones anew, not faster than [`STEP`] in every [`PAUSE`], for as long as one run of a job should last.
 pub(crate) async fn re_encrypt(services: &Services) -> Result<()> {
     let mut steps = 0..STEPS;
     for organization_id in services.core.active_organizations().await? {
         services.vault.rotate_spent_data_key(organization_id).await?;
+        services.vault.rotate_spent_cubbyhole_key(organization_id).await?;
         let mut after = Uuid::nil();
         while let Some(last) = services.vault.re_encrypt_secrets(organization_id, after, STEP).await? {
             after = last;

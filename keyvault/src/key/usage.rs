@@ -5,7 +5,7 @@
 use super::change::ATTEMPTS;
 use super::{Key, KeyVersion};
 use crate::row_mac::MacDomain;
-use crate::store::key_usage::{self, KeyUsageRow};
+use crate::store::key_usage::{self, KeyUsageRow, VersionKind};
 use crate::store::read_as_of_now;
 use crate::vault::system;
 use crate::{Error, Result, Vault, record};
@@ -91,6 +91,11 @@ impl Limit {
     fn refusal(self, key: &Counted<'_>) -> String {
         let (most, version) = (self.most, key.version);
         match self.measure {
+            _ if matches!(key.what, What::CubbyholeKey) => {
+                format!(
+                    "version {version} of the organization's cubbyhole key has made the {most} encryptions that one key may make (SP 800-38D, 8.3): wait until the service has rotated it"
+                )
+            }
             _ if matches!(key.what, What::DataKey) => {
                 format!(
                     "version {version} of the organization's data key has made the {most} encryptions that one key may make (SP 800-38D, 8.3): rotate it (sys/rotate), or wait until the service has"
@@ -125,9 +130,22 @@ pub(crate) struct Counted<'k> {
 /// Which kind of key.
 #[derive(Clone, Copy)]
 pub(crate) enum What<'k> {
+    /// What an organization's tokens keep is encrypted under, and answers on their way in a wrapping token.
+    CubbyholeKey,
     /// What an organization's secrets are encrypted under.
     DataKey,
     Named(&'k Key),
+}
+
+impl What<'_> {
+    /// Whose row a version is.
+    fn kind(self) -> VersionKind {
+        match self {
+            Self::CubbyholeKey => VersionKind::CubbyholeKey,
+            Self::Named(key) if !key.algorithm.is_symmetric() => VersionKind::Pair,
+            Self::DataKey | Self::Named(_) => VersionKind::SecretKey,
+        }
+    }
 }
 
 impl Vault {
@@ -196,7 +214,7 @@ impl Vault {
                 id: Uuid::new_v5(&key.version_id, b"usage"),
                 organization_id: key.organization_id,
                 version_id: key.version_id,
-                of_pair: matches!(key.what, What::Named(named) if !named.algorithm.is_symmetric()),
+                kind: key.what.kind(),
                 reserved: 0,
                 reserved_bytes: 0,
                 revision: 0,
@@ -224,12 +242,14 @@ impl Vault {
 
     async fn write_usage(&self, key: &Counted<'_>, row: KeyUsageRow, limit: Limit, taken: u64) -> Result<()> {
         let (caller, now) = (system(key.organization_id), self.inner.clock.now());
+        let of_organization = |event_type| {
+            let mut event = record::event(&caller, now, "key_access", event_type);
+            event.resource_id = Some(key.version_id.to_string());
+            event
+        };
         let mut event = match key.what {
-            What::DataKey => {
-                let mut event = record::event(&caller, now, "key_access", "data_key.reserve");
-                event.resource_id = Some(key.version_id.to_string());
-                event
-            }
+            What::CubbyholeKey => of_organization("cubbyhole_key.reserve"),
+            What::DataKey => of_organization("data_key.reserve"),
             What::Named(named) => {
                 let mut event = record::event(&caller, now, "key_access", "key.reserve");
                 event.resource_id = Some(named.id.to_string());

@@ -1,35 +1,19 @@
 //! Data keys of organizations, under which their secrets are encrypted: AES-256, wrapped by the organization key, made when one is needed first.
 
 use super::SecretName;
+use crate::held_keys::HeldKey;
 use crate::key::usage::{Counted, What};
 use crate::row_mac::{MacDomain, RowBytes};
 use crate::store::encryption_keys::{self, DataKeyRow};
 use crate::store::{read_as_of_now, secret_versions};
 use crate::vault::system;
 use crate::{Error, Result, Vault, record};
-use hsm_bridge::{Ciphertext, KeyRef, KeyType, Purpose, WrappedKey};
-use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use hsm_bridge::{Ciphertext, KeyRef, KeyType, Purpose};
+use std::sync::Arc;
 use uuid::Uuid;
 
 /// Bytes of an IV of AES-GCM (SP 800-38D).
 const IV: usize = 12;
-
-/// One, ready for use.
-#[derive(Debug)]
-pub(super) struct DataKey {
-    pub(super) version: i32,
-    pub(super) key: Arc<WrappedKey>,
-}
-
-/// Those that were asked for.
-#[derive(Debug, Default)]
-pub(crate) struct DataKeys {
-    by_id: HashMap<Uuid, Arc<DataKey>>,
-    /// By organization, with the state of the database's notifications: another server may rotate it. Whoever learns that late has written
-    /// under the one before, and the rotation comes round to it.
-    newest: HashMap<Uuid, (Uuid, u64)>,
-}
 
 /// Where a ciphertext belongs.
 pub(super) struct Place<'p> {
@@ -39,15 +23,9 @@ pub(super) struct Place<'p> {
     pub(super) version: i32,
 }
 
-impl DataKey {
-    pub(super) fn id(&self) -> Uuid {
-        self.key.id
-    }
-}
-
 impl Vault {
     /// IV, ciphertext and tag of a version.
-    pub(super) async fn seal_version(&self, key: &DataKey, place: Place<'_>, content: &[u8]) -> Result<Vec<u8>> {
+    pub(super) async fn seal_version(&self, key: &HeldKey, place: Place<'_>, content: &[u8]) -> Result<Vec<u8>> {
         let aad = bound(&place, key);
         let counted = Counted {
             organization_id: place.organization_id,
@@ -56,8 +34,7 @@ impl Vault {
             what: What::DataKey,
         };
         self.spend_of(&counted, 1).await?;
-        let sealed =
-            self.inner.bridge.aes_gcm_encrypt(&KeyRef::Wrapped(Arc::clone(&key.key)), content.to_vec(), aad).await?;
+        let sealed = self.inner.bridge.aes_gcm_encrypt(&key.reference(), content.to_vec(), aad).await?;
         Ok([sealed.iv.as_slice(), &sealed.ciphertext_and_tag].concat())
     }
 
@@ -78,7 +55,7 @@ impl Vault {
         };
         let sealed = Ciphertext { iv: *iv, ciphertext_and_tag: ciphertext_and_tag.to_vec() };
         let aad = bound(&place, &key);
-        match self.inner.bridge.aes_gcm_decrypt(&KeyRef::Wrapped(Arc::clone(&key.key)), sealed, aad).await {
+        match self.inner.bridge.aes_gcm_decrypt(&key.reference(), sealed, aad).await {
             Ok(content) => Ok(content),
             // The tag does not fit what was read: somebody else wrote the row.
             Err(hsm_bridge::Error::Refused { .. }) => Err(refused().await),
@@ -87,7 +64,7 @@ impl Vault {
     }
 
     /// The newest, made if there is none.
-    pub(super) async fn newest_data_key(&self, organization_id: Uuid) -> Result<Arc<DataKey>> {
+    pub(super) async fn newest_data_key(&self, organization_id: Uuid) -> Result<Arc<HeldKey>> {
         if let Some(key) = self.stored_data_key(organization_id, None).await? {
             return Ok(key);
         }
@@ -99,16 +76,11 @@ impl Vault {
     }
 
     /// One by its id, or the newest.
-    async fn stored_data_key(&self, organization_id: Uuid, id: Option<Uuid>) -> Result<Option<Arc<DataKey>>> {
+    async fn stored_data_key(&self, organization_id: Uuid, id: Option<Uuid>) -> Result<Option<Arc<HeldKey>>> {
         let deployment = self.deployment().await?;
         let epoch = self.inner.cache.epoch();
-        {
-            let known = deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner);
-            let newest = known.newest.get(&organization_id).filter(|(_, read_at)| *read_at == epoch);
-            let wanted = id.as_ref().or_else(|| newest.map(|(id, _)| id));
-            if let Some(key) = wanted.and_then(|id| known.by_id.get(id)) {
-                return Ok(Some(Arc::clone(key)));
-            }
+        if let Some(key) = deployment.data_keys.find(organization_id, id, epoch) {
+            return Ok(Some(key));
         }
         let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
         let row = encryption_keys::data_key(&mut transaction, organization_id, id).await?;
@@ -117,12 +89,8 @@ impl Vault {
         self.check_rows(organization_id, &[("encryption_keys", row.id, row.row_bytes(), &row.row_mac)]).await?;
         let (key_id, version) = (row.id, row.key_version);
         let key = self.data_key_wrapped(organization_id, key_id, row.blob, row.encryption_key_id).await?;
-        let key = Arc::new(DataKey { version, key: Arc::new(key) });
-        let mut known = deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        known.by_id.insert(key_id, Arc::clone(&key));
-        if id.is_none() {
-            known.newest.insert(organization_id, (key_id, epoch));
-        }
+        let key = Arc::new(HeldKey { version, key: Arc::new(key) });
+        deployment.data_keys.keep(organization_id, &key, id.is_none().then_some(epoch));
         Ok(Some(key))
     }
 
@@ -176,14 +144,13 @@ impl Vault {
 
     /// It was rotated: the next value asks the database which one is the newest.
     pub(super) async fn forget_newest_data_key(&self, organization_id: Uuid) -> Result<()> {
-        let deployment = self.deployment().await?;
-        deployment.data_keys.lock().unwrap_or_else(PoisonError::into_inner).newest.remove(&organization_id);
+        self.deployment().await?.data_keys.forget_newest(organization_id);
         Ok(())
     }
 }
 
 /// What a ciphertext is bound to.
-pub(super) fn bound(place: &Place<'_>, key: &DataKey) -> Vec<u8> {
+pub(super) fn bound(place: &Place<'_>, key: &HeldKey) -> Vec<u8> {
     RowBytes::new("secret_versions")
         .id(Some(place.organization_id))
         .id(Some(place.name.mount_id))

@@ -38,7 +38,6 @@ pub use rules::{LONGEST_PATH, LONGEST_VALUE, MOST_VERSIONS};
 pub use search::{FoundSecret, SecretSearch};
 pub use write::Patched;
 
-pub(crate) use data_key::DataKeys;
 pub(crate) use turns::Turns;
 
 use crate::store::secret_versions::SecretVersionRow;

@@ -20,11 +20,15 @@ pub(crate) struct CubbyholeKeyRow {
     pub(crate) row_mac: Vec<u8>,
 }
 
-/// The newest of the organization that the transaction speaks for.
-pub(crate) async fn newest(connection: &mut PgConnection) -> Result<Option<CubbyholeKeyRow>, sqlx::Error> {
+/// One of the organization that the transaction speaks for, by its id, or the newest.
+pub(crate) async fn by_id(
+    connection: &mut PgConnection,
+    id: Option<Uuid>,
+) -> Result<Option<CubbyholeKeyRow>, sqlx::Error> {
     let row = sqlx::query!(
         "SELECT id, organization_id, key_version, encrypted_key_material, encryption_key_id, revision, row_mac FROM cubbyhole_keys \
-         ORDER BY key_version DESC LIMIT 1"
+         WHERE $1::uuid IS NULL OR id = $1 ORDER BY key_version DESC LIMIT 1",
+        id
     )
     .fetch_optional(connection)
     .await?;
