@@ -38,9 +38,13 @@ impl Context {
         Ok(self.services.vault.note_dry_run(&self.caller, key, request).await?)
     }
 
-    /// States of a key and how they came about.
+    /// States of a key and how they came about; where no key has the name, of the last that had it.
     pub(crate) async fn key_states(&self, mount: &Mount, name: &KeyName) -> Result<Option<KeyStates>> {
-        Ok(self.services.vault.key_states(self.caller.organization_id, mount.id, name).await?)
+        let (vault, organization_id) = (&self.services.vault, self.caller.organization_id);
+        match vault.key_states(organization_id, mount.id, name).await? {
+            Some(states) => Ok(Some(states)),
+            None => Ok(vault.deleted_key_states(organization_id, mount.id, name).await?),
+        }
     }
 
     /// Another state of a key or of one version.

@@ -2,14 +2,15 @@
 
 use super::create::{change_event, rows};
 use super::state::Use;
-use super::{Key, KeyName, KeySettings, LimitChange};
+use super::transition::{Why, transition_rows};
+use super::{Key, KeyName, KeySettings, KeyState, LimitChange};
 use crate::row_mac::MacDomain;
 use crate::store::key_state_changes::{self, StateChangeRow};
 use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::named_keys;
-use crate::{Error, Result, Vault};
+use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, SubsecRound, Utc};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -88,14 +89,14 @@ pub(super) struct KeyWrite {
     pub(super) new: Vec<KeyVersionRow>,
     pub(super) changed: Vec<KeyVersionRow>,
     pub(super) deleted_at: Option<DateTime<Utc>>,
-    pub(super) transition: Option<StateChangeRow>,
+    pub(super) transitions: Vec<StateChangeRow>,
     pub(super) event: Event,
 }
 
 impl KeyWrite {
     /// Of the key's own row alone.
     pub(super) fn of(key: Key, key_mac: Vec<u8>, event: Event) -> Self {
-        Self { key, key_mac, new: Vec::new(), changed: Vec::new(), deleted_at: None, transition: None, event }
+        Self { key, key_mac, new: Vec::new(), changed: Vec::new(), deleted_at: None, transitions: Vec::new(), event }
     }
 }
 
@@ -183,7 +184,7 @@ impl Vault {
     /// Deletes a key for good, if its settings allow that: its blobs are gone when this returns; objects on the token follow.
     pub async fn delete_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<()> {
         let refused = |why: &str| Error::Invalid(format!("error deleting policy {name}: {why}"));
-        match self.destroy(caller, mount_id, name, |key| key.settings.deletion_allowed).await {
+        match self.destroy(caller, mount_id, name, "deleted", |key| key.settings.deletion_allowed).await {
             Err(Error::NotFound(_)) => Err(refused("could not delete key; not found")),
             Ok(None) => Err(refused("deletion is not allowed for this key")),
             Ok(Some(objects)) => {
@@ -196,7 +197,7 @@ impl Vault {
 
     /// Deletes a key for good, whatever its settings say: its mount is no more.
     pub(crate) async fn destroy_key(&self, caller: &Caller, mount_id: Uuid, name: &KeyName) -> Result<()> {
-        let objects = self.destroy(caller, mount_id, name, |_| true).await?;
+        let objects = self.destroy(caller, mount_id, name, "its mount was disabled", |_| true).await?;
         self.discard_all(objects.unwrap_or_default()).await;
         Ok(())
     }
@@ -207,12 +208,14 @@ impl Vault {
         }
     }
 
-    /// Rows alone; gives the objects on the token that nothing needs any more. `None`: it may not be.
+    /// Rows alone; gives the objects on the token that nothing needs any more. `None`: it may not be. The key as a whole is destroyed, for that reason,
+    /// and its versions with it.
     pub(super) async fn destroy(
         &self,
         caller: &Caller,
         mount_id: Uuid,
         name: &KeyName,
+        reason: &str,
         may: impl Fn(&Key) -> bool + Send,
     ) -> Result<Option<Vec<Uuid>>> {
         for _ in 0..ATTEMPTS {
@@ -224,16 +227,22 @@ impl Vault {
                 return Ok(None);
             }
             key.revision += 1;
+            let now = self.inner.clock.now().trunc_subsecs(6);
+            let from = [(None, key.settings.state)];
+            let why = Why { reason, at: now };
+            let transitions = self.transitions(caller, &mut key, &from, KeyState::Destroyed, why).await?;
+            key.settings.state = KeyState::Destroyed;
             let key_mac = self.key_mac(&key, true).await?;
             self.destroy_versions(&mut versions).await?;
-            let now = self.inner.clock.now();
             let mut event = change_event(caller, now, "key.delete", &key, key.settings.latest_version);
             if let Some(due) = key.settings.destroy_at {
                 event.data.insert("destroy_at".into(), Value::Text(due.to_rfc3339().into()));
             }
-            event.data.insert("rows".into(), rows(&key, &key_mac, &versions.iter().collect::<Vec<_>>()));
+            let written = rows(&key, &key_mac, &versions.iter().collect::<Vec<_>>());
+            event.data.insert("rows".into(), record::joined(vec![written, transition_rows(&transitions)]));
             let objects: Vec<Uuid> = versions.iter().filter_map(|version| version.hsm_key_id).collect();
-            let write = KeyWrite { changed: versions, deleted_at: Some(now), ..KeyWrite::of(key, key_mac, event) };
+            let deleted_at = Some(now);
+            let write = KeyWrite { changed: versions, deleted_at, transitions, ..KeyWrite::of(key, key_mac, event) };
             match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => other?,
@@ -267,7 +276,7 @@ impl Vault {
     /// Rows and record in one transaction.
     pub(super) async fn write(
         &self,
-        KeyWrite { key, key_mac, new, changed, deleted_at, transition, event }: KeyWrite,
+        KeyWrite { key, key_mac, new, changed, deleted_at, transitions, event }: KeyWrite,
     ) -> Result<()> {
         let organization_id = key.organization_id;
         self.inner
@@ -285,9 +294,7 @@ impl Vault {
                             return Err(Error::Conflict);
                         }
                     }
-                    if let Some(transition) = &transition {
-                        key_state_changes::insert(connection, transition).await?;
-                    }
+                    key_state_changes::insert(connection, &transitions).await?;
                     Ok(((), event))
                 })
             })

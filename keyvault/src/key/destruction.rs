@@ -150,7 +150,10 @@ impl Vault {
             for key in due {
                 let Some(name) = KeyName::parse(&key.name) else { continue };
                 let is_due = |key: &Key| key.settings.destroy_at.is_some_and(|at| at <= now);
-                match self.destroy(&system(organization_id), key.mount_id, &name, is_due).await {
+                match self
+                    .destroy(&system(organization_id), key.mount_id, &name, "its waiting period is over", is_due)
+                    .await
+                {
                     Ok(Some(_)) => destroyed += 1,
                     // Cancelled, deleted, or another key's name meanwhile.
                     Ok(None) | Err(Error::NotFound(_) | Error::Conflict) => {}

@@ -3,9 +3,11 @@
 use super::create::HMAC_KEY_BYTES;
 use super::{Key, KeyName, KeyState, KeyVersion};
 use crate::store::key_versions::{self, KeyVersionRow};
-use crate::store::{named_keys, read_as_of_now};
+use crate::store::named_keys::{self, NamedKeyRow};
+use crate::store::read_as_of_now;
 use crate::{Error, Result, Vault};
 use hsm_bridge::{KeyRef, KeyType, Purpose, TokenKey, WrappedKey};
+use sqlx::{Postgres, Transaction};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -45,6 +47,30 @@ impl Vault {
         let Some(row) = named_keys::by_name(&mut transaction, organization_id, mount_id, name).await? else {
             return Ok(None);
         };
+        self.read_rows(transaction, (organization_id, mount_id, name), row, false).await.map(Some)
+    }
+
+    /// The same of the last key of that name that was deleted. Nothing of it can be used: its versions are destroyed.
+    pub(super) async fn read_deleted_key(
+        &self,
+        organization_id: Uuid,
+        mount_id: Uuid,
+        name: &KeyName,
+    ) -> Result<Option<(Key, Vec<KeyVersionRow>)>> {
+        let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
+        let Some(row) = named_keys::last_deleted(&mut transaction, organization_id, mount_id, name).await? else {
+            return Ok(None);
+        };
+        self.read_rows(transaction, (organization_id, mount_id, name), row, true).await.map(Some)
+    }
+
+    async fn read_rows(
+        &self,
+        mut transaction: Transaction<'_, Postgres>,
+        (organization_id, mount_id, name): (Uuid, Uuid, &KeyName),
+        row: NamedKeyRow,
+        deleted: bool,
+    ) -> Result<(Key, Vec<KeyVersionRow>)> {
         let (Some(algorithm), Some(derivation)) = (row.algorithm, row.derivation) else {
             return Err(self.refuse_row(organization_id, "named_keys", row.id).await);
         };
@@ -62,7 +88,7 @@ impl Vault {
             revision: row.revision,
             versions: BTreeMap::new(),
         };
-        let mut rows = vec![("named_keys", row.id, key.row_bytes(false), row.row_mac.as_slice())];
+        let mut rows = vec![("named_keys", row.id, key.row_bytes(deleted), row.row_mac.as_slice())];
         rows.extend(
             versions
                 .iter()
@@ -85,7 +111,7 @@ impl Vault {
             }
             key.versions.insert(number, self.usable(&key, version).await?);
         }
-        Ok(Some((key, versions)))
+        Ok((key, versions))
     }
 
     /// A checked row as something that can be used.

@@ -5,6 +5,7 @@ use super::create::{change_event, rows};
 use super::{Key, KeyName, KeyState};
 use crate::row_mac::MacDomain;
 use crate::store::key_state_changes::{self, StateChangeRow};
+use crate::store::key_versions::KeyVersionRow;
 use crate::store::read_as_of_now;
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Value};
@@ -46,6 +47,13 @@ pub struct StateChange {
     pub changed_at: DateTime<Utc>,
 }
 
+/// Why a transition is made, and when.
+#[derive(Clone, Copy)]
+pub(super) struct Why<'w> {
+    pub(super) reason: &'w str,
+    pub(super) at: DateTime<Utc>,
+}
+
 /// States of a key and how they came about.
 #[derive(Clone, Debug)]
 pub struct KeyStates {
@@ -61,6 +69,25 @@ impl Vault {
     /// States and transitions of a key; `None`: there is none of that name.
     pub async fn key_states(&self, organization_id: Uuid, mount_id: Uuid, name: &KeyName) -> Result<Option<KeyStates>> {
         let Some((key, rows)) = self.read_key(organization_id, mount_id, name).await? else { return Ok(None) };
+        self.states(key, &rows).await.map(Some)
+    }
+
+    /// The same of the last key of that name that was deleted: records outlive their key (SP 800-57 part 1, 8.4).
+    pub async fn deleted_key_states(
+        &self,
+        organization_id: Uuid,
+        mount_id: Uuid,
+        name: &KeyName,
+    ) -> Result<Option<KeyStates>> {
+        let read = self.read_deleted_key(organization_id, mount_id, name).await?;
+        let Some((mut key, rows)) = read else { return Ok(None) };
+        // Of one that was deleted before such transitions were kept, the state is the one before.
+        key.settings.state = KeyState::Destroyed;
+        self.states(key, &rows).await.map(Some)
+    }
+
+    async fn states(&self, key: Key, rows: &[KeyVersionRow]) -> Result<KeyStates> {
+        let organization_id = key.organization_id;
         let mut transaction = read_as_of_now(&self.inner.pool, organization_id).await?;
         let changes = key_state_changes::of_key(&mut transaction, key.id, key.settings.state_changes).await?;
         transaction.rollback().await?;
@@ -85,13 +112,49 @@ impl Vault {
                 changed_at: row.changed_at,
             })
         };
-        let versions =
-            rows.iter().filter_map(|row| Some((u32::try_from(row.version).ok()?, KeyState::parse(&row.key_state)?)));
-        Ok(Some(KeyStates {
+        let versions = rows.iter().filter_map(|row| Some((row.number()?, row.state()?)));
+        Ok(KeyStates {
             key,
             versions: versions.collect(),
             changes: changes.into_iter().map(change).collect::<Result<_>>()?,
-        }))
+        })
+    }
+
+    /// Transitions that one change of a key makes, with their MACs, and counted among the key's: of these versions (`None`: of the key as a whole),
+    /// from these states, to another.
+    pub(super) async fn transitions(
+        &self,
+        caller: &Caller,
+        key: &mut Key,
+        from: &[(Option<u32>, KeyState)],
+        to: KeyState,
+        why: Why<'_>,
+    ) -> Result<Vec<StateChangeRow>> {
+        let mut rows: Vec<StateChangeRow> = Vec::with_capacity(from.len());
+        for (version, from) in from {
+            key.settings.state_changes += 1;
+            rows.push(StateChangeRow {
+                id: Uuid::now_v7(),
+                organization_id: key.organization_id,
+                named_key_id: key.id,
+                position: key.settings.state_changes,
+                version: *version,
+                from_state: from.word().into(),
+                to_state: to.word().into(),
+                reason: why.reason.to_owned(),
+                changed_by: caller.display_name.to_string(),
+                accessor: (!caller.accessor.is_empty()).then(|| caller.accessor.to_string()),
+                user_id: caller.user_id,
+                changed_at: why.at,
+                row_mac: Vec::new(),
+            });
+        }
+        let bytes: Vec<Vec<u8>> = rows.iter().map(StateChangeRow::row_bytes).collect();
+        let macs = self.macs_of(MacDomain::SecureRow, &bytes).await?;
+        for (row, mac) in rows.iter_mut().zip(macs) {
+            row.row_mac = mac.to_vec();
+        }
+        Ok(rows)
     }
 
     /// Records that somebody asked what a transition would stop.
@@ -120,36 +183,21 @@ impl Vault {
             let row = match version {
                 None => None,
                 Some(number) => {
-                    let at = versions.iter().position(|row| u32::try_from(row.version) == Ok(number));
+                    let at = versions.iter().position(|row| row.number() == Some(number));
                     Some(versions.swap_remove(at.ok_or_else(|| Error::Invalid("no such key version".into()))?))
                 }
             };
             let from = match &row {
                 None => key.settings.state,
-                Some(row) => KeyState::parse(&row.key_state).ok_or(Error::Conflict)?,
+                Some(row) => row.state().ok_or(Error::Conflict)?,
             };
             if from == to {
                 return self.present(caller, mount_id, name).await;
             }
             check(&key, version, from, to, &reason)?;
             let now = self.inner.clock.now().trunc_subsecs(6);
-            key.settings.state_changes += 1;
-            let mut transition = StateChangeRow {
-                id: Uuid::now_v7(),
-                organization_id: key.organization_id,
-                named_key_id: key.id,
-                position: key.settings.state_changes,
-                version,
-                from_state: from.word().into(),
-                to_state: to.word().into(),
-                reason: reason.trim().to_owned(),
-                changed_by: caller.display_name.to_string(),
-                accessor: (!caller.accessor.is_empty()).then(|| caller.accessor.to_string()),
-                user_id: caller.user_id,
-                changed_at: now,
-                row_mac: Vec::new(),
-            };
-            transition.row_mac = self.mac(MacDomain::SecureRow, &transition.row_bytes()).await?.to_vec();
+            let why = Why { reason: reason.trim(), at: now };
+            let transitions = self.transitions(caller, &mut key, &[(version, from)], to, why).await?;
             let mut changed = Vec::new();
             let mut object = None;
             match row {
@@ -179,11 +227,10 @@ impl Vault {
             for (field, text) in [("of", whole), ("from", from.word()), ("to", to.word())] {
                 event.data.insert(field.into(), Value::Text(text.into()));
             }
-            event.data.insert("reason".into(), Value::Text(transition.reason.clone().into()));
-            let mut written = vec![rows(&key, &key_mac, &changed.iter().collect::<Vec<_>>())];
-            written.push(record::rows([(key_state_changes::TABLE, transition.id, 1, transition.row_mac.as_slice())]));
-            event.data.insert("rows".into(), record::joined(written));
-            let write = KeyWrite { changed, transition: Some(transition), ..KeyWrite::of(key, key_mac, event) };
+            event.data.insert("reason".into(), Value::Text(reason.trim().to_owned().into()));
+            let written = rows(&key, &key_mac, &changed.iter().collect::<Vec<_>>());
+            event.data.insert("rows".into(), record::joined(vec![written, transition_rows(&transitions)]));
+            let write = KeyWrite { changed, transitions, ..KeyWrite::of(key, key_mac, event) };
             match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => other?,
@@ -193,6 +240,11 @@ impl Vault {
         }
         Err(Error::Conflict)
     }
+}
+
+/// Which rows of transitions a change of a key wrote.
+pub(super) fn transition_rows(transitions: &[StateChangeRow]) -> Value {
+    record::rows(transitions.iter().map(|row| (key_state_changes::TABLE, row.id, 1, row.row_mac.as_slice())))
 }
 
 /// Whether that transition may be made, or why not.

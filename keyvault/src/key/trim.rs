@@ -2,10 +2,11 @@
 
 use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
-use super::{Key, KeyName, KeySettings};
-use crate::row_mac::MacDomain;
-use crate::{Error, Result, Vault};
+use super::transition::{Why, transition_rows};
+use super::{Key, KeyName, KeySettings, KeyState};
+use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Value};
+use chrono::SubsecRound;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -53,16 +54,22 @@ impl Vault {
                 return self.present(caller, mount_id, name).await;
             }
             key.revision += 1;
-            let key_mac = self.mac(MacDomain::SecureRow, &key.row_bytes(false)).await?.to_vec();
             let gone = |version: i32| i64::from(version) < min_available_version;
             let mut trimmed: Vec<_> = versions.into_iter().filter(|version| gone(version.version)).collect();
             trimmed.retain(|version| version.key_state != "destroyed");
+            let from: Vec<_> = trimmed.iter().filter_map(|row| Some((Some(row.number()?), row.state()?))).collect();
+            let now = self.inner.clock.now().trunc_subsecs(6);
+            let reason = format!("trimmed: min_available_version is {min_available_version}");
+            let why = Why { reason: &reason, at: now };
+            let transitions = self.transitions(caller, &mut key, &from, KeyState::Destroyed, why).await?;
             self.destroy_versions(&mut trimmed).await?;
-            let mut event = change_event(caller, self.inner.clock.now(), "key.trim", &key, key.settings.latest_version);
+            let key_mac = self.key_mac(&key, false).await?;
+            let mut event = change_event(caller, now, "key.trim", &key, key.settings.latest_version);
             event.data.insert("min_available_version".into(), Value::Integer(min_available_version));
-            event.data.insert("rows".into(), rows(&key, &key_mac, &trimmed.iter().collect::<Vec<_>>()));
+            let written = rows(&key, &key_mac, &trimmed.iter().collect::<Vec<_>>());
+            event.data.insert("rows".into(), record::joined(vec![written, transition_rows(&transitions)]));
             let objects: Vec<Uuid> = trimmed.iter().filter_map(|version| version.hsm_key_id).collect();
-            let write = KeyWrite { changed: trimmed, ..KeyWrite::of(key, key_mac, event) };
+            let write = KeyWrite { changed: trimmed, transitions, ..KeyWrite::of(key, key_mac, event) };
             match self.write(write).await {
                 Err(Error::Conflict) => continue,
                 other => other?,

@@ -77,23 +77,32 @@ pub(crate) async fn of_key(
     Ok(read.collect())
 }
 
-pub(crate) async fn insert(connection: &mut PgConnection, row: &StateChangeRow) -> Result<(), sqlx::Error> {
+/// Adds transitions of one key, made by one change: they differ in position, version and states.
+pub(crate) async fn insert(connection: &mut PgConnection, rows: &[StateChangeRow]) -> Result<(), sqlx::Error> {
+    let Some(first) = rows.first() else { return Ok(()) };
+    let ids: Vec<Uuid> = rows.iter().map(|row| row.id).collect();
+    let positions: Vec<i32> = rows.iter().map(|row| integer(row.position)).collect();
+    let versions: Vec<Option<i32>> = rows.iter().map(|row| row.version.map(integer)).collect();
+    let from: Vec<String> = rows.iter().map(|row| row.from_state.clone()).collect();
+    let to: Vec<String> = rows.iter().map(|row| row.to_state.clone()).collect();
+    let macs: Vec<Vec<u8>> = rows.iter().map(|row| row.row_mac.clone()).collect();
     sqlx::query!(
         "INSERT INTO key_state_changes (id, organization_id, named_key_id, position, version, from_state, to_state, reason, changed_by, accessor, user_id, \
-         changed_at, revision, row_mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 1, $13)",
-        row.id,
-        row.organization_id,
-        row.named_key_id,
-        integer(row.position),
-        row.version.map(integer),
-        row.from_state,
-        row.to_state,
-        row.reason,
-        row.changed_by,
-        row.accessor,
-        row.user_id,
-        row.changed_at,
-        row.row_mac
+         changed_at, revision, row_mac) SELECT n.id, $7, $8, n.position, n.version, n.from_state, n.to_state, $9, $10, $11, $12, $13, 1, n.row_mac \
+         FROM unnest($1::uuid[], $2::int[], $3::int[], $4::text[], $5::text[], $6::bytea[]) AS n(id, position, version, from_state, to_state, row_mac)",
+        &ids,
+        &positions,
+        &versions as &[Option<i32>],
+        &from,
+        &to,
+        &macs,
+        first.organization_id,
+        first.named_key_id,
+        first.reason,
+        first.changed_by,
+        first.accessor,
+        first.user_id,
+        first.changed_at
     )
     .execute(connection)
     .await?;

@@ -1,7 +1,7 @@
 //! Versions of named keys: one thing in two tables. Those of asymmetric keys are in `private_keys`, of symmetric ones in `encryption_keys`.
 
 use super::{encryption_keys, private_keys};
-use crate::key::KeyAlgorithm;
+use crate::key::{KeyAlgorithm, KeyState};
 use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
@@ -39,6 +39,16 @@ pub(crate) struct KeyVersionRow {
 }
 
 impl KeyVersionRow {
+    /// `None`: somebody else wrote the row.
+    pub(crate) fn number(&self) -> Option<u32> {
+        u32::try_from(self.version).ok()
+    }
+
+    /// The same.
+    pub(crate) fn state(&self) -> Option<KeyState> {
+        KeyState::parse(&self.key_state)
+    }
+
     /// The table it is in.
     pub(crate) fn table(&self) -> &'static str {
         if self.algorithm.is_symmetric() { "encryption_keys" } else { "private_keys" }

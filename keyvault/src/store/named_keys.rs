@@ -18,60 +18,86 @@ pub(crate) struct NamedKeyRow {
     pub(crate) row_mac: Vec<u8>,
 }
 
+/// The columns of [`NamedKeyRow`], of the one row that the condition names.
+macro_rules! stored {
+    ($connection:expr, $condition:literal, $($argument:expr),+) => {
+        sqlx::query!(
+            "SELECT id, key_type, key_size, kdf, convergent_encryption, latest_version, min_decryption_version, min_encryption_version, min_available_version, \
+             deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, imported_key, imported_key_allow_rotation, \
+             key_state, state_changes, soft_deleted, destroy_at, activated_at, originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes, \
+             backed_up_at, backup_version, restored_at, restored_version FROM named_keys " + $condition,
+            $($argument),+
+        )
+        .fetch_optional($connection)
+        .await
+        .map(|row| row.map(|row| NamedKeyRow {
+                id: row.id,
+                algorithm: KeyAlgorithm::parse(
+                    &row.key_type,
+                    row.key_size.map(|bytes| u16::try_from(bytes).unwrap_or_default()),
+                ),
+                derivation: Derivation::parse(row.kdf.as_deref(), row.convergent_encryption),
+                settings: KeySettings {
+                    latest_version: version(row.latest_version),
+                    min_decryption_version: version(row.min_decryption_version),
+                    min_encryption_version: version(row.min_encryption_version),
+                    min_available_version: version(row.min_available_version),
+                    deletion_allowed: row.deletion_allowed,
+                    exportable: row.exportable,
+                    allow_plaintext_backup: row.allow_plaintext_backup,
+                    auto_rotate_seconds: unsigned(row.auto_rotate_seconds),
+                    imported: row.imported_key,
+                    imported_may_rotate: row.imported_key_allow_rotation,
+                    // The column's check knows no other words, and the MAC no other rows.
+                    state: KeyState::parse(&row.key_state).unwrap_or(KeyState::Suspended),
+                    state_changes: version(row.state_changes),
+                    soft_deleted: row.soft_deleted,
+                    destroy_at: row.destroy_at,
+                    activated_at: row.activated_at,
+                    limits: KeyLimits {
+                        originator_usage_seconds: unsigned(row.originator_usage_seconds),
+                        recipient_usage_seconds: unsigned(row.recipient_usage_seconds),
+                        max_uses: unsigned(row.max_uses),
+                        max_bytes: unsigned(row.max_bytes),
+                    },
+                    backup: copied(row.backed_up_at, row.backup_version),
+                    restoration: copied(row.restored_at, row.restored_version),
+                },
+                revision: row.revision,
+                row_mac: row.row_mac,
+            }))
+    };
+}
+
 pub(crate) async fn by_name(
     connection: &mut PgConnection,
     organization_id: Uuid,
     mount_id: Uuid,
     name: &KeyName,
 ) -> Result<Option<NamedKeyRow>, sqlx::Error> {
-    let row = sqlx::query!(
-        "SELECT id, key_type, key_size, kdf, convergent_encryption, latest_version, min_decryption_version, min_encryption_version, min_available_version, deletion_allowed, exportable, \
-         allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, imported_key, imported_key_allow_rotation, \
-         key_state, state_changes, soft_deleted, destroy_at, activated_at, \
-         originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version FROM named_keys \
-         WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
+    stored!(
+        connection,
+        "WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NULL",
         organization_id,
         mount_id,
         name.as_str()
     )
-    .fetch_optional(connection)
-    .await?;
-    Ok(row.map(|row| NamedKeyRow {
-        id: row.id,
-        algorithm: KeyAlgorithm::parse(
-            &row.key_type,
-            row.key_size.map(|bytes| u16::try_from(bytes).unwrap_or_default()),
-        ),
-        derivation: Derivation::parse(row.kdf.as_deref(), row.convergent_encryption),
-        settings: KeySettings {
-            latest_version: version(row.latest_version),
-            min_decryption_version: version(row.min_decryption_version),
-            min_encryption_version: version(row.min_encryption_version),
-            min_available_version: version(row.min_available_version),
-            deletion_allowed: row.deletion_allowed,
-            exportable: row.exportable,
-            allow_plaintext_backup: row.allow_plaintext_backup,
-            auto_rotate_seconds: unsigned(row.auto_rotate_seconds),
-            imported: row.imported_key,
-            imported_may_rotate: row.imported_key_allow_rotation,
-            // The column's check knows no other words, and the MAC no other rows.
-            state: KeyState::parse(&row.key_state).unwrap_or(KeyState::Suspended),
-            state_changes: version(row.state_changes),
-            soft_deleted: row.soft_deleted,
-            destroy_at: row.destroy_at,
-            activated_at: row.activated_at,
-            limits: KeyLimits {
-                originator_usage_seconds: unsigned(row.originator_usage_seconds),
-                recipient_usage_seconds: unsigned(row.recipient_usage_seconds),
-                max_uses: unsigned(row.max_uses),
-                max_bytes: unsigned(row.max_bytes),
-            },
-            backup: copied(row.backed_up_at, row.backup_version),
-            restoration: copied(row.restored_at, row.restored_version),
-        },
-        revision: row.revision,
-        row_mac: row.row_mac,
-    }))
+}
+
+/// The last that had the name and was deleted.
+pub(crate) async fn last_deleted(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    mount_id: Uuid,
+    name: &KeyName,
+) -> Result<Option<NamedKeyRow>, sqlx::Error> {
+    stored!(
+        connection,
+        "WHERE organization_id = $1 AND mount_id = $2 AND name = $3 AND deleted_at IS NOT NULL ORDER BY deleted_at DESC LIMIT 1",
+        organization_id,
+        mount_id,
+        name.as_str()
+    )
 }
 
 pub(crate) async fn names(

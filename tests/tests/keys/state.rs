@@ -1,7 +1,9 @@
 //! States of keys and of their versions.
 
 use super::{b64, done, read, refused, restarted, started, verifies};
+use reqwest::Method;
 use serde_json::{Value, json};
+use tests::Server;
 
 fn to(state: &str) -> Value {
     json!({"state": state, "reason": format!("made {state} by a test")})
@@ -143,4 +145,58 @@ async fn nobody_changes_a_state_or_takes_a_transition_away_in_the_database() {
     let server = restarted(&site, server).await;
     let answer = server.put("transit/decrypt/app", json!({"ciphertext": ciphertext})).await.unwrap();
     assert!(answer.status == 500 && answer.error().contains("of encryption_keys is not what"), "{answer:?}");
+}
+
+#[tokio::test]
+async fn what_was_trimmed_and_what_was_deleted_is_among_the_transitions_with_who_did_it_and_why() {
+    let (site, server) = started().await;
+    done(&server, "keys/app", json!({"type": "ecdsa-p256"})).await;
+    for _ in 0..3 {
+        done(&server, "keys/app/rotate", json!({})).await;
+    }
+    done(&server, "keys/app/state/2", to("suspended")).await;
+    let config = json!({"min_decryption_version": 4, "min_encryption_version": 4, "deletion_allowed": true});
+    done(&server, "keys/app/config", config).await;
+    done(&server, "keys/app/state/1", to("destroyed")).await;
+    // Version 1 was destroyed before: it is not destroyed once more.
+    for _ in 0..2 {
+        done(&server, "keys/app/trim", json!({"min_available_version": 4})).await;
+    }
+    let states = async |server: &Server| read(server, "keys/app/state").await.body["data"].clone();
+    let shown = states(&server).await;
+    assert_eq!(shown["versions"], json!({"1": "destroyed", "2": "destroyed", "3": "destroyed", "4": "active"}));
+    let steps = |shown: &Value, from: usize| -> Vec<Value> {
+        let steps = shown["transitions"].as_array().unwrap()[from..].iter();
+        steps.map(|step| json!([step["version"], step["from"], step["to"], step["reason"], step["by"]])).collect()
+    };
+    let why = "trimmed: min_available_version is 4";
+    assert_eq!(
+        steps(&shown, 2),
+        [json!([2, "suspended", "destroyed", why, "root"]), json!([3, "active", "destroyed", why, "root"])]
+    );
+
+    // Deleted: the name is free, and until somebody takes it says what became of the key.
+    done(&server, "keys/app/state", to("suspended")).await;
+    let deleted = server.ask(Method::DELETE, "transit/keys/app", None).await.unwrap();
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    assert_eq!(read(&server, "keys/app").await.status, 404);
+    refused(&server, "keys/app/state", to("active"), "key not found").await;
+    let server = restarted(&site, server).await;
+    let shown = states(&server).await;
+    assert_eq!((&shown["state"], &shown["versions"]["4"]), (&json!("destroyed"), &json!("destroyed")));
+    assert_eq!(steps(&shown, 5), [json!([null, "suspended", "destroyed", "deleted", "root"])]);
+    done(&server, "keys/app", json!({})).await;
+    let shown = states(&server).await;
+    assert_eq!((&shown["state"], &shown["transitions"]), (&json!("active"), &json!([])));
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+
+    // Nobody takes one away, also not of a key that is gone.
+    done(&server, "keys/gone", json!({})).await;
+    done(&server, "keys/gone/config", json!({"deletion_allowed": true})).await;
+    server.ask(Method::DELETE, "transit/keys/gone", None).await.unwrap();
+    let mut superuser = site.secure.superuser().await.unwrap();
+    let taken = "DELETE FROM key_state_changes USING named_keys n WHERE n.id = named_key_id AND n.name = 'gone'";
+    assert_eq!(sqlx::query(taken).execute(&mut superuser).await.unwrap().rows_affected(), 1);
+    let answer = server.get("transit/keys/gone/state").await.unwrap();
+    assert!(answer.status == 500 && answer.error().contains("is not what this service wrote"), "{answer:?}");
 }
