@@ -37,6 +37,7 @@ pub(crate) enum Request {
     FindObjects { label_prefix: String },
     GenerateTokenKey { id: Uuid, label: String, key_type: KeyType, purpose: Purpose },
     GenerateWrappedKey { key_type: KeyType, purpose: Purpose, wrapped_by: KeyName },
+    GenerateWrappedKeys { key_type: KeyType, purpose: Purpose, wrapped_by: KeyName, count: u32 },
     Hmac { key: KeyName, hash: HashAlgorithm, data: Vec<Vec<u8>> },
     Import(KeyImport),
     Load { id: Uuid, key_type: KeyType, purpose: Purpose, blob: Vec<u8>, wrapped_by: KeyName },

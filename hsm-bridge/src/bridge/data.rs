@@ -67,7 +67,7 @@ impl Bridge {
         self.chunked(key, cost(key.key_type()), items, request, read).await
     }
 
-    async fn chunked<T, R>(
+    pub(super) async fn chunked<T, R>(
         &self,
         key: &KeyRef,
         each: u64,
@@ -121,7 +121,7 @@ fn nothing(function: &str) -> Error {
     Error::Internal(format!("{function}: one item went in and none came back"))
 }
 
-fn list(reply: Reply) -> Result<Vec<Vec<u8>>> {
+pub(super) fn list(reply: Reply) -> Result<Vec<Vec<u8>>> {
     match reply {
         Reply::List(list) => Ok(list),
         other => Err(unexpected(&other)),

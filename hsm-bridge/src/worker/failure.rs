@@ -85,7 +85,9 @@ pub(super) fn named_key(request: &Request) -> Option<KeyName> {
         | Request::Hmac { key, .. }
         | Request::RsaDecrypt { key, .. }
         | Request::Sign { key, .. } => Some(*key),
-        Request::GenerateWrappedKey { wrapped_by, .. } | Request::Load { wrapped_by, .. } => Some(*wrapped_by),
+        Request::GenerateWrappedKey { wrapped_by, .. }
+        | Request::GenerateWrappedKeys { wrapped_by, .. }
+        | Request::Load { wrapped_by, .. } => Some(*wrapped_by),
         _ => None,
     }
 }

@@ -43,6 +43,20 @@ impl Operations {
         result
     }
 
+    /// The blob of a key that has no public half.
+    pub(super) fn generate_wrapped_secret(
+        &self,
+        session: &Session,
+        key_type: KeyType,
+        purpose: Purpose,
+        wrapping: ObjectHandle,
+    ) -> Attempt<Vec<u8>> {
+        match self.generate_wrapped_key(session, key_type, purpose, wrapping)? {
+            Reply::Generated { blob, public: None } => Ok(blob),
+            _ => Err(Error::Internal(format!("{key_type:?} keys are made one by one")).into()),
+        }
+    }
+
     /// Two-phase: under a temporary label, tried, and only then under its own, because a crash in the middle leaves half pairs
     /// and keys that cannot sign.
     pub(super) fn generate_token_key(

@@ -151,6 +151,11 @@ impl Operations {
                 let wrapping = self.handle(session, *wrapped_by)?;
                 self.generate_wrapped_key(session, *key_type, *purpose, *wrapping)
             }
+            Request::GenerateWrappedKeys { key_type, purpose, wrapped_by, count } => {
+                let wrapping = self.handle(session, *wrapped_by)?;
+                let made = (0..*count).map(|_| self.generate_wrapped_secret(session, *key_type, *purpose, *wrapping));
+                Ok(Reply::List(made.collect::<Attempt<_>>()?))
+            }
             Request::Hmac { key, hash, data } => {
                 let key = self.handle(session, *key)?;
                 let mechanism = mechanism::hmac(*hash)?;

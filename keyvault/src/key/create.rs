@@ -8,7 +8,7 @@ use crate::store::{closed_mounts, key_aliases, named_keys};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
 use audit_log::AuditError;
-use chrono::SubsecRound;
+use chrono::{DateTime, SubsecRound, Utc};
 use hsm_bridge::{KeyRef, KeyType, Purpose};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -54,6 +54,19 @@ impl NewKey {
     }
 }
 
+impl NewKey {
+    pub(super) fn settings(self) -> KeySettings {
+        KeySettings {
+            exportable: self.exportable,
+            allow_plaintext_backup: self.allow_plaintext_backup,
+            auto_rotate_seconds: self.auto_rotate_seconds,
+            state: if self.pre_activation { KeyState::PreActivation } else { KeyState::Active },
+            limits: self.limits,
+            ..KeySettings::new()
+        }
+    }
+}
+
 impl Vault {
     /// Makes a key, or gives the one of that name that is there (`false`), whatever was asked.
     pub async fn create_key(
@@ -75,14 +88,7 @@ impl Vault {
             name: name.clone(),
             algorithm: new.algorithm,
             derivation: new.derivation,
-            settings: KeySettings {
-                exportable: new.exportable,
-                allow_plaintext_backup: new.allow_plaintext_backup,
-                auto_rotate_seconds: new.auto_rotate_seconds,
-                state: if new.pre_activation { KeyState::PreActivation } else { KeyState::Active },
-                limits: new.limits,
-                ..KeySettings::new()
-            },
+            settings: new.settings(),
             revision: 1,
             versions: BTreeMap::new(),
         };
@@ -190,29 +196,8 @@ impl Vault {
 
     /// A version's row, without material but with the HMAC key beside it; none is beside keys of type hmac, which are one.
     pub(super) async fn version_row(&self, key: &Key, version: u32, storage: &str) -> Result<KeyVersionRow> {
-        let now = self.inner.clock.now().trunc_subsecs(6);
-        let mut row = KeyVersionRow {
-            id: Uuid::now_v7(),
-            organization_id: key.organization_id,
-            named_key_id: key.id,
-            version: i32::try_from(version).map_err(|_| Error::Invalid("too many versions".into()))?,
-            algorithm: key.algorithm,
-            storage: storage.into(),
-            blob: None,
-            hmac_blob: None,
-            encryption_key_id: None,
-            is_exportable: key.settings.exportable,
-            hsm_key_id: None,
-            hsm_token_id: None,
-            public_key: Vec::new(),
-            certificate_chain: None,
-            key_state: "active".into(),
-            revision: 1,
-            row_mac: Vec::new(),
-            created_at: now,
-            activated_at: Some(now),
-            deleted_at: None,
-        };
+        let version = i32::try_from(version).map_err(|_| Error::Invalid("too many versions".into()))?;
+        let mut row = empty_version(key, version, storage, self.inner.clock.now().trunc_subsecs(6));
         if key.algorithm.key_size().is_none() {
             let organization_key = self.organization_key(key.organization_id).await?;
             row.encryption_key_id = Some(organization_key.id);
@@ -250,10 +235,36 @@ impl Vault {
     }
 }
 
+/// A version's row, without material.
+pub(super) fn empty_version(key: &Key, version: i32, storage: &str, now: DateTime<Utc>) -> KeyVersionRow {
+    KeyVersionRow {
+        id: Uuid::now_v7(),
+        organization_id: key.organization_id,
+        named_key_id: key.id,
+        version,
+        algorithm: key.algorithm,
+        storage: storage.into(),
+        blob: None,
+        hmac_blob: None,
+        encryption_key_id: None,
+        is_exportable: key.settings.exportable,
+        hsm_key_id: None,
+        hsm_token_id: None,
+        public_key: Vec::new(),
+        certificate_chain: None,
+        key_state: "active".into(),
+        revision: 1,
+        row_mac: Vec::new(),
+        created_at: now,
+        activated_at: Some(now),
+        deleted_at: None,
+    }
+}
+
 /// The event of a change of a key.
 pub(super) fn change_event(
     caller: &Caller,
-    now: chrono::DateTime<chrono::Utc>,
+    now: DateTime<Utc>,
     event_type: &'static str,
     key: &Key,
     version: u32,

@@ -1,18 +1,20 @@
 //! Making many keys at once: as many a transaction and a record as are asked for, and the token asked for many things at a time. For loading a
 //! deployment with keys, each of which is as good as one that was made alone.
 
-use super::create::{change_event, rows};
-use super::{Key, KeyName, KeySettings, KeyState, NewKey};
+use super::create::{HMAC_KEY_BYTES, change_event, empty_version, rows};
+use super::{Key, KeyName, NewKey};
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::{closed_mounts, named_keys};
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Value};
+use chrono::SubsecRound;
 use futures_util::{StreamExt, TryStreamExt, stream};
+use hsm_bridge::{KeyRef, KeyType, Purpose};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
-/// Requests under way to the token.
+/// Pairs that the token is asked for at a time.
 const AT_ONCE: usize = 64;
 
 impl Vault {
@@ -22,8 +24,12 @@ impl Vault {
             return Err(Error::Invalid("objects on the token are made one by one".into()));
         }
         self.check_offered(&new).await?;
-        let made = stream::iter(names).map(|name| self.one_of_many(caller, mount_id, name, new)).buffered(AT_ONCE);
-        let mut made: Vec<(Key, KeyVersionRow)> = made.try_collect().await?;
+        let mut made = if new.algorithm.is_symmetric() {
+            self.many_secret_keys(caller, mount_id, names, new).await?
+        } else {
+            let made = stream::iter(names).map(|name| self.one_of_many(caller, mount_id, name, new)).buffered(AT_ONCE);
+            made.try_collect::<Vec<_>>().await?
+        };
         let Some((first, _)) = made.first() else { return Ok(()) };
         let mut event = change_event(caller, self.inner.clock.now(), "key.create", first, 1);
         let count = i64::try_from(made.len()).unwrap_or(i64::MAX);
@@ -42,20 +48,18 @@ impl Vault {
             }
         }
         event.data.insert("rows".into(), Value::List(written));
-        let keys: Vec<(Key, [u8; 32], KeyVersionRow)> =
-            made.into_iter().zip(macs.chunks_exact(2)).map(|((key, version), macs)| (key, macs[0], version)).collect();
+        let (keys, versions): (Vec<Key>, Vec<KeyVersionRow>) = made.into_iter().unzip();
+        let keys: Vec<(Key, [u8; 32])> = keys.into_iter().zip(macs.chunks_exact(2).map(|pair| pair[0])).collect();
         let now = event.timestamp;
         let inserted = self.inner.audit.commit(caller.organization_id, move |connection| {
             Box::pin(async move {
                 if !closed_mounts::is_open(&mut *connection, mount_id).await? {
                     return Err(Error::NotFound("the mount was disabled meanwhile".into()));
                 }
-                for (key, mac, version) in &keys {
-                    if !named_keys::insert(&mut *connection, key, mac, now).await? {
-                        return Err(Error::Exists);
-                    }
-                    key_versions::insert(&mut *connection, version).await?;
+                if !named_keys::insert_all(&mut *connection, &keys, now).await? {
+                    return Err(Error::Exists);
                 }
+                key_versions::insert_all(connection, &versions).await?;
                 Ok(((), event))
             })
         });
@@ -69,25 +73,55 @@ impl Vault {
         name: KeyName,
         new: NewKey,
     ) -> Result<(Key, KeyVersionRow)> {
-        let key = Key {
-            id: Uuid::now_v7(),
-            organization_id: caller.organization_id,
-            mount_id,
-            name,
-            algorithm: new.algorithm,
-            derivation: new.derivation,
-            settings: KeySettings {
-                exportable: new.exportable,
-                allow_plaintext_backup: new.allow_plaintext_backup,
-                auto_rotate_seconds: new.auto_rotate_seconds,
-                state: if new.pre_activation { KeyState::PreActivation } else { KeyState::Active },
-                limits: new.limits,
-                ..KeySettings::new()
-            },
-            revision: 1,
-            versions: BTreeMap::new(),
-        };
+        let key = of_many(caller, mount_id, name, new);
         let version = self.generate_version(&key, 1, false).await?;
         Ok((key, version))
+    }
+
+    /// Secret keys and the HMAC keys beside them, each kind asked for at once.
+    async fn many_secret_keys(
+        &self,
+        caller: &Caller,
+        mount_id: Uuid,
+        names: Vec<KeyName>,
+        new: NewKey,
+    ) -> Result<Vec<(Key, KeyVersionRow)>> {
+        let organization_key = self.organization_key(caller.organization_id).await?;
+        let (encryption_key_id, wrapped_by) = (organization_key.id, KeyRef::Wrapped(organization_key));
+        let keys: Vec<Key> = names.into_iter().map(|name| of_many(caller, mount_id, name, new)).collect();
+        let Some(first) = keys.first() else { return Ok(Vec::new()) };
+        let bridge = &self.inner.bridge;
+        let blobs = bridge.generate_wrapped_keys(new.algorithm.key_type(), first.purpose(), &wrapped_by, keys.len());
+        let is_hmac = new.algorithm.key_size().is_some();
+        let beside = if is_hmac { 0 } else { keys.len() };
+        let hmac = KeyType::Hmac(HMAC_KEY_BYTES);
+        let hmac_blobs = bridge.generate_wrapped_keys(hmac, Purpose::Mac, &wrapped_by, beside);
+        let (blobs, hmac_blobs) = tokio::try_join!(blobs, hmac_blobs)?;
+        let mut hmac_blobs = hmac_blobs.into_iter();
+        let now = self.inner.clock.now().trunc_subsecs(6);
+        let with_version = |(key, blob): (Key, Vec<u8>)| {
+            let version = KeyVersionRow {
+                blob: Some(blob),
+                hmac_blob: hmac_blobs.next(),
+                encryption_key_id: Some(encryption_key_id),
+                ..empty_version(&key, 1, "wrapped", now)
+            };
+            (key, version)
+        };
+        Ok(keys.into_iter().zip(blobs).map(with_version).collect())
+    }
+}
+
+fn of_many(caller: &Caller, mount_id: Uuid, name: KeyName, new: NewKey) -> Key {
+    Key {
+        id: Uuid::now_v7(),
+        organization_id: caller.organization_id,
+        mount_id,
+        name,
+        algorithm: new.algorithm,
+        derivation: new.derivation,
+        settings: new.settings(),
+        revision: 1,
+        versions: BTreeMap::new(),
     }
 }

@@ -282,6 +282,44 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
     Ok(())
 }
 
+/// Adds first versions of keys that were asked for alike: they differ in id, key, material and MAC.
+pub(super) async fn insert_versions(connection: &mut PgConnection, keys: &[KeyVersionRow]) -> Result<(), sqlx::Error> {
+    let Some(first) = keys.first() else { return Ok(()) };
+    let ids: Vec<Uuid> = keys.iter().map(|key| key.id).collect();
+    let names: Vec<String> = keys.iter().map(|key| format!("key/{}/{}", key.named_key_id, key.version)).collect();
+    let named_keys: Vec<Uuid> = keys.iter().map(|key| key.named_key_id).collect();
+    let blobs: Vec<Option<Vec<u8>>> = keys.iter().map(|key| key.blob.clone()).collect();
+    let hmac_blobs: Vec<Option<Vec<u8>>> = keys.iter().map(|key| key.hmac_blob.clone()).collect();
+    let macs: Vec<Vec<u8>> = keys.iter().map(|key| key.row_mac.clone()).collect();
+    sqlx::query!(
+        "INSERT INTO encryption_keys (id, organization_id, key_id, key_type, algorithm, key_state, key_version, key_wrap_algorithm, named_key_id, \
+         storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, revision, row_mac, created_at, activated_at) \
+         SELECT n.id, $7, n.key_id, $8, $9, $10, $11, 'AES-KWP', n.named_key_id, $12, n.material, n.hmac_material, $13, $14, $15, n.row_mac, $16, $17 \
+         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[]) \
+         AS n(id, key_id, named_key_id, material, hmac_material, row_mac)",
+        &ids,
+        &names,
+        &named_keys,
+        &blobs as &[Option<Vec<u8>>],
+        &hmac_blobs as &[Option<Vec<u8>>],
+        &macs,
+        first.organization_id,
+        if first.algorithm.key_size().is_some() { "hmac" } else { "data" },
+        first.algorithm.name(),
+        first.key_state,
+        first.version,
+        first.storage,
+        first.encryption_key_id,
+        first.is_exportable,
+        first.revision,
+        first.created_at,
+        first.activated_at
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 pub(super) async fn update_version(connection: &mut PgConnection, key: &KeyVersionRow) -> Result<bool, sqlx::Error> {
     let done = sqlx::query!(
         "UPDATE encryption_keys SET encrypted_key_material = $1, key_state = $2, revision = $3, row_mac = $4, hmac_key_material = $6 \

@@ -126,6 +126,17 @@ pub(crate) async fn insert(connection: &mut PgConnection, version: &KeyVersionRo
     }
 }
 
+/// Adds the first versions of new keys that were asked for alike.
+pub(crate) async fn insert_all(connection: &mut PgConnection, versions: &[KeyVersionRow]) -> Result<(), sqlx::Error> {
+    if versions.iter().all(|version| version.algorithm.is_symmetric()) {
+        return encryption_keys::insert_versions(connection, versions).await;
+    }
+    for version in versions {
+        private_keys::insert_version(connection, version).await?;
+    }
+    Ok(())
+}
+
 /// Writes state, material and revision over the revision before; `false`: somebody else was faster.
 pub(crate) async fn update(connection: &mut PgConnection, version: &KeyVersionRow) -> Result<bool, sqlx::Error> {
     if version.algorithm.is_symmetric() {

@@ -297,6 +297,53 @@ pub(crate) async fn insert(
     Ok(done.rows_affected() == 1)
 }
 
+/// Adds new keys that were asked for alike: they differ in id, name and MAC. `false`: a name is taken.
+pub(crate) async fn insert_all(
+    connection: &mut PgConnection,
+    keys: &[(Key, [u8; 32])],
+    now: DateTime<Utc>,
+) -> Result<bool, sqlx::Error> {
+    let Some((first, _)) = keys.first() else { return Ok(true) };
+    let ids: Vec<Uuid> = keys.iter().map(|(key, _)| key.id).collect();
+    let names: Vec<String> = keys.iter().map(|(key, _)| key.name.to_string()).collect();
+    let macs: Vec<Vec<u8>> = keys.iter().map(|(_, mac)| mac.to_vec()).collect();
+    let done = sqlx::query!(
+        "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
+         min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
+         convergent_encryption, key_state, originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes) \
+         SELECT n.id, $4, $5, n.name, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, n.row_mac, $16, $17, $18, $19, $20, $21, $22, $23, $24 \
+         FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS n(id, name, row_mac) \
+         ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
+        &ids,
+        &names,
+        &macs,
+        first.organization_id,
+        first.mount_id,
+        first.algorithm.name(),
+        integer(first.settings.latest_version),
+        integer(first.settings.min_decryption_version),
+        integer(first.settings.min_encryption_version),
+        integer(first.settings.min_available_version),
+        first.settings.deletion_allowed,
+        first.settings.exportable,
+        first.settings.allow_plaintext_backup,
+        signed(first.settings.auto_rotate_seconds),
+        first.revision,
+        now,
+        first.algorithm.key_size().map(i32::from),
+        first.derivation.kdf(),
+        first.derivation.is_convergent(),
+        first.settings.state.word(),
+        signed(first.settings.limits.originator_usage_seconds),
+        signed(first.settings.limits.recipient_usage_seconds),
+        signed(first.settings.limits.max_uses),
+        signed(first.settings.limits.max_bytes)
+    )
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() == keys.len() as u64)
+}
+
 /// Writes settings and revision of `key` over the revision before; `false`: somebody else was faster.
 pub(crate) async fn update(
     connection: &mut PgConnection,
