@@ -5,22 +5,48 @@ use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
 use keyvault::key::{
     ByokRequest, DataKey, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial,
-    Key, KeyConfig, KeyName, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
+    Key, KeyConfig, KeyName, Named, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
+/// What a name was found to be.
+#[derive(Clone, Debug)]
+pub(crate) struct LookedUp {
+    mount_id: Uuid,
+    name: KeyName,
+    /// `None`: neither a key nor an alias.
+    key: Option<Arc<Key>>,
+}
+
 impl Context {
+    /// The name of the key that `name` stands for, if it is an alias; else what it is is kept for the verb.
+    pub(crate) async fn follow(&mut self, mount: &Mount, name: KeyName) -> Result<Option<KeyName>> {
+        let key = match self.services.vault.named(self.caller.organization_id, mount.id, &name).await? {
+            Named::Alias(target) => return Ok(Some(target)),
+            Named::Key(key) => Some(key),
+            Named::Nothing => None,
+        };
+        self.looked_up = Some(LookedUp { mount_id: mount.id, name, key });
+        Ok(None)
+    }
+
     /// Makes a key; one of that name that is there comes back as it is.
     pub(crate) async fn create_key(&self, mount: &Mount, name: &KeyName, new: NewKey) -> Result<(Arc<Key>, bool)> {
         let created = self.services.vault.create_key(&self.caller, mount.id, name, new).await;
         self.refusals("key.create", name, created).await
     }
 
-    /// A key, or `None`.
+    /// A key, or `None`: as it was when the request's path was looked at, if that names it.
     pub(crate) async fn key(&self, mount: &Mount, name: &KeyName) -> Result<Option<Arc<Key>>> {
+        if let Some(known) = &self.looked_up
+            && known.mount_id == mount.id
+            && known.name == *name
+        {
+            return Ok(known.key.clone());
+        }
         Ok(self.services.vault.key(self.caller.organization_id, mount.id, name).await?)
     }
 

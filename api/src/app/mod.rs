@@ -40,6 +40,8 @@ pub(crate) struct Context {
     pub(crate) caller: Caller,
     /// The rule that let it pass grants `sudo`.
     pub(crate) sudo: bool,
+    /// What its path names in a mount of keys, looked up once.
+    pub(crate) looked_up: Option<keys::LookedUp>,
 }
 
 impl Context {

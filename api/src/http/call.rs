@@ -96,5 +96,5 @@ pub(super) async fn authenticated(
 ) -> Result<Context> {
     let authority = services.core.authenticate(token, source).await?;
     let caller = authority.caller(request_id, Arc::clone(path), source, user_agent);
-    Ok(Context { services, authority, caller, sudo: false })
+    Ok(Context { services, authority, caller, sudo: false, looked_up: None })
 }

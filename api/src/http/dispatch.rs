@@ -230,7 +230,7 @@ impl Dispatch {
         // Found out before anybody is asked, because whether a thing is there may decide what is asked; said only to those who may.
         let followed = match (&resolved, &mut route) {
             (Some((mount, _)), Some((route, captures))) if mount.engine() == "transit" => {
-                alias::follow(&context, mount, route, captures).await
+                alias::follow(&mut context, mount, route, captures).await
             }
             _ => Ok(None),
         };

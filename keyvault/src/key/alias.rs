@@ -7,29 +7,51 @@ use crate::store::key_aliases::{self, AliasRow};
 use crate::store::{closed_mounts, named_keys, read_as_of_now};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Value};
+use std::sync::Arc;
 use uuid::Uuid;
+
+/// What a name in a mount is.
+#[derive(Clone, Debug)]
+pub enum Named {
+    /// An alias of the key of this name.
+    Alias(KeyName),
+    /// A key's own.
+    Key(Arc<Key>),
+    /// Nobody's.
+    Nothing,
+}
 
 impl Vault {
     /// The key that a name stands for; `None`: it is no alias. A key's own name is none, whatever aliases there are.
     pub async fn aliased(&self, organization_id: Uuid, mount_id: Uuid, name: &KeyName) -> Result<Option<KeyName>> {
-        let cached = (organization_id, mount_id, name.clone());
-        if self.inner.cache.get(&cached).is_some() {
-            return Ok(None);
+        match self.named(organization_id, mount_id, name).await? {
+            Named::Alias(target) => Ok(Some(target)),
+            Named::Key(_) | Named::Nothing => Ok(None),
         }
-        if let Some(target) = self.inner.cache.aliased(&cached) {
-            return Ok(Some(target));
-        }
-        // Boxed: it is rare, and its size would be every caller's.
-        Box::pin(self.look_up_alias(cached)).await
     }
 
-    async fn look_up_alias(&self, cached: (Uuid, Uuid, KeyName)) -> Result<Option<KeyName>> {
+    /// What a name is. A key's own name goes before an alias, so that a key that is in the cache costs no look for one.
+    pub async fn named(&self, organization_id: Uuid, mount_id: Uuid, name: &KeyName) -> Result<Named> {
+        let cached = (organization_id, mount_id, name.clone());
+        if let Some(key) = self.inner.cache.get(&cached) {
+            return Ok(Named::Key(key));
+        }
+        if let Some(target) = self.inner.cache.aliased(&cached) {
+            return Ok(Named::Alias(target));
+        }
+        // Boxed: it is rare, and its size would be every caller's.
+        Box::pin(self.look_up(cached)).await
+    }
+
+    async fn look_up(&self, cached: (Uuid, Uuid, KeyName)) -> Result<Named> {
         let (organization_id, mount_id, name) = &cached;
-        if self.key(*organization_id, *mount_id, name).await?.is_some() {
-            return Ok(None);
+        if let Some(key) = self.key(*organization_id, *mount_id, name).await? {
+            return Ok(Named::Key(key));
         }
         let read_at = self.inner.cache.epoch();
-        let Some((row, target)) = self.read_alias(*organization_id, *mount_id, name).await? else { return Ok(None) };
+        let Some((row, target)) = self.read_alias(*organization_id, *mount_id, name).await? else {
+            return Ok(Named::Nothing);
+        };
         let target = target.and_then(|target| KeyName::parse(&target)).ok_or_else(|| {
             Error::NotFound(format!(
                 "alias {name} stands for a key that was deleted: point it to another, or delete it"
@@ -40,7 +62,7 @@ impl Vault {
             return Err(Error::Conflict);
         }
         self.inner.cache.put_alias(cached, target.clone(), read_at);
-        Ok(Some(target))
+        Ok(Named::Alias(target))
     }
 
     /// Names of a mount's aliases, of that key alone if one is given; sorted.

@@ -34,6 +34,7 @@ mod transition;
 mod trim;
 pub(crate) mod usage;
 
+pub use alias::Named;
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
 pub use byok::ByokRequest;
 pub use callers::{KeyCaller, KeyUses};

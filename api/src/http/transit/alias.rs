@@ -17,7 +17,7 @@ const KEYS: [&str; 2] = ["name", "destination"];
 
 /// Puts the names of keys in the place of their aliases. Gives the path that this makes, if there was one.
 pub(in crate::http) async fn follow(
-    context: &Context,
+    context: &mut Context,
     mount: &Mount,
     route: &Route,
     captures: &mut Captures,
@@ -25,7 +25,7 @@ pub(in crate::http) async fn follow(
     let mut followed = false;
     for (_, value) in captures.iter_mut().filter(|(capture, _)| KEYS.contains(capture)) {
         let Some(name) = KeyName::parse(value) else { continue };
-        if let Some(target) = context.aliased(mount, &name).await? {
+        if let Some(target) = context.follow(mount, name).await? {
             target.as_str().clone_into(value);
             followed = true;
         }
