@@ -63,6 +63,8 @@ impl KeyType {
 /// What a key may do; one purpose a key (SP 800-57 part 1, 5.2). Becomes CKA_SIGN, CKA_WRAP and so on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Purpose {
+    /// Agree on keys with the holders of other pairs (ECDH), and nothing else.
+    Agreement,
     /// Decapsulate shared secrets, and nothing else.
     Decapsulation,
     /// Derive other keys, and nothing else.
@@ -79,6 +81,26 @@ pub enum Purpose {
     Transport,
     /// Wrap and unwrap other keys (AES-KWP, RFC 5649), and nothing else.
     Wrapping,
+}
+
+/// How a key is made of the secret that two sides share by ECDH (SP 800-56A rev. 3, 5.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum AgreementKdf {
+    /// CKM_AES_ECB_ENCRYPT_DATA (PKCS#11 v2.40, 2.15): the last 32 bytes of the secret are an AES key that encrypts 32 bytes of information. For tokens
+    /// that have no function of their own for it, and no approved one.
+    AesEcbEncryptData,
+    /// ANSI X9.63 with that hash (SEC 1, 3.6.1), CKD_SHA256_KDF and so on: hash(secret ‖ counter ‖ information).
+    X963(HashAlgorithm),
+}
+
+impl AgreementKdf {
+    /// All of them.
+    pub const ALL: [Self; 4] = [
+        Self::AesEcbEncryptData,
+        Self::X963(HashAlgorithm::Sha2_256),
+        Self::X963(HashAlgorithm::Sha2_384),
+        Self::X963(HashAlgorithm::Sha2_512),
+    ];
 }
 
 /// Where a key is.

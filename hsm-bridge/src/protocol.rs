@@ -4,8 +4,9 @@
 //! server and supervisor, and supervisor and worker, exchange one [`postcard`] message a packet.
 
 use crate::{
-    Capabilities, Ciphertext, Encapsulated, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes, Plaintext,
-    PublicKey, Purpose, RsaDecrypted, Sealed, Settings, SignMechanism, TokenDescription, TokenKey, WorkerUnpadding,
+    AgreementKdf, Capabilities, Ciphertext, Encapsulated, Error, HashAlgorithm, ImportedKey, KeyType, ObjectAttributes,
+    Plaintext, PublicKey, Purpose, RsaDecrypted, Sealed, Settings, SignMechanism, TokenDescription, TokenKey,
+    WorkerUnpadding,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -28,6 +29,7 @@ pub(crate) enum KeyName {
 pub(crate) enum Request {
     AesGcmDecrypt { key: KeyName, items: Vec<Sealed> },
     AesGcmEncrypt { key: KeyName, items: Vec<Plaintext> },
+    Agree { key: KeyName, peer: Vec<u8>, kdf: AgreementKdf, info: Vec<u8>, wrapped_by: KeyName },
     Capabilities,
     Decapsulate { key: KeyName, ciphertext: Vec<u8>, wrapped_by: KeyName },
     Cmac { key: KeyName, data: Vec<Vec<u8>> },

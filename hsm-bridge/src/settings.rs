@@ -1,6 +1,6 @@
 //! What the operator says about the token, and what the token says of itself.
 
-use crate::KeyType;
+use crate::{AgreementKdf, KeyType};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -132,6 +132,8 @@ pub struct Capabilities {
     pub ed25519: bool,
     /// Keys can be derived by CKM_AES_ECB_ENCRYPT_DATA, and encrypt.
     pub derives: bool,
+    /// How keys are made of secrets shared by ECDH; none: the token does not agree.
+    pub agreement: Vec<AgreementKdf>,
     /// AES-KWP by 0x210A (CKM_AES_KEY_WRAP_PAD) rather than 0x210B (CKM_AES_KEY_WRAP_KWP).
     pub kwp_is_key_wrap_pad: bool,
 }

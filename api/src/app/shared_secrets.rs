@@ -1,10 +1,16 @@
 //! Secrets that two sides share, as keys of this one.
 
 use super::{Context, Result};
-use keyvault::key::{Key, SharedSecret};
+use keyvault::key::{AgreementRequest, Key, SharedSecret};
 use std::sync::Arc;
 
 impl Context {
+    /// The key that a key and somebody else's agree on.
+    pub(crate) async fn agree(&self, key: &Key, request: AgreementRequest, secret: SharedSecret) -> Result<Arc<Key>> {
+        let agreed = self.services.vault.agree(&self.caller, key, request, secret).await;
+        self.refusals("key.agree", &key.name, agreed).await
+    }
+
     /// A new secret for the holder of a key: what they decapsulate, and the key that it is here.
     pub(crate) async fn encapsulate(
         &self,

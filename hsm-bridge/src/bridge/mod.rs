@@ -7,8 +7,8 @@ mod fleet;
 
 use crate::protocol::{KeyExport, KeyImport, Pin, Reply, Request, Secret};
 use crate::{
-    Capabilities, Encapsulated, Error, GeneratedKey, ImportedKey, KeyRef, KeyType, PublicKey, Purpose, Result,
-    Settings, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
+    AgreementKdf, Capabilities, Encapsulated, Error, GeneratedKey, ImportedKey, KeyRef, KeyType, PublicKey, Purpose,
+    Result, Settings, TokenKey, TransportedKey, WorkerUnpadding, WrappedKey,
 };
 use call::{Route, cost};
 use fleet::{Fleet, Lane};
@@ -265,6 +265,20 @@ impl Bridge {
     pub async fn decapsulate(&self, key: &KeyRef, ciphertext: Vec<u8>, wrapped_by: &KeyRef) -> Result<Vec<u8>> {
         let request = Request::Decapsulate { key: key.name(), ciphertext, wrapped_by: wrapped_by.name() };
         bytes(self.call(quick(500), &[key, wrapped_by], request).await?)
+    }
+
+    /// What a key and the holder of another, whose point of the same curve this is (SEC 1, 2.3.3, not compressed), agree on, wrapped: an AES-256 key.
+    /// `info`: for [`AgreementKdf::AesEcbEncryptData`] 32 bytes.
+    pub async fn agree(
+        &self,
+        key: &KeyRef,
+        peer: Vec<u8>,
+        kdf: AgreementKdf,
+        info: Vec<u8>,
+        wrapped_by: &KeyRef,
+    ) -> Result<Vec<u8>> {
+        let request = Request::Agree { key: key.name(), peer, kdf, info, wrapped_by: wrapped_by.name() };
+        bytes(self.call(quick(2 * cost(key.key_type())), &[key, wrapped_by], request).await?)
     }
 
     /// Bytes of the token's generator.

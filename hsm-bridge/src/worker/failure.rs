@@ -66,6 +66,7 @@ pub(super) fn takes_no_blob(request: &Request) -> bool {
     !matches!(
         request,
         Request::AesGcmDecrypt { .. }
+            | Request::Agree { .. }
             | Request::Decapsulate { .. }
             | Request::Encapsulate { .. }
             | Request::Export(_)
@@ -80,6 +81,7 @@ pub(super) fn named_key(request: &Request) -> Option<KeyName> {
     match request {
         Request::AesGcmDecrypt { key, .. }
         | Request::AesGcmEncrypt { key, .. }
+        | Request::Agree { key, .. }
         | Request::Decapsulate { key, .. }
         | Request::Cmac { key, .. }
         | Request::Hmac { key, .. }

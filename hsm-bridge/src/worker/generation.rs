@@ -86,7 +86,8 @@ impl Operations {
                         if matches!(key_type, KeyType::Hmac(_)) { Mechanism::Sha256Hmac } else { Mechanism::AesCMac };
                     session.sign(&mechanism, key, b"probe").map_err(at("C_Sign"))?;
                 }
-                Purpose::Decapsulation
+                Purpose::Agreement
+                | Purpose::Decapsulation
                 | Purpose::Derivation
                 | Purpose::Encryption
                 | Purpose::Transport
@@ -125,7 +126,7 @@ pub(super) fn generate(
         attributes.push(Attribute::ValueLen(length.into()));
         Ok((session.generate_key(&mechanism, &attributes).map_err(at("C_GenerateKey"))?, None))
     } else {
-        let public = template::public_half(key_type, residence)?;
+        let public = template::public_half(key_type, purpose, residence)?;
         let (public, private) =
             session.generate_key_pair(&mechanism, &public, &attributes).map_err(at("C_GenerateKeyPair"))?;
         Ok((private, Some(public)))

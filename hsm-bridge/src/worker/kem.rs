@@ -2,7 +2,8 @@
 
 use super::failure::{Attempt, at};
 use super::operations::Operations;
-use super::{spki, template};
+use super::spki;
+use super::template::{self, Residence};
 use crate::{Encapsulated, Error, KeyType, PublicKey};
 use cryptoki::context::Function;
 use cryptoki::mechanism::Mechanism;
@@ -22,7 +23,7 @@ impl Operations {
         let template = template::encapsulation_key(key_type, &spki::bytes(key_type, public)?)?;
         let public = session.create_object(&template).map_err(at("C_CreateObject"))?;
         let made = session
-            .encapsulate_key(&Mechanism::MlKem, public, &template::shared_secret())
+            .encapsulate_key(&Mechanism::MlKem, public, &template::shared_secret(Residence::Wrapping))
             .map_err(at("C_EncapsulateKey"));
         session.destroy_object(public).map_err(at("C_DestroyObject"))?;
         let (ciphertext, secret) = made?;
@@ -39,12 +40,18 @@ impl Operations {
     ) -> Attempt<Vec<u8>> {
         self.offered(Function::DecapsulateKey)?;
         let secret = session
-            .decapsulate_key(&Mechanism::MlKem, key, &template::shared_secret(), ciphertext)
+            .decapsulate_key(&Mechanism::MlKem, key, &template::shared_secret(Residence::Wrapping), ciphertext)
             .map_err(at("C_DecapsulateKey"))?;
         self.wrapped_once(session, secret, wrapping)
     }
 
-    fn wrapped_once(&self, session: &Session, secret: ObjectHandle, wrapping: ObjectHandle) -> Attempt<Vec<u8>> {
+    /// The blob of a key that was made to be wrapped, which is destroyed.
+    pub(super) fn wrapped_once(
+        &self,
+        session: &Session,
+        secret: ObjectHandle,
+        wrapping: ObjectHandle,
+    ) -> Attempt<Vec<u8>> {
         let blob = self.wrap(session, wrapping, secret);
         session.destroy_object(secret).map_err(at("C_DestroyObject"))?;
         blob

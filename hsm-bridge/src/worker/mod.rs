@@ -4,6 +4,7 @@
 //! comes over it). A worker that loses its token ends; the supervisor starts another. So a handle never outlives the
 //! initialisation that made it: the process is the epoch.
 
+mod agree;
 mod cache;
 mod failure;
 mod ffi;

@@ -120,6 +120,10 @@ impl Operations {
                 let sealed = items.iter().map(|item| gcm::encrypt(session, *key, item)).collect::<Attempt<Vec<_>>>()?;
                 Ok(Reply::Ciphertexts(sealed))
             }
+            Request::Agree { key, peer, kdf, info, wrapped_by } => {
+                let (key, wrapping) = (self.handle(session, *key)?, self.handle(session, *wrapped_by)?);
+                Ok(Reply::Bytes(self.agree(session, *key, peer, *kdf, info, *wrapping)?))
+            }
             Request::Capabilities => Ok(Reply::Capabilities(Box::new(self.capabilities.clone()))),
             Request::Decapsulate { key, ciphertext, wrapped_by } => {
                 let (key, wrapping) = (self.handle(session, *key)?, self.handle(session, *wrapped_by)?);

@@ -1,5 +1,6 @@
 //! What this token can really do: its mechanism list says, a trial decides.
 
+use super::agree;
 use super::failure::Failure;
 use super::ffi::{self, RawModule};
 use super::gcm;
@@ -65,6 +66,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
         wraps_ml_kem: wraps(MechanismType::ML_KEM, KeyType::MlKem512),
         ed25519,
         derives: gcm::derives(session),
+        agreement: agree::functions(session),
         kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
     };
     Ok((capabilities, kwp))

@@ -79,6 +79,12 @@ pub(super) fn bytes(key_type: KeyType, key: &PublicKey) -> Result<Vec<u8>> {
     key.map(<[u8]>::to_vec).ok_or_else(other)
 }
 
+/// The point of a key on a curve, as the key has it.
+pub(super) fn point(key: &PublicKey) -> Result<Vec<u8>> {
+    let info = spki::SubjectPublicKeyInfoRef::from_der(&key.spki_der).map_err(not_understood)?;
+    Ok(info.subject_public_key.as_bytes().unwrap_or_default().to_vec())
+}
+
 fn encode(
     key_type: KeyType,
     point: Option<&[u8]>,

@@ -94,9 +94,11 @@ pub(super) fn secret_half(purpose: Purpose, residence: Residence<'_>) -> Vec<Att
     template.push(Attribute::Sign(signs));
     template.push(Attribute::Decrypt(decrypts));
     template.push(Attribute::Unwrap(matches!(purpose, Purpose::Transport | Purpose::Wrapping)));
-    // Tokens before PKCS#11 v3.2 do not know the attribute.
-    if purpose == Purpose::Decapsulation {
-        template.push(Attribute::Decapsulate(true));
+    match purpose {
+        Purpose::Agreement => template.push(Attribute::Derive(true)),
+        // Tokens before PKCS#11 v3.2 do not know the attribute.
+        Purpose::Decapsulation => template.push(Attribute::Decapsulate(true)),
+        _ => {}
     }
     template
 }
@@ -122,12 +124,16 @@ pub(super) fn secret_length(key_type: KeyType) -> Option<u64> {
     }
 }
 
-/// The public half of a pair to be generated.
-pub(super) fn public_half(key_type: KeyType, residence: Residence<'_>) -> Result<Vec<Attribute>> {
+/// The public half of a pair to be generated. Nothing is done with one that is there to agree: the other side's point is no object.
+pub(super) fn public_half(key_type: KeyType, purpose: Purpose, residence: Residence<'_>) -> Result<Vec<Attribute>> {
     let mut template = vec![
         Attribute::Token(matches!(residence, Residence::Token { .. })),
         Attribute::Private(false),
-        if key_type.is_ml_kem() { Attribute::Encapsulate(true) } else { Attribute::Verify(true) },
+        if key_type.is_ml_kem() {
+            Attribute::Encapsulate(true)
+        } else {
+            Attribute::Verify(purpose != Purpose::Agreement)
+        },
     ];
     if let Residence::Token { id, label } = residence {
         template.extend([Attribute::Id(id.as_bytes().to_vec()), Attribute::Label(label.as_bytes().to_vec())]);
@@ -160,9 +166,9 @@ pub(super) fn encapsulation_key(key_type: KeyType, value: &[u8]) -> Result<Vec<A
     ])
 }
 
-/// A shared secret while it is being wrapped: an AES-256 key that encrypts.
-pub(super) fn shared_secret() -> Vec<Attribute> {
-    let mut template = secret_half(Purpose::Encryption, Residence::Wrapping);
+/// A shared secret, to be wrapped or to try whether it can be made: an AES-256 key that encrypts.
+pub(super) fn shared_secret(residence: Residence<'_>) -> Vec<Attribute> {
+    let mut template = secret_half(Purpose::Encryption, residence);
     template.extend(secret_key_verbs(Purpose::Encryption));
     template.extend([Attribute::Class(ObjectClass::SECRET_KEY), Attribute::KeyType(CkKeyType::AES)]);
     template

@@ -12,6 +12,9 @@ pub enum KeyAlgorithm {
     Aes192Cmac,
     Aes256Cmac,
     Aes256Gcm96,
+    EcdhP256,
+    EcdhP384,
+    EcdhP521,
     EcdsaP256,
     EcdsaP384,
     EcdsaP521,
@@ -30,12 +33,15 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
-    const OF_ONE_SIZE: [Self; 18] = [
+    const OF_ONE_SIZE: [Self; 21] = [
         Self::Aes128Cmac,
         Self::Aes128Gcm96,
         Self::Aes192Cmac,
         Self::Aes256Cmac,
         Self::Aes256Gcm96,
+        Self::EcdhP256,
+        Self::EcdhP384,
+        Self::EcdhP521,
         Self::EcdsaP256,
         Self::EcdsaP384,
         Self::EcdsaP521,
@@ -69,6 +75,9 @@ impl KeyAlgorithm {
             Self::Aes192Cmac => "aes192-cmac",
             Self::Aes256Cmac => "aes256-cmac",
             Self::Aes256Gcm96 => "aes256-gcm96",
+            Self::EcdhP256 => "ecdh-p256",
+            Self::EcdhP384 => "ecdh-p384",
+            Self::EcdhP521 => "ecdh-p521",
             Self::EcdsaP256 => "ecdsa-p256",
             Self::EcdsaP384 => "ecdsa-p384",
             Self::EcdsaP521 => "ecdsa-p521",
@@ -89,9 +98,9 @@ impl KeyAlgorithm {
     /// The name of a version's key in key objects.
     pub fn version_name(self) -> &'static str {
         match self {
-            Self::EcdsaP256 => "P-256",
-            Self::EcdsaP384 => "P-384",
-            Self::EcdsaP521 => "P-521",
+            Self::EcdhP256 | Self::EcdsaP256 => "P-256",
+            Self::EcdhP384 | Self::EcdsaP384 => "P-384",
+            Self::EcdhP521 | Self::EcdsaP521 => "P-521",
             other => other.name(),
         }
     }
@@ -117,6 +126,11 @@ impl KeyAlgorithm {
     /// AES-CMAC (SP 800-38B).
     pub fn is_cmac(self) -> bool {
         matches!(self, Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac)
+    }
+
+    /// ECDH (SP 800-56A): agrees on keys with others, and does nothing else.
+    pub fn is_ecdh(self) -> bool {
+        matches!(self, Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521)
     }
 
     /// ML-DSA (FIPS 204).
@@ -146,7 +160,7 @@ impl KeyAlgorithm {
 
     /// Signs and verifies.
     pub fn supports_signing(self) -> bool {
-        !self.is_symmetric() && !self.is_ml_kem()
+        !self.is_symmetric() && !self.is_ml_kem() && !self.is_ecdh()
     }
 
     /// Keys of contexts can be derived from it.
@@ -160,6 +174,7 @@ impl KeyAlgorithm {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Some("CKM_AES_GCM"),
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac => Some("CKM_AES_CMAC"),
             Self::Hmac(_) => Some("CKM_SHA256_HMAC"),
+            _ if self.is_ecdh() => Some("CKM_ECDH1_DERIVE"),
             _ if self.is_ml_dsa() => Some("CKM_ML_DSA"),
             _ if self.is_ml_kem() => Some("CKM_ML_KEM"),
             _ => None,
@@ -171,9 +186,9 @@ impl KeyAlgorithm {
             Self::Aes128Cmac | Self::Aes128Gcm96 => KeyType::Aes128,
             Self::Aes192Cmac => KeyType::Aes192,
             Self::Aes256Cmac | Self::Aes256Gcm96 => KeyType::Aes256,
-            Self::EcdsaP256 => KeyType::EcP256,
-            Self::EcdsaP384 => KeyType::EcP384,
-            Self::EcdsaP521 => KeyType::EcP521,
+            Self::EcdhP256 | Self::EcdsaP256 => KeyType::EcP256,
+            Self::EcdhP384 | Self::EcdsaP384 => KeyType::EcP384,
+            Self::EcdhP521 | Self::EcdsaP521 => KeyType::EcP521,
             Self::Ed25519 => KeyType::Ed25519,
             Self::Hmac(bytes) => KeyType::Hmac(bytes),
             Self::MlDsa44 => KeyType::MlDsa44,
@@ -193,6 +208,7 @@ impl KeyAlgorithm {
         match self {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Purpose::Encryption,
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac | Self::Hmac(_) => Purpose::Mac,
+            Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521 => Purpose::Agreement,
             Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 | Self::Ed25519 => Purpose::Signing,
             Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => Purpose::Signing,
             Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => Purpose::Decapsulation,
@@ -248,6 +264,9 @@ impl KeyAlgorithm {
     pub(crate) fn columns(self) -> (&'static str, Option<i32>, Option<&'static str>) {
         let bits = self.modulus_bytes().and_then(|bytes| i32::try_from(8 * bytes).ok());
         match self {
+            Self::EcdhP256 => ("ECDH", Some(256), Some("P-256")),
+            Self::EcdhP384 => ("ECDH", Some(384), Some("P-384")),
+            Self::EcdhP521 => ("ECDH", Some(521), Some("P-521")),
             Self::EcdsaP256 => ("ECDSA", Some(256), Some("P-256")),
             Self::EcdsaP384 => ("ECDSA", Some(384), Some("P-384")),
             Self::EcdsaP521 => ("ECDSA", Some(521), Some("P-521")),

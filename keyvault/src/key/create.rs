@@ -160,6 +160,8 @@ impl Vault {
             needed
         } else if new.derivation != Derivation::None && !offered.derives {
             "CKM_AES_ECB_ENCRYPT_DATA"
+        } else if new.algorithm.is_ecdh() && offered.agreement.is_empty() {
+            needed
         } else {
             return Ok(());
         };

@@ -230,7 +230,7 @@ impl Vault {
             }
             ImportedMaterial::Wrapped { hash, ciphertext, fips } => (hash.0, ciphertext, *fips),
         };
-        if algorithm.post_quantum().is_some() {
+        if algorithm.post_quantum().is_some() || algorithm.is_ecdh() {
             let text = "only the public half (public_key) is imported of keys of type";
             return Err(Error::Invalid(format!("{text} {}: the private half is made in the token", algorithm.name())));
         }

@@ -1,6 +1,7 @@
 //! Named keys: what they are, their settings and versions, and what can be done with them.
 
 mod aead;
+mod agree;
 mod algorithm;
 mod alias;
 mod auto_rotate;
@@ -27,6 +28,7 @@ pub(crate) mod material;
 mod name;
 mod public;
 mod rsa;
+mod shared_secret;
 mod sign;
 mod state;
 mod tools;
@@ -34,8 +36,9 @@ mod transition;
 mod trim;
 pub(crate) mod usage;
 
-pub use alias::Named;
+pub use agree::{AgreementRequest, KeyDerivation};
 pub use algorithm::{Hash, KeyAlgorithm, Marshaling, Padding, SaltLength};
+pub use alias::Named;
 pub use byok::ByokRequest;
 pub use callers::{KeyCaller, KeyUses};
 pub use change::KeyConfig;
@@ -44,13 +47,13 @@ pub use create::NewKey;
 pub use data_key::{DataKey, DataKeyRequest};
 pub use derivation::Derivation;
 pub use destruction::DestructionWaits;
-pub use encapsulate::SharedSecret;
 pub use encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 pub use export::{ExportKind, ExportRequest, ExportVersion};
 pub use import::{ImportedMaterial, NewImport};
 pub use limits::{KeyLimits, LimitChange};
 pub use material::ExportFormat;
 pub use name::KeyName;
+pub use shared_secret::SharedSecret;
 pub use sign::{SignRequest, Signed, VerifyItem, VerifyRequest};
 pub use state::KeyState;
 pub use transition::{KeyStates, StateChange, StateRequest};

@@ -120,7 +120,7 @@ impl Generator {
 
 /// The algorithm of a key pair.
 pub(super) fn pair(name: &str) -> Option<KeyAlgorithm> {
-    KeyAlgorithm::parse(name, None).filter(|algorithm| !algorithm.is_symmetric())
+    KeyAlgorithm::parse(name, None).filter(|algorithm| !algorithm.is_symmetric() && !algorithm.is_ecdh())
 }
 
 /// Bytes of randomness that usually are enough for [`compose`].

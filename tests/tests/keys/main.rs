@@ -1,6 +1,7 @@
 //! The verbs around keys, from outside: what comes in, what goes out, and what is destroyed.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agree;
 mod alias;
 mod backup;
 mod byok;

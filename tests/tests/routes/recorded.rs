@@ -143,6 +143,9 @@ impl Known {
         if row.id.starts_with("cubbyhole") {
             server.put("cubbyhole/mine/a", json!({"b": 2})).await.unwrap();
         }
+        if row.id == "transit-agree" {
+            server.put("transit/keys/dh", json!({"type": "ecdh-p256"})).await.unwrap();
+        }
         if row.id == "transit-cmac" {
             server.put("transit/keys/mac", json!({"type": "aes128-cmac"})).await.unwrap();
         }

@@ -64,6 +64,8 @@ const PAIR: &str = r#"{"tags":"t","generator":{"type":"key_pair","algorithm":"ec
 /// `$SIGNATURE` is one that `transit/sign/ec` gave.
 const SIGNED: &str = r#"{"input":"YQ==","signature":"$SIGNATURE"}"#;
 
+/// The other side is somebody's who is forgotten.
+const PEER: &str = r#"{"kdf":"aes-ecb-encrypt-data","public_key":"-----BEGIN PUBLIC KEY-----\nMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE5BdxQAp3zRlJZ0cgt2kE7DePhKrv\nbCDebiEdAWetO/lMoQ/pAIALBBq7nn42aGty3ykJV4DqcRpxa5huKma44g==\n-----END PUBLIC KEY-----\n"}"#;
 const RULES: &str = r#"{"policy_type":"issuance","policy_rules":{"max_validity_days":365}}"#;
 const STEPS: &str = r#"{"workflow_type":"renewal","workflow_definition":{"steps":[]}}"#;
 /// A certificate, and a request for one, that are there from the beginning.
@@ -348,6 +350,7 @@ pub(crate) const TABLE: &[Row] = &[
     silent("transit-read-key", "ec", ""),
     recorded("transit-sign", "ec", INPUT, "key.sign"),
     recorded("transit-sign-with-algorithm", "ec", INPUT, "key.sign"),
+    recorded("transit-agree", "dh", PEER, "key.agree"),
     lacking("transit-encapsulate", "ec", "{}", "key.encapsulate"),
     lacking("transit-decapsulate", "ec", r#"{"ciphertext":"YQ=="}"#, "key.decapsulate"),
     recorded("transit-verify", "ec", SIGNED, "key.verify"),

@@ -14,6 +14,8 @@ use keyvault::key::{Key, KeyName, SharedSecret};
 use serde_json::json;
 use std::sync::Arc;
 
+const NOT_FOUND: &str = "encapsulation key not found";
+
 pub(super) const ENCAPSULATE: &[Parameter] = &[
     field("exportable", Boolean, "The shared secret may be exported"),
     field("key_version", Integer, "Version to whose public half it is encapsulated; 0: the newest"),
@@ -25,7 +27,7 @@ pub(super) const DECAPSULATE: &[Parameter] = &[
 ];
 
 pub(super) async fn encapsulate(call: Call) -> Result<Answer> {
-    let (key, secret) = asked(&call, "key.encapsulate").await?;
+    let (key, secret) = asked(&call, "key.encapsulate", NOT_FOUND).await?;
     let version = call.parameters.integer("key_version")?.unwrap_or(0);
     let (ciphertext, shared) = call.context.encapsulate(&key, version, secret).await?;
     let mut data = shown::key(&shared);
@@ -35,7 +37,7 @@ pub(super) async fn encapsulate(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn decapsulate(call: Call) -> Result<Answer> {
-    let (key, secret) = asked(&call, "key.decapsulate").await?;
+    let (key, secret) = asked(&call, "key.decapsulate", NOT_FOUND).await?;
     let version = call.parameters.integer("key_version")?.unwrap_or(0);
     let ciphertext = call.parameters.text("ciphertext")?.unwrap_or_default();
     let ciphertext = BASE64_STANDARD.decode(ciphertext.trim()).map_err(|_| Error::invalid("ciphertext is not base64"));
@@ -45,12 +47,12 @@ pub(super) async fn decapsulate(call: Call) -> Result<Answer> {
 }
 
 /// The key by which it is shared, and what the secret is to be.
-async fn asked(call: &Call, event_type: &'static str) -> Result<(Arc<Key>, SharedSecret)> {
+pub(super) async fn asked(call: &Call, event_type: &'static str, missing: &str) -> Result<(Arc<Key>, SharedSecret)> {
     let by = name(call)?;
     let into = KeyName::parse(call.capture("into")).ok_or_else(|| Error::invalid("no name of a key"))?;
     let exportable = call.parameters.flag("exportable")?.unwrap_or(false);
     let Some(key) = call.context.key(&call.mount, &by).await? else {
-        return Err(call.context.refuse_key(event_type, &by, "encapsulation key not found").await);
+        return Err(call.context.refuse_key(event_type, &by, missing).await);
     };
     Ok((key, SharedSecret { name: into, exportable }))
 }

@@ -155,6 +155,8 @@ const KEPT: [(&str, &str); 14] = [
 ];
 /// Events of making a key, and of none other.
 const MAKING: [&str; 3] = ["data_key.rotate", "key.create", "key.rotate"];
+/// The event of agreeing on one.
+const AGREEING: &str = "key.agree";
 /// The event of taking in a key that a caller wrapped.
 const TAKING_IN: &str = "key.import";
 
@@ -181,6 +183,12 @@ pub(super) fn judge(answered: &Answered<'_>, calls: &[Call]) -> Finding {
     let mut reasons = Vec::new();
     if answered.event == Some(TAKING_IN) {
         match taken_in(calls) {
+            Ok(reason) => reasons.push(reason),
+            Err(reason) => return Finding::Software(Cause::Unlisted, reason),
+        }
+    }
+    if answered.event == Some(AGREEING) {
+        match agreed(calls) {
             Ok(reason) => reasons.push(reason),
             Err(reason) => return Finding::Software(Cause::Unlisted, reason),
         }
@@ -313,6 +321,25 @@ fn taken_in(calls: &[Call]) -> Result<String, String> {
     Ok("C_UnwrapKey, wrapped by C_WrapKey and destroyed".into())
 }
 
+/// A key that two sides agree on comes of a pair that stays inside; it is extractable until the token has wrapped it, and then gone, and so is what it was
+/// made of.
+fn agreed(calls: &[Call]) -> Result<String, String> {
+    let count = |function: &str| calls.iter().filter(|call| call.function == function).count();
+    let by_pair = |call: &&Call| call.mechanism.as_deref() == Some("CKM_ECDH1_DERIVE");
+    if calls.iter().filter(by_pair).count() != 1 || used(calls, "C_DeriveKey", "CKO_PRIVATE_KEY").is_none() {
+        return Err("a key that no CKM_ECDH1_DERIVE by a pair that stays inside made".into());
+    }
+    let derived: Vec<&Call> = calls.iter().filter(|call| call.function == "C_DeriveKey").collect();
+    if derived.iter().any(|call| !is(call, "CKA_SENSITIVE")) {
+        return Err("a key was derived that is not sensitive".into());
+    }
+    let leaves = derived.iter().filter(|call| is(call, "CKA_EXTRACTABLE")).count();
+    if leaves != 1 || count("C_WrapKey") < leaves || count("C_DestroyObject") < derived.len() {
+        return Err("what was agreed on was not wrapped and destroyed at once".into());
+    }
+    Ok("C_DeriveKey (CKM_ECDH1_DERIVE) by a sensitive CKO_PRIVATE_KEY that is not extractable, wrapped by C_WrapKey and destroyed".into())
+}
+
 fn is(call: &Call, flag: &str) -> bool {
     call.template.get(flag).is_some_and(|value| value.as_deref() == Some("true"))
 }
@@ -331,7 +358,9 @@ fn leaked(answered: &Answered<'_>, calls: &[Call]) -> Option<Finding> {
             return unlisted(format!("{} gives the token a key", call.function));
         }
         let taken_in = answered.event == Some(TAKING_IN) && call.function == "C_UnwrapKey";
+        let agreed = answered.event == Some(AGREEING) && call.function == "C_DeriveKey";
         if !taken_in
+            && !agreed
             && ["C_UnwrapKey", "C_DeriveKey"].contains(&call.function.as_str())
             && call.template.get("CKA_EXTRACTABLE").is_none_or(|value| value.as_deref() != Some("false"))
         {

@@ -24,6 +24,7 @@ const TYPES: &[&str] = &[
     "aes256-gcm96",
     CONVERGENT,
     "chacha20-poly1305",
+    "ecdh-p256",
     "ecdsa-p256",
     "ecdsa-p384",
     "ecdsa-p521",
@@ -150,8 +151,9 @@ fn is_allowed(finding: &Finding) -> bool {
 async fn each_type(spied: &mut Spied) {
     for kind in TYPES {
         let mut known = Known::default();
-        for row in
-            super::TABLE.iter().filter(|row| row.id.starts_with("transit-") && ["aes", "ec", "mac"].contains(&row.name))
+        for row in super::TABLE
+            .iter()
+            .filter(|row| row.id.starts_with("transit-") && ["aes", "dh", "ec", "mac"].contains(&row.name))
         {
             let (method, path) = super::called(row, kind);
             let other = Default::default();
