@@ -21,6 +21,7 @@ mod hierarchy;
 mod integrity;
 pub mod key;
 mod mount;
+mod quota;
 mod record;
 mod row_mac;
 mod sealed_text;
@@ -40,6 +41,7 @@ pub use hsm_bridge::{
 /// Bodies of the hidden subcommands `hsm-supervisor` and `hsm-worker`.
 pub use hsm_bridge::{supervisor, worker};
 pub use integrity::Finding;
+pub use quota::Quotas;
 pub use row_mac::MacDomain;
 pub use store::hsm_tokens::RegisteredToken;
 pub use store::{GRANTS, check_schema, migrate};

@@ -6,6 +6,7 @@ use crate::hierarchy::{Deployment, VaultSigner};
 use crate::key::DestructionWaits;
 use crate::key::callers::{self, Callers};
 use crate::key::usage::{ENCRYPTIONS, Usage};
+use crate::quota::Quotas;
 use crate::row_mac::MacDomain;
 use crate::secret::Turns;
 use crate::store::{self, hsm_tokens};
@@ -16,8 +17,8 @@ use hsm_bridge::{Bridge, HashAlgorithm, KeyRef, KeyType, TokenKey};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, RwLock};
@@ -75,6 +76,8 @@ pub(crate) struct Inner {
     pub(crate) callers: Callers,
     pub(crate) destruction: DestructionWaits,
     pub(crate) doomed_uses: AtomicU64,
+    /// Nobody has any before they are set.
+    pub(crate) quotas: OnceLock<Arc<dyn Quotas>>,
     alarms: AtomicU64,
 }
 
@@ -122,6 +125,7 @@ impl Vault {
             callers: Callers::default(),
             destruction,
             doomed_uses,
+            quotas: OnceLock::new(),
             alarms,
         });
         tokio::spawn(callers::keep_flushed(Arc::downgrade(&inner)));

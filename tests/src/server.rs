@@ -20,6 +20,8 @@ pub struct Server {
     pub token: String,
     /// `X-Vault-Wrap-TTL` of the next requests; empty: none.
     pub wrap_ttl: String,
+    /// `X-Vault-Namespace` of the next requests; empty: none.
+    pub namespace: String,
     /// `User-Agent` of the next requests, by which tests find their records; empty: none.
     pub user_agent: String,
 }
@@ -59,8 +61,8 @@ impl Server {
         } else {
             "http"
         };
-        let (address, token, wrap_ttl, user_agent) = Default::default();
-        let mut server = Self { child, client: builder.build()?, address, token, wrap_ttl, user_agent };
+        let (address, token, wrap_ttl, namespace, user_agent) = Default::default();
+        let mut server = Self { child, client: builder.build()?, address, token, wrap_ttl, namespace, user_agent };
         let deadline = Instant::now() + Duration::from_secs(20);
         loop {
             let address = std::fs::read_to_string(&address_file).unwrap_or_default();
@@ -91,6 +93,7 @@ impl Server {
             address: String::new(),
             token: String::new(),
             wrap_ttl: String::new(),
+            namespace: String::new(),
             user_agent: String::new(),
         };
         let output = server.child.stdout.take().context("piped")?;
@@ -138,6 +141,13 @@ impl Server {
         Ok(())
     }
 
+    /// The next requests act in that namespace with that token; gives the namespace and the token of before.
+    pub fn enter(&mut self, namespace: &str, token: &str) -> (String, String) {
+        let before = (std::mem::take(&mut self.namespace), std::mem::take(&mut self.token));
+        (self.namespace, self.token) = (namespace.to_owned(), token.to_owned());
+        before
+    }
+
     /// `GET`.
     pub async fn get(&self, path: &str) -> Result<Answer> {
         self.ask(Method::GET, path, None).await
@@ -160,6 +170,9 @@ impl Server {
         }
         if !self.wrap_ttl.is_empty() {
             request = request.header("X-Vault-Wrap-TTL", &self.wrap_ttl);
+        }
+        if !self.namespace.is_empty() {
+            request = request.header("X-Vault-Namespace", &self.namespace);
         }
         if !self.user_agent.is_empty() {
             request = request.header("User-Agent", &self.user_agent);

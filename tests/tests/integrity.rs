@@ -53,13 +53,13 @@ async fn orphans_of_databases_and_token_are_named_and_only_destroyed_keys_are_re
     assert_eq!(findings(&integrity(&site, &server, "check")), (true, vec!["databases and token fit together".into()]));
 
     // What a deleted organization has is not nobody's: it may come back.
-    assert!(server.put("clm/organizations/second", json!({})).await.unwrap().status.is_success());
-    let token = server.put("clm/organization-tokens/second", json!({})).await.unwrap().text("token").to_owned();
-    let root = std::mem::replace(&mut server.token, token);
+    assert!(server.put("clm/organizations/other", json!({})).await.unwrap().status.is_success());
+    let token = server.put("clm/organization-tokens/other", json!({})).await.unwrap().text("token").to_owned();
+    let (_, root) = server.enter("other", &token);
     assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
-    key_on_token(&server, &mut secure, "of-second").await;
-    server.token = root;
-    let deleted = server.ask(reqwest::Method::DELETE, "clm/organizations/second", None).await.unwrap();
+    key_on_token(&server, &mut secure, "of-other").await;
+    server.enter("", &root);
+    let deleted = server.ask(reqwest::Method::DELETE, "clm/organizations/other", None).await.unwrap();
     assert!(deleted.status.is_success(), "{deleted:?}");
     assert_eq!(findings(&integrity(&site, &server, "check")), (true, vec!["databases and token fit together".into()]));
 

@@ -9,7 +9,7 @@ impl Context {
     /// Engines below whose path the token's policies say anything.
     pub(crate) fn visible_mounts(&self) -> Vec<Arc<Mount>> {
         let mounts = self.services.core.mounts(self.caller.organization_id);
-        mounts.into_iter().filter(|mount| self.authority.acl.touches(&mount.path)).collect()
+        mounts.into_iter().filter(|mount| self.authority.touches(&mount.path)).collect()
     }
 
     /// Sets an option of an engine's own, which `sys/mounts` shows with the others.
@@ -22,7 +22,7 @@ impl Context {
     /// Ways to log in, likewise.
     pub(crate) fn visible_auth_mounts(&self) -> Vec<Arc<Mount>> {
         let mounts = self.services.core.auth_mounts(self.caller.organization_id);
-        mounts.into_iter().filter(|mount| self.authority.acl.touches(&format!("auth/{}", mount.path))).collect()
+        mounts.into_iter().filter(|mount| self.authority.touches(&format!("auth/{}", mount.path))).collect()
     }
 
     /// The mount that `path` lies in, if the token may touch something below it; clients ask this before they do anything.
@@ -37,6 +37,6 @@ impl Context {
         // `transit` alone resolves to `transit/` with nothing left.
         let whole = if path.ends_with('/') || !rest.is_empty() { path.to_owned() } else { format!("{path}/") };
         let full = whole.strip_suffix(rest).unwrap_or(&whole).to_owned();
-        if self.authority.acl.touches(&full) { Ok((mount, full)) } else { Err(refused()) }
+        if self.authority.touches(&full) { Ok((mount, full)) } else { Err(refused()) }
     }
 }

@@ -1,7 +1,7 @@
 //! From a start to work: databases, then the token. What is away is waited for; what only the operator can mend ends the start.
 
 use super::seal::{Phase, Seal};
-use super::services::{Services, SharedClock, VaultMac};
+use super::services::{CoreQuotas, Services, SharedClock, VaultMac};
 use crate::settings::{SealKind, Settings};
 use clm_core::{Core, StoreError};
 use keyvault::{PinSource, Vault};
@@ -29,6 +29,7 @@ pub(crate) async fn keep_open(settings: &Settings, seal: &Arc<Seal>) -> Result<(
     let vault = patiently(seal, async || open_vault(settings, &clock).await).await?;
     let core = patiently(seal, async || open_core(settings, &vault, &clock).await).await?;
     core.sign_checkpoints(vault.checkpoint_signer()).map_err(|error| Fatal(error.to_string()))?;
+    vault.limit_by(Arc::new(CoreQuotas(core.organization_quotas())));
     let services = Services::new(vault, core, clock);
     seal.opened(services.clone());
     crate::worker::start(seal, services.clone());

@@ -1,9 +1,9 @@
 //! Both sides of the house, and what joins them.
 
 use chrono::{DateTime, Utc};
-use clm_core::{Core, MacError, RowMac};
+use clm_core::{Core, MacError, OrganizationQuotas, RowMac};
 use futures_util::future::BoxFuture;
-use keyvault::{HsmError, Vault};
+use keyvault::{HsmError, Quotas, Vault};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use uuid::Uuid;
@@ -45,6 +45,16 @@ pub(super) struct SharedClock(pub(super) Arc<clm_core::clock::SystemClock>);
 impl keyvault::clock::Clock for SharedClock {
     fn now(&self) -> DateTime<Utc> {
         clm_core::clock::Clock::now(&*self.0)
+    }
+}
+
+/// What `clm_core_db` says of how much organizations may have.
+#[derive(Debug)]
+pub(super) struct CoreQuotas(pub(super) Arc<OrganizationQuotas>);
+
+impl Quotas for CoreQuotas {
+    fn max_keys(&self, organization_id: Uuid) -> Option<u32> {
+        self.0.max_keys(organization_id)
     }
 }
 

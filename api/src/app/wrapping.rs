@@ -114,6 +114,9 @@ impl Context {
 
     fn own_storage(&self, path: &str) -> Result<Arc<Token>> {
         let token = &self.authority.token;
+        if self.authority.is_from_above() {
+            return Err(Error::invalid("a token has its cubbyhole in its own namespace, and none in those below"));
+        }
         if token.batch {
             return Err(Error::invalid("cubbyhole operations are only supported by \"service\" type tokens"));
         }

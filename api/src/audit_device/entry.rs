@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
+use clm_core::Namespace;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,6 +15,8 @@ pub(crate) struct Asked {
     pub(crate) id: Uuid,
     pub(crate) time: DateTime<Utc>,
     pub(crate) operation: &'static str,
+    /// Where it acted; none: in the root namespace.
+    pub(crate) namespace: Option<Arc<Namespace>>,
     pub(crate) path: Arc<str>,
     pub(crate) mount: Option<MountPoint>,
     pub(crate) fields: Map<String, Value>,
@@ -182,7 +185,10 @@ fn request(asked: &Asked) -> Value {
         "operation": asked.operation,
         "client_token": asked.token.as_deref().filter(|token| !token.is_empty()),
         "client_token_accessor": asked.by.as_ref().map(|by| &*by.accessor).filter(|accessor| !accessor.is_empty()),
-        "namespace": { "id": "root" },
+        "namespace": asked.namespace.as_ref().map_or_else(
+            || json!({ "id": "root" }),
+            |namespace| json!({ "id": namespace.id, "path": &*namespace.path }),
+        ),
         "path": &*asked.path,
         "data": if asked.fields.is_empty() { Value::Null } else { asked.fields.clone().into() },
         "remote_address": asked.source.map(|source| source.to_string()),
@@ -282,6 +288,7 @@ mod tests {
             id: Uuid::nil(),
             time: DateTime::UNIX_EPOCH,
             operation: "update",
+            namespace: None,
             path: "kv/a".into(),
             mount: Some(MountPoint {
                 path: "kv/".into(),

@@ -1,10 +1,11 @@
 //! What a handler is given.
 
 use super::parameters::Parameters;
-use super::table::Captures;
-use crate::app::{Context, Error, Result};
+use super::table::{Captures, Verb};
+use crate::app::{Context, Error, Result, Services};
 use crate::state::State;
-use clm_core::{Core, Mount, ROOT_ORGANIZATION, Visitor};
+use audit_chain::Caller;
+use clm_core::{Authority, Core, Mount, Namespace, ROOT_ORGANIZATION, Visitor};
 use rustls::pki_types::CertificateDer;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -39,6 +40,9 @@ pub(crate) struct OpenCall {
     pub(super) state: Arc<State>,
     /// The mount, if the path is below one and not below sys/.
     pub(super) mount: Option<Arc<Mount>>,
+    /// Where it acts; none: in the root namespace.
+    pub(super) namespace: Option<Arc<Namespace>>,
+    pub(super) verb: Verb,
     pub(super) captures: Captures,
     pub(super) parameters: Parameters,
     pub(super) token: Option<Arc<str>>,
@@ -67,11 +71,16 @@ impl OpenCall {
         Ok((&self.state.seal.services()?.core, mount))
     }
 
+    /// The organization that is acted in.
+    pub(super) fn organization_id(&self) -> Uuid {
+        self.namespace.as_ref().map_or(ROOT_ORGANIZATION, |namespace| namespace.id)
+    }
+
     /// Who asks, as far as that is known.
     pub(super) fn visitor(&self) -> Visitor {
         Visitor {
             request_id: self.request_id,
-            organization_id: self.mount.as_ref().map_or(ROOT_ORGANIZATION, |mount| mount.organization_id),
+            organization_id: self.organization_id(),
             source: self.peer.source,
             user_agent: self.user_agent.clone(),
             path: Arc::clone(&self.path),
@@ -82,19 +91,45 @@ impl OpenCall {
     pub(super) async fn context(&self) -> Result<Context> {
         let services = self.state.seal.services()?.clone();
         let Some(token) = &self.token else { return Err(Error::Unauthenticated) };
-        authenticated(services, token, self.request_id, &self.path, self.peer.source, self.user_agent.clone()).await
+        let comes = Comes {
+            request_id: self.request_id,
+            namespace: self.namespace.as_ref(),
+            verb: self.verb,
+            path: &self.path,
+            source: self.peer.source,
+            user_agent: self.user_agent.clone(),
+        };
+        authenticated(services, token, comes).await
     }
 }
 
-pub(super) async fn authenticated(
-    services: crate::app::Services,
-    token: &str,
-    request_id: Uuid,
-    path: &Arc<str>,
-    source: Option<IpAddr>,
-    user_agent: Option<Arc<str>>,
-) -> Result<Context> {
+/// With what a token comes.
+pub(super) struct Comes<'c> {
+    pub(super) request_id: Uuid,
+    pub(super) namespace: Option<&'c Arc<Namespace>>,
+    pub(super) verb: Verb,
+    pub(super) path: &'c Arc<str>,
+    pub(super) source: Option<IpAddr>,
+    pub(super) user_agent: Option<Arc<str>>,
+}
+
+/// Who asks, if the token is good where it acts; one of another namespace is refused, on record.
+pub(super) async fn authenticated(services: Services, token: &str, comes: Comes<'_>) -> Result<Context> {
+    let Comes { request_id, namespace, verb, path, source, user_agent } = comes;
     let authority = services.core.authenticate(token, source).await?;
-    let caller = authority.caller(request_id, Arc::clone(path), source, user_agent);
-    Ok(Context { services, authority, caller, sudo: false, looked_up: None })
+    match authority.within(namespace) {
+        Ok(authority) => {
+            let caller = authority.caller(request_id, Arc::clone(path), source, user_agent);
+            Ok(Context { services, authority, caller, sudo: false, looked_up: None })
+        }
+        Err(foreign) => {
+            let organization_id = namespace.map_or(ROOT_ORGANIZATION, |namespace| namespace.id);
+            let caller = foreign.caller(request_id, Arc::clone(path), source, user_agent);
+            let caller = Caller { organization_id, ..caller };
+            let refused = Authority::refused();
+            // Boxed: it is rare, and its size would be every request's.
+            Box::pin(services.core.record_denied(&caller, verb.operation(), &refused)).await?;
+            Err(Error::Denied)
+        }
+    }
 }

@@ -1,8 +1,8 @@
-//! The order of checks: sealed → token → policies → route and operation → handler.
+//! The order of checks: namespace → sealed → token → policies → route and operation → handler.
 
 use super::answer::{Answer, HttpResponse, empty, errors, json_response, refuse, wrapped};
 use super::body::{self, BadBody};
-use super::call::{Call, OpenCall, Peer, authenticated};
+use super::call::{Call, Comes, OpenCall, Peer, authenticated};
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
@@ -17,7 +17,7 @@ use crate::state::State;
 use audit_chain::Caller;
 use bytes::Bytes;
 use clm_core::access::Operation;
-use clm_core::{Mount, ROOT_ORGANIZATION};
+use clm_core::{Mount, Namespace, ROOT_ORGANIZATION};
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::body::Incoming;
@@ -48,6 +48,8 @@ pub(super) struct Dispatch {
     pub(super) trail: Option<Box<Trail>>,
     /// What answers say of rate limits.
     pub(super) verdict: Option<Verdict>,
+    /// Where it acts; none: in the root namespace.
+    pub(super) namespace: Option<Arc<Namespace>>,
 }
 
 /// What is wanted of an endpoint.
@@ -92,7 +94,8 @@ impl Dispatch {
         response
     }
 
-    async fn try_answer(&mut self, head: Head, body: Incoming) -> Outcome<HttpResponse> {
+    async fn try_answer(&mut self, mut head: Head, body: Incoming) -> Outcome<HttpResponse> {
+        self.enter_namespace(&mut head).await?;
         // Boxed where there is something to look at, and only there: most services limit nobody.
         if self.state.system.may_have_limits(&self.state.seal) {
             Box::pin(self.limit(&head.path)).await?;
@@ -112,29 +115,26 @@ impl Dispatch {
             }
             Err(error) => return Err(self.refusal(&error)),
         };
-        if head.namespace.is_some() {
-            return Err(Box::new(errors(StatusCode::NOT_FOUND, &["namespace not found"])));
-        }
-        if let Some(open) = self.open_below_mount(&services, &head).await? {
+        if let Some(open) = self.open_below_mount(&services, &head) {
             return Box::pin(self.answer_open(open, head, body)).await;
         }
         let Some(token) = head.token.clone() else {
-            services.core.note_unauthenticated(self.peer.source, &head.path);
+            services.core.note_unauthenticated(self.organization_id(), self.peer.source, &head.path);
             return Err(self.refusal(&Error::Unauthenticated));
         };
-        let caller = authenticated(
-            services.clone(),
-            &token,
-            self.request_id,
-            &head.path,
-            self.peer.source,
-            head.user_agent.clone(),
-        );
-        let context = match caller.await {
+        let comes = Comes {
+            request_id: self.request_id,
+            namespace: self.namespace.as_ref(),
+            verb: head.verb,
+            path: &head.path,
+            source: self.peer.source,
+            user_agent: head.user_agent.clone(),
+        };
+        let context = match authenticated(services.clone(), &token, comes).await {
             Ok(context) => context,
             Err(error) => {
                 if matches!(error, Error::Unauthenticated) {
-                    services.core.note_unauthenticated(self.peer.source, &head.path);
+                    services.core.note_unauthenticated(self.organization_id(), self.peer.source, &head.path);
                 }
                 return Err(self.refusal(&error));
             }
@@ -142,17 +142,16 @@ impl Dispatch {
         self.answer_authenticated(context, token, head, body).await
     }
 
-    /// Logins: nobody has a token yet.
-    async fn open_below_mount(&self, services: &Services, head: &Head) -> Outcome<Option<OpenRoute>> {
+    /// Logins: nobody has a token yet. The mounts in memory are new enough, for [`Self::enter_namespace`] has seen to it.
+    fn open_below_mount(&self, services: &Services, head: &Head) -> Option<OpenRoute> {
         if head.help {
-            return Ok(None);
+            return None;
         }
-        services.core.ensure_mounts().await.map_err(|error| self.refusal(&error.into()))?;
-        let Some((mount, rest)) = services.core.resolve(ROOT_ORGANIZATION, &head.path) else { return Ok(None) };
+        let (mount, rest) = services.core.resolve(self.organization_id(), &head.path)?;
         let found = found(mount.engine(), rest);
-        Ok(found
+        found
             .filter(|(route, _)| mount.mount_type != "system" && route.endpoints.iter().any(Endpoint::is_open))
-            .map(|(route, captures)| (route, Some(mount), captures)))
+            .map(|(route, captures)| (route, Some(mount), captures))
     }
 
     async fn answer_open(
@@ -172,9 +171,6 @@ impl Dispatch {
             return Err(Box::new(errors(StatusCode::METHOD_NOT_ALLOWED, &[])));
         };
         self.operation = endpoint.id;
-        if head.namespace.is_some() && route.pattern == "health" {
-            return Err(Box::new(errors(StatusCode::BAD_REQUEST, &["operation unavailable in namespaces"])));
-        }
         let wrap_ttl = if endpoint.shape == Shape::Bare { None } else { head.wrap_ttl()? };
         let mut parameters = self.parameters(&head, body).await?;
         // Of those below sys/ clients expect no word about fields.
@@ -189,6 +185,8 @@ impl Dispatch {
         let call = OpenCall {
             state: Arc::clone(&self.state),
             mount,
+            namespace: self.namespace.clone(),
+            verb: head.verb,
             captures,
             parameters,
             token: head.token,
@@ -363,6 +361,11 @@ impl Dispatch {
         let read = body::read(body, server.max_request_bytes);
         let bytes: Bytes = tokio::time::timeout(server.request_timeout(), read).await.unwrap_or(Err(BadBody::Cut))?;
         body::fields(&bytes, head.content_type.as_deref())
+    }
+
+    /// The organization that is acted in.
+    fn organization_id(&self) -> Uuid {
+        self.namespace.as_ref().map_or(ROOT_ORGANIZATION, |namespace| namespace.id)
     }
 
     /// Whether requests are told to anybody, or may have to be.

@@ -1,6 +1,6 @@
 //! The Vault HTTP API: one table of routes an engine, and one place for the rules that hold for all of them.
 //!
-//! A request goes `listener` (connections, TLS) → `service` (time, panics, logs) → `dispatch` (sealed → token → policies → route →
+//! A request goes `listener` (connections, TLS) → `service` (time, panics, logs) → `dispatch` (namespace → sealed → token → policies → route →
 //! handler) → a handler in `sys/`, `auth_token/`, `clm/`, `kv/` or `transit/`, which reads its fields, calls a verb of `app` and says
 //! what to answer.
 
@@ -21,6 +21,7 @@ mod kubernetes;
 mod kv;
 pub(crate) mod listener;
 pub(crate) mod metrics_listener;
+mod namespace;
 mod openapi;
 mod parameters;
 mod path;
@@ -52,6 +53,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[3] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[4] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[5] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[6] },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },

@@ -29,7 +29,7 @@ pub(super) struct Head {
     wrap_ttl: Option<String>,
 }
 
-/// No namespaces yet; `None`: the root, by any of its names.
+/// `None`: the root, by any of its names.
 fn namespace(headers: &HeaderMap) -> Option<String> {
     let name = text(headers, "x-vault-namespace")?;
     (!matches!(name.trim_matches('/'), "" | "root")).then(|| name.to_owned())

@@ -67,8 +67,16 @@ async fn respond(
     };
     let bodiless = head.bodiless;
     let headers = audited_headers(&parts.headers, &settings);
-    let mut dispatch =
-        Dispatch { state, request_id, peer, operation: NO_OPERATION, headers, trail: None, verdict: None };
+    let mut dispatch = Dispatch {
+        state,
+        request_id,
+        peer,
+        operation: NO_OPERATION,
+        headers,
+        trail: None,
+        verdict: None,
+        namespace: None,
+    };
     let mut response = dispatch.answer(head, body).await;
     cors::after(&parts, settings.cors.as_ref(), &mut response);
     if bodiless {

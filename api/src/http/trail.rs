@@ -55,6 +55,9 @@ impl Dispatch {
         if is_never_limited(path) {
             return Ok(());
         }
+        // Limits name what is in a namespace with its path in front.
+        let whole = self.namespace.as_ref().map(|namespace| format!("{}{path}", namespace.path));
+        let path = whole.as_deref().unwrap_or(path);
         let settings = self.state.system.current(services).await.map_err(|error| self.refusal(&error))?;
         let Some(verdict) = settings.quotas.take(path, self.peer.source, Instant::now()) else { return Ok(()) };
         let shown = settings.quotas.configuration.enable_rate_limit_response_headers;
@@ -100,6 +103,7 @@ impl Dispatch {
                 Verb::Read => "read",
                 Verb::Write => "update",
             },
+            namespace: self.namespace.clone(),
             path: Arc::clone(&head.path),
             mount: mount.map(mount_point),
             fields: fields.clone(),

@@ -60,6 +60,8 @@ pub enum Reason {
     Wrapping,
     /// A field is missing, or not allowed.
     Parameters,
+    /// The token is another namespace's.
+    Namespace,
 }
 
 impl Reason {
@@ -74,6 +76,7 @@ impl Reason {
             Self::NeedsSudo => "the path needs sudo",
             Self::Wrapping => "the answer must be wrapped within the rule's bounds",
             Self::Parameters => "a parameter is missing or not allowed",
+            Self::Namespace => "the token is of another namespace",
         }
     }
 }
@@ -82,11 +85,17 @@ impl Acl {
     /// Decides one request. A rule that denies by itself comes first; then the one rule that applies; and what that does not grant, a rule
     /// that grants by itself may.
     pub fn decide(&self, request: &AccessRequest<'_>) -> Decision {
+        self.decide_below("", request)
+    }
+
+    /// The same about a path of a namespace below that of the policies: they name it with `namespace` (which ends in `/`, or is empty) in front.
+    pub fn decide_below(&self, namespace: &str, request: &AccessRequest<'_>) -> Decision {
         if self.is_root() {
             return Decision { allowed: true, sudo: true, rule: None, reason: Reason::Root };
         }
         let capability = request.operation.capability();
-        let path = deciding_path(request.path);
+        let relative = deciding_path(request.path);
+        let path = below(namespace, &relative);
         let refused = |rule: &Arc<Rule>| Decision {
             allowed: false,
             sudo: false,
@@ -98,8 +107,8 @@ impl Acl {
         }
         let is_list = request.operation == Operation::List;
         // By its name a secret can be forbidden, too.
-        if let Cow::Owned(_) = &path
-            && let Some(rule) = self.rule_for(request.path, is_list)
+        if let Cow::Owned(_) = &relative
+            && let Some(rule) = self.rule_for(&below(namespace, request.path), is_list)
             && rule.capabilities.contains(Capability::Deny)
         {
             return refused(rule);
@@ -118,14 +127,20 @@ impl Acl {
 
     /// What the token may do to `path`, sorted; `["root"]` or `["deny"]` for all and nothing.
     pub fn capabilities(&self, path: &str) -> Vec<&'static str> {
+        self.capabilities_below("", path)
+    }
+
+    /// The same about a path of a namespace, as [`Self::decide_below`].
+    pub fn capabilities_below(&self, namespace: &str, path: &str) -> Vec<&'static str> {
         if self.is_root() {
             return vec!["root"];
         }
-        let deciding = deciding_path(path);
-        let is_owned = matches!(deciding, Cow::Owned(_));
+        let relative = deciding_path(path);
+        let is_owned = matches!(relative, Cow::Owned(_));
+        let deciding = below(namespace, &relative);
         let denies =
             |path: &str| self.rule_for(path, false).is_some_and(|rule| rule.capabilities.contains(Capability::Deny));
-        if denies(&deciding) || is_owned && denies(path) {
+        if denies(&deciding) || is_owned && denies(&below(namespace, path)) {
             return vec!["deny"];
         }
         let ruled = self.rule_for(&deciding, false).map_or(Capabilities::NONE, |rule| rule.capabilities);
@@ -137,6 +152,11 @@ impl Acl {
             .collect();
         if names.is_empty() { vec!["deny"] } else { names }
     }
+}
+
+/// A path of a namespace as policies above it write it.
+fn below<'p>(namespace: &str, path: &'p str) -> Cow<'p, str> {
+    if namespace.is_empty() { Cow::Borrowed(path) } else { Cow::Owned(format!("{namespace}{path}")) }
 }
 
 fn judge(rule: &Rule, request: &AccessRequest<'_>) -> Reason {

@@ -273,3 +273,25 @@ proptest! {
         drop(Policy::parse("p", &text));
     }
 }
+
+#[test]
+fn policies_above_a_namespace_name_its_paths_with_the_namespace_in_front() {
+    let policy = Policy::parse(
+        "p",
+        r#"path "team/kv/*" { capabilities = ["read"] }
+           path "team/sys/seal" { capabilities = ["update"] }
+           path "team/secret/data/prod/*" { capabilities = ["read"] }
+           path "team/clm/secrets/prod.b" { capabilities = ["deny"] }
+           path "kv/*" { capabilities = ["update"] }"#,
+    )
+    .expect("a policy");
+    let acl = Acl::new(&[policy]);
+    let may = |operation, path| acl.decide_below("team/", &AccessRequest::new(operation, path));
+    assert!(may(Operation::Read, "kv/a").allowed && !may(Operation::Update, "kv/a").allowed);
+    assert_eq!(may(Operation::Update, "sys/seal").reason, Reason::NeedsSudo, "by the path inside");
+    // Names of secrets stand for paths there as well.
+    assert!(may(Operation::Read, "clm/secrets/prod.a").allowed && !may(Operation::Read, "clm/secrets/prod.b").allowed);
+    assert!(!acl.decide_below("other/", &AccessRequest::new(Operation::Read, "kv/a")).allowed);
+    assert_eq!(acl.capabilities_below("team/", "kv/a"), ["read"]);
+    assert_eq!((acl.capabilities("kv/a"), acl.capabilities_below("team/", "x")), (vec!["update"], vec!["deny"]));
+}

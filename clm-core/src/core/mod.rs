@@ -15,6 +15,7 @@ use crate::fetch::Fetch;
 use crate::jwt::KeySets;
 use crate::login::LoginAlerts;
 use crate::mac::{MacDomain, RowMac};
+use crate::organization_quotas::OrganizationQuotas;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 use crate::token::AuthorityCache;
@@ -62,6 +63,7 @@ struct Inner {
     cache: AuthorityCache,
     freshness: Freshness,
     mounts: KnownMounts,
+    quotas: Arc<OrganizationQuotas>,
     refusals: Refusals,
     entries_written: Notify,
     system_changes: AtomicU64,
@@ -106,6 +108,7 @@ impl Core {
             store: Store::new(pool),
             freshness: Freshness::default(),
             mounts: KnownMounts::default(),
+            quotas: Arc::default(),
             refusals: Refusals::default(),
             entries_written: Notify::new(),
             system_changes: AtomicU64::new(1),
@@ -189,6 +192,10 @@ impl Core {
 
     pub(crate) fn cache(&self) -> &AuthorityCache {
         &self.0.cache
+    }
+
+    pub(crate) fn quotas(&self) -> &Arc<OrganizationQuotas> {
+        &self.0.quotas
     }
 
     pub(crate) fn entries_written(&self) -> &Notify {

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::mount::MountTable;
 use crate::store;
 use arc_swap::ArcSwap;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -81,12 +82,15 @@ impl Core {
     }
 
     async fn load_mounts(&self) -> Result<MountTable> {
-        let mut table = MountTable::default();
+        let (mut table, mut max_keys) = (MountTable::default(), HashMap::new());
         for organization_id in self.store().active_organizations().await? {
-            if !self.organization_is_ours(organization_id).await? {
-                table = table.refusing(organization_id);
+            let Some((organization, is_ours)) = self.read_organization(organization_id).await? else { continue };
+            if !is_ours {
+                table = table.refusing(organization_id, organization.code);
                 continue;
             }
+            let most = organization.fields.max_keys.and_then(|most| u32::try_from(most).ok());
+            max_keys.extend(most.map(|most| (organization_id, most)));
             let mut good = Vec::new();
             for row in self.store().mounts(organization_id).await? {
                 let which = (store::mounts::TABLE, organization_id, row.mount.id);
@@ -97,8 +101,9 @@ impl Core {
                     Err(error) => return Err(error),
                 }
             }
-            table = table.with(organization_id, good);
+            table = table.with(organization_id, organization.code, good);
         }
-        Ok(table)
+        self.quotas().store(max_keys);
+        Ok(table.with_namespaces())
     }
 }

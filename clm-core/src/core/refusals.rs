@@ -18,6 +18,8 @@ pub(super) struct Refusals(Mutex<HashMap<Kind, u64>>);
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
+    /// Whose namespace was asked.
+    organization_id: Uuid,
     source: Option<IpAddr>,
     path_class: String,
 }
@@ -28,7 +30,8 @@ impl Refusals {
         if let Some(count) = counts.get_mut(&kind) {
             *count += 1;
         } else {
-            let kind = if counts.len() < KINDS { kind } else { Kind { source: None, path_class: "other".into() } };
+            let rest = || Kind { organization_id: super::ROOT_ORGANIZATION, source: None, path_class: "other".into() };
+            let kind = if counts.len() < KINDS { kind } else { rest() };
             *counts.entry(kind).or_default() += 1;
         }
     }
@@ -45,13 +48,13 @@ impl Refusals {
 
 impl Core {
     /// Counts a request that came without a valid token. Returns at once; a record with the count follows within a second.
-    pub fn note_unauthenticated(&self, source: Option<IpAddr>, path: &str) {
+    pub fn note_unauthenticated(&self, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
         // Only names that exist make a class: the caller must not choose how many there are.
-        let path_class = match self.mount_table().resolve(super::ROOT_ORGANIZATION, path) {
+        let path_class = match self.mount_table().resolve(organization_id, path) {
             Some((mount, _)) => crate::mount::key(mount.class, &mount.path),
             None => "other".to_owned(),
         };
-        self.0.refusals.count(Kind { source: source.map(network), path_class });
+        self.0.refusals.count(Kind { organization_id, source: source.map(network), path_class });
     }
 
     pub(super) fn start_flushing_refusals(&self) {
@@ -69,7 +72,7 @@ impl Core {
     /// Writes what was counted; also called when the service ends.
     pub async fn flush_refusals(&self) {
         for (kind, count) in self.0.refusals.take() {
-            let mut event = record::bare(Uuid::nil(), super::ROOT_ORGANIZATION, self.now());
+            let mut event = record::bare(Uuid::nil(), kind.organization_id, self.now());
             event.event_type = "request.unauthenticated".into();
             event.category = "authentication".into();
             event.severity = Severity::Warning;

@@ -11,6 +11,7 @@ use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use uuid::Uuid;
 
 /// More failures than this,
 const TOLERATED: usize = 5;
@@ -23,7 +24,8 @@ const COUNTED: usize = 20_000;
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Suspect {
     Source(IpAddr),
-    Path(Arc<str>),
+    /// Of an organization.
+    Path(Uuid, Arc<str>),
 }
 
 #[derive(Debug, Default)]
@@ -71,12 +73,12 @@ impl Core {
     /// A login was refused: counted, and told of where there were too many.
     pub(crate) async fn note_failed_login(&self, visitor: &Visitor) -> Result<()> {
         let source = visitor.source.map(|source| Suspect::Source(source.to_canonical()));
-        let suspects = source.into_iter().chain([Suspect::Path(Arc::clone(&visitor.path))]);
+        let suspects = source.into_iter().chain([Suspect::Path(visitor.organization_id, Arc::clone(&visitor.path))]);
         for suspect in self.alerts().note(suspects, self.now()) {
             self.alerts().told.fetch_add(1, Ordering::Relaxed);
             let (kind, named) = match &suspect {
                 Suspect::Source(source) => ("source", source.to_string()),
-                Suspect::Path(path) => ("path", path.to_string()),
+                Suspect::Path(_, path) => ("path", path.to_string()),
             };
             tracing::warn!(
                 alarm = "login_failures",
@@ -105,13 +107,13 @@ mod tests {
     fn the_sixth_failure_within_five_minutes_is_told_and_the_next_ones_are_not() {
         let alerts = LoginAlerts::default();
         let start = DateTime::from_timestamp(1_700_000_000, 0).expect("a time");
-        let bob = || [Suspect::Path("auth/userpass/login/bob".into())];
+        let bob = || [Suspect::Path(Uuid::nil(), "auth/userpass/login/bob".into())];
         let note = |seconds: i64| alerts.note(bob(), start + TimeDelta::seconds(seconds)).len();
         assert_eq!((0..5).map(note).sum::<usize>(), 0);
         assert_eq!(note(5), 1);
         assert_eq!((6..200).map(note).sum::<usize>(), 0);
         // Somebody else is somebody else.
-        assert!(alerts.note([Suspect::Path("auth/userpass/login/eve".into())], start).is_empty());
+        assert!(alerts.note([Suspect::Path(Uuid::nil(), "auth/userpass/login/eve".into())], start).is_empty());
         // Slow ones are none: five in each five minutes.
         let slow = LoginAlerts::default();
         for step in 0..50 {

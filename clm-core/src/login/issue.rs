@@ -115,7 +115,7 @@ impl Core {
     /// A login as it went; a refused one is counted, and told of where there were too many.
     pub(crate) async fn counted<T>(&self, visitor: &Visitor, given: Result<T>) -> Result<T> {
         if matches!(given, Err(Error::Invalid(_) | Error::Forbidden(_))) {
-            self.note_unauthenticated(visitor.source, &visitor.path);
+            self.note_unauthenticated(visitor.organization_id, visitor.source, &visitor.path);
             self.note_failed_login(visitor).await?;
         }
         given

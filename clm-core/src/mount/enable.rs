@@ -3,7 +3,7 @@
 use super::config::{MountConfig, NewMount};
 use super::table::accessor;
 use super::{Mount, MountClass, kv};
-use crate::core::Core;
+use crate::core::{Core, ROOT_ORGANIZATION};
 use crate::error::{Error, Result};
 use crate::outbox::OutboxKind;
 use crate::record::add_rows;
@@ -40,6 +40,7 @@ impl Core {
             }));
         }
         checked_path(&path)?;
+        self.expect_path_for(caller, class, &path).await?;
         let is_known = match class {
             MountClass::Secret => ENGINES.contains(&mount_type.as_str()) || kv::TYPES.contains(&mount_type.as_str()),
             MountClass::Auth => METHODS.contains(&mount_type.as_str()),
@@ -80,6 +81,14 @@ impl Core {
         }
         self.reload_mounts().await?;
         Ok(Arc::new(mount))
+    }
+
+    /// An engine of organization `root` is not mounted where another organization's paths begin.
+    pub(super) async fn expect_path_for(&self, caller: &Caller, class: MountClass, path: &str) -> Result<()> {
+        if caller.organization_id == ROOT_ORGANIZATION && class == MountClass::Secret {
+            return self.expect_no_namespace_at(path).await;
+        }
+        Ok(())
     }
 
     /// Unmounts; `None` when nothing was mounted there. An entry of the outbox has what the engine kept destroyed.

@@ -35,6 +35,7 @@ impl Core {
             return Err(Error::invalid(format!("cannot remount to \"{}\"", key(class, &to))));
         }
         checked_path(&to)?;
+        self.expect_path_for(caller, class, &to).await?;
         if class == MountClass::Auth {
             self.revoke_most(caller, &key(class, &from)).await?;
         }

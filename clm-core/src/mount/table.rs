@@ -1,15 +1,26 @@
 //! The mounts in memory.
 
 use super::{Mount, MountClass, MountConfig};
-use std::collections::{HashMap, HashSet};
+use crate::core::ROOT_ORGANIZATION;
+use crate::namespace::{Namespace, Place};
+use std::collections::HashMap;
 use std::sync::Arc;
 use uuid::Uuid;
 
 /// Mounts of all organizations; replaced as a whole.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct MountTable {
-    organizations: HashMap<Uuid, HashMap<String, Arc<Mount>>>,
-    refused: HashSet<Uuid>,
+    organizations: HashMap<Uuid, Organization>,
+    /// By code; without `root`.
+    places: HashMap<String, Place>,
+    refused: HashMap<Uuid, String>,
+}
+
+/// One that is served.
+#[derive(Clone, Debug)]
+struct Organization {
+    code: String,
+    mounts: HashMap<String, Arc<Mount>>,
 }
 
 /// Whether an organization is served.
@@ -73,28 +84,74 @@ pub(super) fn accessor(class: MountClass, mount_type: &str, id: Uuid) -> String 
 }
 
 impl MountTable {
-    /// With the mounts of one organization replaced; the built-in ones are added.
-    pub(crate) fn with(&self, organization_id: Uuid, mounts: impl IntoIterator<Item = Mount>) -> Self {
-        let own = builtin(organization_id)
+    /// With one organization's mounts; the built-in ones are added.
+    pub(crate) fn with(mut self, organization_id: Uuid, code: String, mounts: impl IntoIterator<Item = Mount>) -> Self {
+        let mounts = builtin(organization_id)
             .into_iter()
             .chain(mounts)
             .map(|mount| (key(mount.class, &mount.path), Arc::new(mount)))
             .collect();
-        let mut organizations = self.organizations.clone();
-        organizations.insert(organization_id, own);
-        Self { organizations, refused: self.refused.clone() }
+        self.organizations.insert(organization_id, Organization { code, mounts });
+        self
     }
 
     /// With an organization that nothing is served of.
-    pub(crate) fn refusing(mut self, organization_id: Uuid) -> Self {
-        self.refused.insert(organization_id);
+    pub(crate) fn refusing(mut self, organization_id: Uuid, code: String) -> Self {
+        self.refused.insert(organization_id, code);
         self
+    }
+
+    /// With the namespaces that its organizations are; all of these are in it.
+    pub(crate) fn with_namespaces(mut self) -> Self {
+        let refused = self.refused.iter().map(|(id, code)| (code.clone(), Place::Refused(*id)));
+        let served = self.organizations.iter().filter(|(id, _)| **id != ROOT_ORGANIZATION).map(|(id, organization)| {
+            let path = format!("{}/", organization.code).into();
+            let shadowed = self.root_mount_at(&organization.code).is_some();
+            (organization.code.clone(), Place::Served(Arc::new(Namespace { id: *id, path, shadowed })))
+        });
+        let places = refused.chain(served).collect();
+        self.places = places;
+        self
+    }
+
+    /// What is known of a code.
+    pub(crate) fn place(&self, code: &str) -> Option<&Place> {
+        if self.places.is_empty() { None } else { self.places.get(code) }
+    }
+
+    /// All that are served, by path.
+    pub(crate) fn namespaces(&self) -> Vec<Arc<Namespace>> {
+        let served = |place: &Place| match place {
+            Place::Served(namespace) => Some(Arc::clone(namespace)),
+            Place::Refused(_) => None,
+        };
+        let mut namespaces: Vec<_> = self.places.values().filter_map(served).collect();
+        namespaces.sort_unstable_by(|a, b| a.path.cmp(&b.path));
+        namespaces
+    }
+
+    /// A mount of organization `root` whose path begins with that segment.
+    pub(crate) fn root_mount_at(&self, first: &str) -> Option<&str> {
+        let begins = |path: &&String| path.strip_prefix(first).is_some_and(|rest| rest.starts_with('/'));
+        self.organizations.get(&ROOT_ORGANIZATION)?.mounts.keys().find(begins).map(String::as_str)
+    }
+
+    /// Code and slash; empty for `root`, and for what is not served.
+    pub(crate) fn namespace_path(&self, organization_id: Uuid) -> Arc<str> {
+        match self.organizations.get(&organization_id).filter(|_| organization_id != ROOT_ORGANIZATION) {
+            Some(organization) => format!("{}/", organization.code).into(),
+            None => "".into(),
+        }
+    }
+
+    fn own(&self, organization_id: Uuid) -> Option<&HashMap<String, Arc<Mount>>> {
+        self.organizations.get(&organization_id).map(|organization| &organization.mounts)
     }
 
     pub(crate) fn standing(&self, organization_id: Uuid) -> Standing {
         if self.organizations.contains_key(&organization_id) {
             Standing::Served
-        } else if self.refused.contains(&organization_id) {
+        } else if self.refused.contains_key(&organization_id) {
             Standing::Refused
         } else {
             Standing::Absent
@@ -103,7 +160,7 @@ impl MountTable {
 
     /// The mount whose path is the longest start of `path`, and what follows it.
     pub(crate) fn resolve<'p>(&self, organization_id: Uuid, path: &'p str) -> Option<(Arc<Mount>, &'p str)> {
-        let own = self.organizations.get(&organization_id)?;
+        let own = self.own(organization_id)?;
         // `transit` alone is the mount's own path.
         if !path.ends_with('/')
             && let Some(mount) = own.get(&format!("{path}/"))
@@ -118,24 +175,23 @@ impl MountTable {
 
     /// By class and path, which ends in `/`.
     pub(crate) fn get(&self, organization_id: Uuid, class: MountClass, path: &str) -> Option<Arc<Mount>> {
-        self.organizations.get(&organization_id)?.get(&key(class, path)).cloned()
+        self.own(organization_id)?.get(&key(class, path)).cloned()
     }
 
     /// By its accessor; the built-in ones, too.
     pub(crate) fn by_accessor(&self, organization_id: Uuid, accessor: &str) -> Option<Arc<Mount>> {
-        self.organizations.get(&organization_id)?.values().find(|mount| mount.accessor == accessor).cloned()
+        self.own(organization_id)?.values().find(|mount| mount.accessor == accessor).cloned()
     }
 
     /// By its id, likewise.
     pub(crate) fn by_id(&self, organization_id: Uuid, id: Uuid) -> Option<Arc<Mount>> {
-        self.organizations.get(&organization_id)?.values().find(|mount| mount.id == id).cloned()
+        self.own(organization_id)?.values().find(|mount| mount.id == id).cloned()
     }
 
     /// Those of one class, by path.
     pub(crate) fn list(&self, organization_id: Uuid, class: MountClass) -> Vec<Arc<Mount>> {
         let mut mounts: Vec<_> = self
-            .organizations
-            .get(&organization_id)
+            .own(organization_id)
             .into_iter()
             .flat_map(HashMap::values)
             .filter(|mount| mount.class == class)
@@ -143,5 +199,37 @@ impl MountTable {
             .collect();
         mounts.sort_unstable_by(|a, b| a.path.cmp(&b.path));
         mounts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(organization_id: Uuid, path: &str) -> Mount {
+        Mount { path: path.into(), mount_type: "transit".into(), builtin: false, ..builtin(organization_id).remove(0) }
+    }
+
+    #[test]
+    fn codes_lead_to_namespaces_and_mounts_of_root_go_before_them() {
+        let (team, shadowed, forged) = (Uuid::from_u128(1), Uuid::from_u128(2), Uuid::from_u128(3));
+        let table = MountTable::default()
+            .with(team, "team".into(), [])
+            .with(shadowed, "a".into(), [])
+            .refusing(forged, "forged".into())
+            .with(ROOT_ORGANIZATION, "root".into(), [engine(ROOT_ORGANIZATION, "a/b/")])
+            .with_namespaces();
+        let served = |code: &str| match table.place(code) {
+            Some(Place::Served(namespace)) => Some((namespace.id, &*namespace.path, namespace.shadowed)),
+            _ => None,
+        };
+        assert_eq!(served("team"), Some((team, "team/", false)));
+        assert_eq!(served("a"), Some((shadowed, "a/", true)));
+        assert!(matches!(table.place("forged"), Some(Place::Refused(id)) if *id == forged));
+        assert!(table.place("root").is_none() && table.place("nosuch").is_none());
+        assert_eq!(table.root_mount_at("sys"), Some("sys/"));
+        assert_eq!((&*table.namespace_path(team), &*table.namespace_path(ROOT_ORGANIZATION)), ("team/", ""));
+        let paths: Vec<_> = table.namespaces().iter().map(|namespace| namespace.path.to_string()).collect();
+        assert_eq!(paths, ["a/", "team/"]);
     }
 }

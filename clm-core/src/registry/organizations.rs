@@ -1,7 +1,7 @@
 //! Organizations: making one with what it begins with, who sees which, and whether one is served.
 
-use super::OrganizationFields;
 use super::entry::{Entry, Fields, checked_code};
+use super::{Json, OrganizationFields};
 use crate::access::DEFAULT_POLICY;
 use crate::core::{Core, ROOT_ORGANIZATION};
 use crate::error::{Error, Result};
@@ -15,6 +15,8 @@ use serde_json::{Map, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// How often a change is tried anew when somebody else changes the same organization.
+const ATTEMPTS: usize = 5;
 /// The MAC of a row that never had one.
 const UNBOUND: [u8; 32] = [0; 32];
 
@@ -65,6 +67,7 @@ impl Core {
         fields: &Map<String, serde_json::Value>,
     ) -> Result<()> {
         self.expect_root(caller)?;
+        self.expect_free_code(code)?;
         let mut entry = new_organization(caller, code, fields)?;
         OrganizationFields::settle(&mut entry, None, self.moment(caller))
     }
@@ -131,6 +134,38 @@ impl Core {
         Ok(text)
     }
 
+    /// Merges into what clients keep with an organization as a namespace: a null takes away. `false`: there is none of that code.
+    pub async fn patch_custom_metadata(
+        &self,
+        caller: &Caller,
+        code: &str,
+        patch: &Map<String, serde_json::Value>,
+    ) -> Result<bool> {
+        self.expect_root(caller)?;
+        let Some(owner) = self.organization_named(caller, code).await? else { return Ok(false) };
+        for _ in 0..ATTEMPTS {
+            let found = self.entry::<OrganizationFields>(owner, code).await?.filter(|found| !found.is_deleted());
+            let Some(old) = found else { return Ok(false) };
+            let mut entry = old.clone();
+            let mut metadata = entry.fields.metadata();
+            for (name, value) in patch {
+                if value.is_null() {
+                    metadata.remove(name);
+                } else {
+                    metadata.insert(name.clone(), value.clone());
+                }
+            }
+            entry.fields.custom_metadata = Some(Json::from(&metadata.into()));
+            OrganizationFields::settle(&mut entry, Some(&old), self.moment(caller))?;
+            entry.fields = self.spelled(entry.fields).await?;
+            match self.put_entry(caller, owner, entry, "update").await {
+                Err(Error::Conflict(_)) => {}
+                other => return other.map(|()| true),
+            }
+        }
+        Err(Error::Conflict("organization"))
+    }
+
     /// The rows of a new organization, with their MACs.
     pub(crate) async fn founded(&self, mut organization: Entry<OrganizationFields>) -> Result<Founded> {
         organization.fields = self.spelled(organization.fields).await?;
@@ -152,21 +187,21 @@ impl Core {
         Ok(Founded { organization, policy, roles })
     }
 
-    /// Whether an active organization's row is ours. Root's, written before there were MACs, gets its first one; what SQL made gets none.
-    pub(crate) async fn organization_is_ours(&self, id: Uuid) -> Result<bool> {
-        let Some(found) = self.store().organization(id).await? else { return Ok(false) };
+    /// An active organization's row, and whether it is ours. Root's, written before there were MACs, gets its first one; what SQL made gets none.
+    pub(crate) async fn read_organization(&self, id: Uuid) -> Result<Option<(Entry<OrganizationFields>, bool)>> {
+        let Some(found) = self.store().organization(id).await? else { return Ok(None) };
         if id == ROOT_ORGANIZATION
             && found.revision == 1
             && found.row_mac == UNBOUND
             && !self.store().organization_was_bound(id).await?
         {
-            self.bind_root(found).await?;
-            return Ok(true);
+            self.bind_root(found.clone()).await?;
+            return Ok(Some((found, true)));
         }
         let which = (organizations::TABLE, id, id);
         match self.check_row(which, OrganizationFields::bound_bytes(&found), &found.row_mac).await {
-            Ok(()) => Ok(true),
-            Err(Error::RowTampered { .. }) => Ok(false),
+            Ok(()) => Ok(Some((found, true))),
+            Err(Error::RowTampered { .. }) => Ok(Some((found, false))),
             Err(error) => Err(error),
         }
     }

@@ -146,7 +146,7 @@ impl Core {
         Ok(entry)
     }
 
-    async fn put_entry<F: Fields>(
+    pub(super) async fn put_entry<F: Fields>(
         &self,
         caller: &Caller,
         owner: Uuid,

@@ -176,7 +176,7 @@ impl Core {
         } else {
             self.acl(&token, persona.as_deref(), moment).await?
         };
-        Ok(Some(Authority { token, acl, persona }))
+        Ok(Some(Authority { token, acl, persona, below: None }))
     }
 
     async fn acl(&self, token: &Token, persona: Option<&Persona>, moment: Moment) -> Result<Arc<Acl>> {

@@ -23,18 +23,21 @@ impl Core {
         let role = match &new.role {
             None => None,
             Some(name) => {
-                let role = self.token_role(parent.token.organization_id, name).await?;
+                let role = self.token_role(caller.organization_id, name).await?;
                 Some(role.ok_or_else(|| Error::invalid(format!("unknown role {name}")))?)
             }
         };
         let batch = batch_wanted(&new, role.as_ref())?;
         check(&new, &parent.token, batch)?;
+        if parent.is_from_above() {
+            check_from_above(&new, &parent.token, role.as_ref())?;
+        }
         let policies = policies_of_child(&new, &parent.token.policies, role.as_ref())?;
         let mut warnings = Vec::new();
         if new.id.is_some() {
             warnings.push("A token with a chosen id is only as hard to guess as that id".to_owned());
         }
-        let draft = self.child(new, &parent.token, role.unwrap_or_default(), policies, batch)?;
+        let draft = self.child(new, parent, role.unwrap_or_default(), policies, batch)?;
         let mut issued = self.prepare_token(draft, &mut warnings).await?;
         if let Some(persona) = parent.persona.as_ref().filter(|_| issued.token.entity_id.is_some()) {
             issued.identity_policies = persona.policies();
@@ -47,19 +50,21 @@ impl Core {
     fn child(
         &self,
         new: NewToken,
-        parent: &Token,
+        above: &Authority,
         role: TokenRole,
         policies: Vec<String>,
         batch: bool,
     ) -> Result<Draft> {
-        let orphan = new.no_parent || new.orphan_path || role.orphan;
+        // What is of one namespace does not hang on what is of another.
+        let orphan = new.no_parent || new.orphan_path || role.orphan || above.is_from_above();
+        let parent = &above.token;
         let explicit_max_ttl = positive(new.explicit_max_ttl, "explicit_max_ttl must be positive")?;
         let mut path = new.path;
         if !role.path_suffix.is_empty() {
             path = format!("{path}/{}", role.path_suffix.trim_matches('/'));
         }
         Ok(Draft {
-            organization_id: parent.organization_id,
+            organization_id: above.organization_id(),
             user_id: parent.user_id.filter(|_| !orphan),
             entity_id: parent.entity_id.filter(|_| !orphan),
             parent_id: (!orphan).then_some(parent.id),
@@ -141,6 +146,18 @@ fn check(new: &NewToken, parent: &Token, batch: bool) -> Result<()> {
     }
     if new.period > 0 && !sudo {
         return needs_sudo("create periodic token");
+    }
+    Ok(())
+}
+
+/// Names of policies mean something else in another namespace: whoever makes tokens there does it by `sudo`, and names them.
+fn check_from_above(new: &NewToken, parent: &Token, role: Option<&TokenRole>) -> Result<()> {
+    if !parent.is_root() && !new.sudo {
+        return Err(Error::invalid("root or sudo privileges required to make tokens of a namespace"));
+    }
+    let named = !new.policies.is_empty() || role.is_some_and(TokenRole::names_policies);
+    if !parent.is_root() && !named {
+        return Err(Error::invalid("policies must be supplied: those of this token are another namespace's"));
     }
     Ok(())
 }

@@ -17,11 +17,14 @@ pub struct TokenInfo {
     pub ttl: u64,
     /// Policies that it has because of who bears it.
     pub identity_policies: Vec<String>,
+    /// The path of its namespace; empty: the root namespace's.
+    pub namespace_path: Arc<str>,
 }
 
 impl TokenInfo {
-    pub(crate) fn new(token: Arc<Token>, identity_policies: Vec<String>, now: DateTime<Utc>) -> Self {
-        Self { ttl: token.ttl(now), token, identity_policies }
+    pub(crate) fn new(core: &Core, token: Arc<Token>, identity_policies: Vec<String>) -> Self {
+        let namespace_path = core.namespace_path(token.organization_id);
+        Self { ttl: token.ttl(core.now()), token, identity_policies, namespace_path }
     }
 
     /// The answer's `data`. `id` is the token's text where the caller gave it, else empty.
@@ -61,6 +64,9 @@ impl TokenInfo {
             data["issue_time"] = rfc3339(token.creation_time).into();
             data["renewable"] = token.renewable.into();
         }
+        if !self.namespace_path.is_empty() {
+            data["namespace_path"] = (*self.namespace_path).into();
+        }
         if let Some(renewal) = token.last_renewal {
             data["last_renewal"] = rfc3339(renewal).into();
             data["last_renewal_time"] = renewal.timestamp().into();
@@ -86,7 +92,7 @@ impl Core {
     /// The caller's own token, as this request found it.
     pub fn info(&self, own: &Authority) -> TokenInfo {
         let identity_policies = own.persona.as_ref().map(|persona| persona.policies()).unwrap_or_default();
-        TokenInfo::new(Arc::clone(&own.token), identity_policies, self.now())
+        TokenInfo::new(self, Arc::clone(&own.token), identity_policies)
     }
 
     /// A token by its text; unknown: 403 `bad token`.
@@ -105,7 +111,7 @@ impl Core {
 
     async fn found_info(&self, token: Arc<Token>) -> Result<TokenInfo> {
         let identity_policies = self.identity_policies(&token).await?;
-        Ok(TokenInfo::new(token, identity_policies, self.now()))
+        Ok(TokenInfo::new(self, token, identity_policies))
     }
 
     /// Accessors of all live tokens of the caller's organization, sorted.

@@ -39,7 +39,8 @@ impl Core {
         if own.token.batch {
             return Err(Error::invalid("batch tokens cannot be renewed"));
         }
-        self.renew(caller, own.token.token_hmac, increment).await?.ok_or_else(|| Error::invalid("token not found"))
+        let renewed = self.renew(&own.at_home(caller), own.token.token_hmac, increment).await?;
+        renewed.ok_or_else(|| Error::invalid("token not found"))
     }
 
     /// Renews a token by its accessor.

@@ -25,7 +25,7 @@ impl Core {
         if own.token.batch {
             return Err(Error::invalid("batch tokens cannot be revoked"));
         }
-        self.revoke_by_hmac(caller, own.token.token_hmac).await.map(drop)
+        self.revoke_by_hmac(&own.at_home(caller), own.token.token_hmac).await.map(drop)
     }
 
     /// Revokes a token by its accessor. `false`: there is none (the answer is a warning).

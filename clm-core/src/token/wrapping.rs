@@ -93,7 +93,7 @@ impl Core {
         let found = self.live_token_by_text(organization_id, text).await?;
         let good = found.filter(|token| token.is_wrapping() && token.uses_left != Some(0));
         good.ok_or_else(|| {
-            self.note_unauthenticated(source, "sys/wrapping");
+            self.note_unauthenticated(organization_id, source, "sys/wrapping");
             invalid_wrapping()
         })
     }

@@ -271,6 +271,7 @@ impl Vault {
             replaced = Some((old, old_mac, old_versions));
         }
         event.data.insert("rows".into(), crate::record::joined(written));
+        let most = self.max_keys(key.organization_id);
         self.inner
             .audit
             .commit(key.organization_id, move |connection| {
@@ -294,6 +295,7 @@ impl Vault {
                     if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
                         return Err(Error::Exists);
                     }
+                    crate::quota::expect_room(&mut *connection, key.organization_id, most).await?;
                     for version in &versions {
                         key_versions::insert(&mut *connection, version).await?;
                     }

@@ -5,7 +5,7 @@ use crate::integrity::KEY_LABEL;
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::{closed_mounts, key_aliases, named_keys};
-use crate::{Error, Result, Vault, record};
+use crate::{Error, Result, Vault, quota, record};
 use audit_chain::{Caller, Event, Value};
 use audit_log::AuditError;
 use chrono::{DateTime, SubsecRound, Utc};
@@ -123,6 +123,7 @@ impl Vault {
     /// Rows and record of a new key in one transaction; `Exists`: the name is taken.
     pub(super) async fn insert(&self, key: Key, key_mac: Vec<u8>, version: KeyVersionRow, event: Event) -> Result<()> {
         let now = event.timestamp;
+        let most = self.max_keys(key.organization_id);
         self.inner
             .audit
             .commit(key.organization_id, move |connection| {
@@ -136,6 +137,7 @@ impl Vault {
                     if !named_keys::insert(&mut *connection, &key, &key_mac, now).await? {
                         return Err(Error::Exists);
                     }
+                    quota::expect_room(&mut *connection, key.organization_id, most).await?;
                     key_versions::insert(connection, &version).await?;
                     Ok(((), event))
                 })

@@ -246,6 +246,27 @@ pub(crate) async fn mounts(
     Ok(rows.into_iter().map(|row| (row.mount_id, row.keys)).collect())
 }
 
+/// Whether there are more than `most`, for whoever has just inserted one: those of others come after this transaction, or are seen.
+pub(crate) async fn count_beyond(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    most: u32,
+) -> Result<bool, sqlx::Error> {
+    // One lock for all organizations: a transaction of the log's writer makes keys of several, and with a lock each two writers could wait
+    // for each other.
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('quota of keys', 0))")
+        .execute(&mut *connection)
+        .await?;
+    let counted = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "keys!" FROM (SELECT FROM named_keys WHERE organization_id = $1 AND deleted_at IS NULL LIMIT $2::bigint + 1) counted"#,
+        organization_id,
+        i64::from(most)
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(counted > i64::from(most))
+}
+
 /// `false`: the name is taken.
 pub(crate) async fn insert(
     connection: &mut PgConnection,

@@ -120,3 +120,11 @@ async fn hvac_makes_new_shares_audits_limits_and_ends_leases() {
     server.until_health(501).await.unwrap();
     run(&site, &server, "hvac_system.py", &[site.path("audit.log").to_str().unwrap()]);
 }
+
+#[tokio::test]
+async fn hvac_makes_namespaces_and_works_inside() {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    run(&site, &server, "hvac_namespaces.py", &[]);
+}

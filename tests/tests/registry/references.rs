@@ -32,14 +32,14 @@ async fn what_a_field_names_must_be_there_of_the_same_organization_and_not_delet
     let (second, token) = organization(&server, "second").await;
     let theirs_certificate = Uuid::now_v7();
     site.insert_certificate(second.parse().unwrap(), theirs_certificate).await.unwrap();
-    let root = std::mem::replace(&mut server.token, token);
+    let (root_namespace, root) = server.enter("second", &token);
     done(&server, "sys/auth/userpass", json!({"type": "userpass"})).await;
     let theirs = person(&server, &site, "theirs").await;
     refused(&server, "clm/roles/BELOW", json!({"parent_role_id": above}), "no role").await;
     refused(&server, &format!("clm/inventory/{certificate}"), json!({}), "no certificate").await;
     done(&server, "clm/roles/THEIRS", json!({})).await;
     let theirs_role = server.get("clm/roles/THEIRS").await.unwrap().text("id").to_owned();
-    server.token = root;
+    server.enter(&root_namespace, &root);
 
     let nobody = Uuid::new_v4();
     let inventory = format!("clm/inventory/{certificate}");

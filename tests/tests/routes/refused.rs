@@ -6,11 +6,12 @@ use std::time::{Duration, Instant};
 
 const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "sudo", "update"];
 
-/// Answered for any valid token: it says where a path is mounted, to who may touch something there, and leaves no record.
-const ANY_TOKEN: [&str; 1] = ["ui-mounts-read"];
+/// Answered for any valid token: they say where a path is mounted, and which namespaces there are, to who may touch something there, and leave no
+/// record.
+const ANY_TOKEN: [&str; 2] = ["ui-mounts-read", "ui-namespaces"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.
-const CREATING: [&str; 12] = [
+const CREATING: [&str; 13] = [
     "clm-write-inventory",
     "clm-write-organizations",
     "clm-write-policies",
@@ -21,6 +22,7 @@ const CREATING: [&str; 12] = [
     "kv1-write",
     "kv2-write-data",
     "kv2-write-metadata",
+    "namespaces-write",
     "transit-encrypt",
     "userpass-write-user",
 ];
@@ -117,7 +119,9 @@ async fn a_token_with_every_capability_but_the_routes_own_is_refused_with_a_reco
         if ANY_TOKEN.contains(&id) {
             server.token.clone_from(&nothing);
             let answer = server.ask(request.method.clone(), &request.path, None).await.unwrap();
-            assert_eq!(answer.status, 403, "{id}: {answer:?}");
+            // Namespaces are a list, of which nobody sees more than is his.
+            let nothing = id == "ui-namespaces" && answer.body["data"]["keys"] == serde_json::json!([]);
+            assert!(answer.status == 403 || nothing, "{id}: {answer:?}");
             continue;
         }
         let own = match request.method.as_str() {
@@ -151,4 +155,52 @@ async fn a_token_with_every_capability_but_the_routes_own_is_refused_with_a_reco
             );
         }
     }
+}
+
+/// What is of the whole service, in no namespace but the root's.
+fn is_of_the_service(path: &str) -> bool {
+    let of_the_service = ["audit", "config/auditing", "config/cors", "metrics", "quotas/", "seal"];
+    path.strip_prefix("sys/").is_some_and(|path| of_the_service.iter().any(|known| path.starts_with(known)))
+}
+
+#[tokio::test]
+async fn a_token_of_another_organization_is_refused_on_every_route_with_a_record_where_it_was_tried() {
+    let (site, mut server) = started().await;
+    let root = server.token.clone();
+    for code in ["theirs", "third"] {
+        assert_eq!(server.put(&format!("clm/organizations/{code}"), serde_json::json!({})).await.unwrap().status, 204);
+    }
+    let theirs = server.put("clm/organization-tokens/theirs", serde_json::json!({})).await.unwrap();
+    let mut superuser = site.core.superuser().await.unwrap();
+    // In the root namespace, and in that of a third organization, also by its path.
+    for (namespace, prefix, tried) in [("", "", "root"), ("third", "", "third"), ("", "third/", "third")] {
+        server.enter(namespace, theirs.text("token"));
+        for request in requests().iter().filter(|request| !request.row.open) {
+            server.user_agent = format!("{} in {namespace:?} {prefix:?}", request.row.id);
+            let path = format!("{prefix}{}", request.path);
+            let body = Some(request.row.body.into());
+            let answer = server.ask(request.method.clone(), &path, body).await.unwrap();
+            if tried == "third" && is_of_the_service(&request.path) {
+                assert_eq!(answer.error(), "operation unavailable in namespaces", "{}", server.user_agent);
+                continue;
+            }
+            assert_eq!(answer.status, 403, "{}: {answer:?}", server.user_agent);
+            let found: Vec<(String, String, String)> = sqlx::query_as(
+                "SELECT a.event_type, a.error_message, o.org_code FROM audit_log a JOIN organizations o ON o.id = a.organization_id WHERE a.user_agent = $1",
+            )
+            .bind(&server.user_agent)
+            .fetch_all(&mut superuser)
+            .await
+            .unwrap();
+            let expected = ["access.denied", "the token is of another namespace", tried].map(str::to_owned);
+            assert_eq!(
+                found.into_iter().map(<[String; 3]>::from).collect::<Vec<_>>(),
+                [expected],
+                "{}",
+                server.user_agent
+            );
+        }
+    }
+    server.enter("", &root);
+    server.user_agent.clear();
 }

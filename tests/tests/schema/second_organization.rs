@@ -8,6 +8,8 @@ use uuid::Uuid;
 /// What everything of the first organization is called, and of the second.
 const NAME: &str = "name-of-the-first";
 const SECOND: &str = "name-of-the-second";
+/// An organization that is neither, told by the same word.
+const THIRD: &str = "third-beside-name-of-the-first";
 /// Of a key of the first.
 const ALIAS: &str = "alias-of-name-of-the-first";
 
@@ -132,13 +134,13 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
     mount(&server, &MOUNTS[1..]).await;
     let (accessor, secret_id) = furnish(&server, NAME).await;
     // Of other organizations the second knows nothing, either.
-    assert_eq!(server.put(&format!("clm/organizations/{NAME}"), json!({})).await.unwrap().status, 204);
+    assert_eq!(server.put(&format!("clm/organizations/{THIRD}"), json!({})).await.unwrap().status, 204);
     let (second_id, second) = second_token(&server).await;
     let before = readings(&server, &accessor).await;
     let telling = before.iter().filter(|reading| tells(reading, &accessor)).count();
     assert!(telling >= 20, "{telling} of {before:?}");
 
-    server.token.clone_from(&second);
+    server.enter(SECOND, &second);
     let own = server.get("auth/token/lookup-self").await.unwrap();
     assert_eq!(own.status, 200, "{own:?}");
     // Its own engines at the same paths, so that requests reach one.
@@ -202,12 +204,15 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("DELETE", format!("clm/access-policies/{NAME}-secrets"), json!({})),
         ("DELETE", format!("clm/policies/{NAME}"), json!({})),
         ("DELETE", format!("clm/workflows/{NAME}"), json!({})),
-        ("DELETE", format!("clm/organizations/{NAME}"), json!({})),
+        ("DELETE", format!("clm/organizations/{THIRD}"), json!({})),
         ("DELETE", format!("clm/organizations/{SECOND}"), json!({})),
-        ("PUT", format!("clm/organizations/{NAME}"), json!({"org_name": "taken"})),
+        ("DELETE", format!("sys/namespaces/{THIRD}"), json!({})),
+        ("PUT", format!("sys/namespaces/{THIRD}"), json!({"custom_metadata": {"taken": "yes"}})),
+        ("PUT", "sys/namespaces/another".into(), json!({})),
+        ("PUT", format!("clm/organizations/{THIRD}"), json!({"org_name": "taken"})),
         ("PUT", format!("clm/organizations/{SECOND}"), json!({"status": "suspended"})),
         ("PUT", "clm/organizations/another".into(), json!({})),
-        ("PUT", format!("clm/organization-tokens/{NAME}"), json!({})),
+        ("PUT", format!("clm/organization-tokens/{THIRD}"), json!({})),
     ] {
         let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
         let answer = server.ask(method, &path, Some(body.to_string().into())).await.unwrap();
@@ -215,7 +220,7 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         assert!(!answer.body.to_string().contains(&first), "{answer:?}");
     }
     // All is there as it was, and nothing of the second beside it.
-    server.token = first;
+    server.enter("", &first);
     for (before, after) in stable(before).into_iter().zip(stable(readings(&server, &accessor).await)) {
         assert_eq!(before, after);
     }

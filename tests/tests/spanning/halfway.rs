@@ -88,7 +88,7 @@ async fn an_organization_that_was_half_made_is_finished_by_asking_again_with_one
         let mut secure = site.secure.superuser().await.unwrap();
         assert_eq!(number(&mut secure, MASTER_KEYS).await, 2, "{step}: root's, and one of the new one");
         let inside = server.put("clm/organization-tokens/half", json!({})).await.unwrap();
-        inside.text("token").clone_into(&mut server.token);
+        server.enter("half", inside.text("token"));
         assert_eq!(server.put("sys/mounts/transit", json!({"type": "transit"})).await.unwrap().status, 204);
         let key = server.put("transit/keys/k", json!({"type": "ecdsa-p256"})).await.unwrap();
         assert!(key.status.is_success(), "{key:?}");

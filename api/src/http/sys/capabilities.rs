@@ -14,9 +14,12 @@ pub(super) async fn resultant(call: Call) -> Result<Answer> {
     if authority.is_root() {
         return Ok(Answer::data(json!({ "root": true })));
     }
+    // From above, what its rules say of this namespace, as this namespace's paths.
+    let own = |path: &str| path.strip_prefix(authority.prefix()).map(str::to_owned);
     let shown = |rules: BTreeMap<String, Capabilities>| -> Map<String, Value> {
         let names = |granted: Capabilities| granted.iter().map(|capability| capability.name()).collect::<Vec<_>>();
-        rules.into_iter().map(|(path, granted)| (path, json!({ "capabilities": names(granted) }))).collect()
+        let own = rules.into_iter().filter_map(|(path, granted)| Some((own(&path)?, granted)));
+        own.map(|(path, granted)| (path, json!({ "capabilities": names(granted) }))).collect()
     };
     let (exact, wildcard) = authority.acl.rules();
     Ok(Answer::data(json!({ "exact_paths": shown(exact), "glob_paths": shown(wildcard), "root": false })))

@@ -5,7 +5,7 @@ use crate::app::Result;
 use crate::http::answer::Answer;
 use crate::http::call::{Call, OpenCall};
 use crate::http::openapi::document;
-use clm_core::{Mount, ROOT_ORGANIZATION};
+use clm_core::Mount;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
 
@@ -26,7 +26,8 @@ pub(super) async fn mounts(call: OpenCall) -> Result<Answer> {
         };
         public.map(little).collect()
     };
-    let (auth, secret) = (shown(core.auth_mounts(ROOT_ORGANIZATION)), shown(core.mounts(ROOT_ORGANIZATION)));
+    let organization = call.organization_id();
+    let (auth, secret) = (shown(core.auth_mounts(organization)), shown(core.mounts(organization)));
     Ok(Answer::data(json!({ "auth": auth, "secret": secret })))
 }
 

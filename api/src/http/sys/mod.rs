@@ -13,6 +13,7 @@ mod internal;
 mod leases;
 mod metrics;
 mod mounts;
+mod namespaces;
 mod passwords;
 mod policies;
 mod quotas;
@@ -35,8 +36,8 @@ use Verb::{Delete, Read, Write};
 use clm_core::EntryKind;
 
 /// What is in files of its own; narrower paths before wider ones, within a table and from one to the next.
-pub(super) const TABLES: [&[Route]; 6] =
-    [audit::ROUTES, cors::ROUTES, leases::ROUTES, passwords::ROUTES, quotas::ROUTES, rekey::ROUTES];
+pub(super) const TABLES: [&[Route]; 7] =
+    [audit::ROUTES, cors::ROUTES, leases::ROUTES, namespaces::ROUTES, passwords::ROUTES, quotas::ROUTES, rekey::ROUTES];
 
 /// Deletes what was made through `sys/`; nothing there is as good.
 async fn delete_entry(call: &Call, kind: EntryKind, name: &str) -> Result<Answer> {

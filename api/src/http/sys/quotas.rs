@@ -7,14 +7,18 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::table::{Endpoint, Kind, Parameter, Route, Verb};
 use crate::quota::{QuotaConfiguration, RateLimit};
-use clm_core::{EntryKind, SystemEntry};
+use clm_core::{EntryKind, Located, SystemEntry};
 use serde_json::json;
 
 const LIMIT: &[Parameter] = &[
     Parameter::new("block_interval", Kind::Duration, "For so long nothing passes after one request too many"),
     Parameter::new("inheritable", Kind::Boolean, "Read, without meaning here"),
     Parameter::new("interval", Kind::Duration, "A second unless set"),
-    Parameter::new("path", Kind::Text, "A mount, a path, what begins like a path (`*`), or empty: everything"),
+    Parameter::new(
+        "path",
+        Kind::Text,
+        "A mount, a path, what begins like a path (`*`), each with its namespace in front, a namespace, or empty: everything",
+    ),
     Parameter::new("rate", Kind::Text, "Requests of one address in each interval").required(),
     Parameter::new("role", Kind::Text, "Not supported"),
     Parameter::new("type", Kind::Text, "rate-limit"),
@@ -147,16 +151,22 @@ async fn delete(call: Call) -> Result<Answer> {
     super::delete_entry(&call, EntryKind::RateLimit, call.capture("name")).await
 }
 
-/// A mount's path gets its final slash; any other must lie in a mount.
+/// A namespace's path and a mount's get their final slash; any other must lie in a mount.
 fn limited_path(call: &Call, path: &str) -> Result<String> {
     let path = path.trim_start_matches('/');
     if path.is_empty() {
         return Ok(String::new());
     }
     let bare = path.trim_end_matches('*').trim_end_matches('/');
-    let organization = call.context.caller.organization_id;
+    let core = &call.context.services.core;
     let below = format!("{bare}/");
-    let Some((_, rest)) = call.context.services.core.resolve(organization, &below) else {
+    let (organization, own) = match core.locate(None, &below)? {
+        // All of a namespace.
+        Located::Inside(_, "") => return Ok(below),
+        Located::Inside(namespace, own) => (namespace.id, own.to_owned()),
+        Located::Root | Located::Nowhere => (call.context.caller.organization_id, below.clone()),
+    };
+    let Some((_, rest)) = core.resolve(organization, &own) else {
         return Err(Error::invalid(format!("invalid mount path {path:?}: no mount is there")));
     };
     let is_mount = rest.trim_matches('/').is_empty() && !path.ends_with('*');

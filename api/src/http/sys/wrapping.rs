@@ -6,7 +6,7 @@ use crate::http::call::{Call, OpenCall};
 use audit_chain::Caller;
 use chrono::SecondsFormat;
 use clm_core::access::Operation;
-use clm_core::{IssuedToken, ROOT_ORGANIZATION, Token};
+use clm_core::{IssuedToken, Token};
 use hyper::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ async fn presented(call: &OpenCall) -> Result<(Arc<Token>, bool)> {
     let own = call.token.as_deref();
     let is_own = named.as_deref().is_none_or(|named| Some(named) == own);
     let Some(text) = named.as_deref().or(own) else { return Err(Error::Unauthenticated) };
-    Ok((core.wrapping_token(ROOT_ORGANIZATION, text, call.peer.source).await?, is_own))
+    Ok((core.wrapping_token(call.organization_id(), text, call.peer.source).await?, is_own))
 }
 
 /// Who carries the wrapping token may take out what it holds; others need a token of their own that may do this.

@@ -8,7 +8,7 @@ use crate::store::bind::RowBytes;
 use crate::store::{StoreError, organizations};
 use chrono::{DateTime, SubsecRound, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
@@ -44,6 +44,14 @@ pub(crate) struct OrganizationFields {
     pub(crate) max_users: Option<i32>,
     #[serde(default)]
     pub(crate) max_certificates: Option<i32>,
+    #[serde(default)]
+    pub(crate) max_keys: Option<i32>,
+    #[serde(default)]
+    pub(crate) custom_metadata: Option<Json>,
+}
+
+fn is_texts(value: &Value) -> bool {
+    value.as_object().is_some_and(|texts| texts.values().all(Value::is_string))
 }
 
 fn nothing() -> Json {
@@ -71,6 +79,16 @@ impl OrganizationFields {
             license_expires_at: None,
             max_users: None,
             max_certificates: None,
+            max_keys: None,
+            custom_metadata: None,
+        }
+    }
+
+    /// Texts by name that clients keep with the namespace.
+    pub(crate) fn metadata(&self) -> Map<String, Value> {
+        match self.custom_metadata.as_ref().map(Json::value) {
+            Some(Value::Object(metadata)) => metadata,
+            _ => Map::new(),
         }
     }
 }
@@ -79,7 +97,7 @@ impl Fields for OrganizationFields {
     const KIND: Kind = Kind::Organization;
 
     fn json(&mut self) -> Vec<&mut Json> {
-        vec![&mut self.settings]
+        [&mut self.settings].into_iter().chain(&mut self.custom_metadata).collect()
     }
 
     fn settle(entry: &mut Entry<Self>, old: Option<&Entry<Self>>, _moment: Moment) -> Result<()> {
@@ -100,8 +118,11 @@ impl Fields for OrganizationFields {
                 return Err(Error::invalid(format!("{field} is an e-mail address")));
             }
         }
-        if [fields.max_users, fields.max_certificates].into_iter().flatten().any(|most| most < 0) {
-            return Err(Error::invalid("max_users and max_certificates are not negative"));
+        if [fields.max_users, fields.max_certificates, fields.max_keys].into_iter().flatten().any(|most| most < 0) {
+            return Err(Error::invalid("max_users, max_certificates and max_keys are not negative"));
+        }
+        if fields.custom_metadata.as_ref().is_some_and(|metadata| !is_texts(&metadata.value())) {
+            return Err(Error::invalid("custom_metadata values must be strings"));
         }
         fields.license_expires_at = fields.license_expires_at.map(|time| time.trunc_subsecs(6));
         Ok(())
@@ -144,9 +165,13 @@ impl Fields for OrganizationFields {
             license_expires_at,
             max_users,
             max_certificates,
+            max_keys,
+            custom_metadata,
         } = fields;
-        let mut row =
-            RowBytes::new("organizations.v1").uuid(*id).text(code).text(org_name).text(status).text(settings.text());
+        // What rows had no column for in the first schema is bound only where it is said.
+        let says_more = max_keys.is_some() || custom_metadata.is_some();
+        let version = if says_more { "organizations.v2" } else { "organizations.v1" };
+        let mut row = RowBytes::new(version).uuid(*id).text(code).text(org_name).text(status).text(settings.text());
         for text in [description, website, industry, billing_email, support_email, license_type] {
             row = row.optional(text.as_deref(), RowBytes::text);
         }
@@ -158,6 +183,10 @@ impl Fields for OrganizationFields {
         }
         for most in [max_users, max_certificates] {
             row = row.optional(most.map(i64::from), RowBytes::integer);
+        }
+        if says_more {
+            row = row.optional(max_keys.map(i64::from), RowBytes::integer);
+            row = row.optional(custom_metadata.as_ref().map(Json::text), RowBytes::text);
         }
         row.integer(*revision).finish()
     }

@@ -13,6 +13,8 @@ pub(super) fn named(parameters: &Parameters, known: &[Parameter]) -> Result<Map<
         let name = parameter.name;
         let value = match parameter.kind {
             Kind::Boolean => parameters.flag(name)?.map(Value::from),
+            // An empty text takes away; it is no number.
+            Kind::Integer if parameters.value(name).is_some_and(|value| value == "") => Some(Value::from("")),
             Kind::Integer => parameters.integer(name)?.map(Value::from),
             Kind::List => parameters.list(name)?.map(Value::from),
             Kind::Text => parameters.text(name)?.map(Value::from),

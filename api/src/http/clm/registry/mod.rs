@@ -19,12 +19,14 @@ const LISTED: &[Parameter] = &[field("deleted", Boolean, "Those that were delete
 
 const ORGANIZATION: &[Parameter] = &[
     field("billing_email", Text, "Where bills go"),
+    field("custom_metadata", Object, "Texts by name, as `sys/namespaces` keeps them"),
     field("description", Text, "A word for people"),
     field("industry", Text, "What it works in"),
     field("license_expires_at", Text, "When its licence ends, RFC 3339"),
     field("license_type", Text, "What its licence is called"),
-    field("max_certificates", Integer, "Most certificates that it may have"),
-    field("max_users", Integer, "Most people that it may have"),
+    field("max_certificates", Integer, "Most certificates that it may have; kept and shown"),
+    field("max_keys", Integer, "Most named keys that it may have; none: any number"),
+    field("max_users", Integer, "Most people that it may have; kept and shown"),
     field("org_name", Text, "What people call it; its code, unless said"),
     field("primary_contact_user_id", Text, "One of its people, by id"),
     field("status", Text, "`active`, `suspended` or `inactive`: its tokens are good while it is active"),
