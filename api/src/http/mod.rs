@@ -67,7 +67,11 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "kv-v1", usual_path: "kv/", routes: kv::FIRST },
     Engine { mount_type: "kv-v2", usual_path: "secret/", routes: kv::SECOND },
     Engine { mount_type: "token", usual_path: "auth/token/", routes: auth_token::ROUTES },
-    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::ROUTES },
+    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::TABLES[0] },
+    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::TABLES[1] },
+    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::TABLES[2] },
+    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::TABLES[3] },
+    Engine { mount_type: "transit", usual_path: "transit/", routes: transit::TABLES[4] },
     Engine { mount_type: "userpass", usual_path: "auth/userpass/", routes: userpass::ROUTES },
 ];
 
