@@ -45,7 +45,12 @@ pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 
 /// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise; one may have several tables.
 pub(crate) const ENGINES: &[Engine] = &[
-    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[0] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[1] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[2] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[3] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[4] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[5] },
     Engine { mount_type: "api-key", usual_path: "auth/api-key/", routes: api_key::ROUTES },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[0] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[1] },
