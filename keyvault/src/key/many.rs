@@ -6,7 +6,7 @@ use super::{Key, KeyName, NewKey};
 use crate::row_mac::MacDomain;
 use crate::store::key_versions::{self, KeyVersionRow};
 use crate::store::{closed_mounts, named_keys};
-use crate::{Error, Result, Vault};
+use crate::{Error, Result, Vault, quota};
 use audit_chain::{Caller, Value};
 use chrono::SubsecRound;
 use futures_util::{StreamExt, TryStreamExt, stream};
@@ -51,7 +51,9 @@ impl Vault {
         let (keys, versions): (Vec<Key>, Vec<KeyVersionRow>) = made.into_iter().unzip();
         let keys: Vec<(Key, [u8; 32])> = keys.into_iter().zip(macs.chunks_exact(2).map(|pair| pair[0])).collect();
         let now = event.timestamp;
-        let inserted = self.inner.audit.commit(caller.organization_id, move |connection| {
+        let organization_id = caller.organization_id;
+        let most = self.max_keys(organization_id);
+        let inserted = self.inner.audit.commit(organization_id, move |connection| {
             Box::pin(async move {
                 if !closed_mounts::is_open(&mut *connection, mount_id).await? {
                     return Err(Error::NotFound("the mount was disabled meanwhile".into()));
@@ -59,6 +61,7 @@ impl Vault {
                 if !named_keys::insert_all(&mut *connection, &keys, now).await? {
                     return Err(Error::Exists);
                 }
+                quota::expect_room(&mut *connection, organization_id, most).await?;
                 key_versions::insert_all(connection, &versions).await?;
                 Ok(((), event))
             })
