@@ -1,6 +1,7 @@
-//! How much organizations may have, for the other database: its rows are made there, and counted there.
+//! How much organizations may have, in memory: of keys for the other database, whose rows are made and counted there, of certificates for this one.
 
 use crate::core::Core;
+use crate::registry::OrganizationFields;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -8,16 +9,37 @@ use uuid::Uuid;
 
 /// As it was read last, with the mounts. Whoever holds it keeps no [`Core`] open.
 #[derive(Debug, Default)]
-pub struct OrganizationQuotas(ArcSwap<HashMap<Uuid, u32>>);
+pub struct OrganizationQuotas(ArcSwap<HashMap<Uuid, Most>>);
+
+/// `None`: any number.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Most {
+    keys: Option<u32>,
+    certificates: Option<u32>,
+}
+
+impl Most {
+    /// What an organization's row says, if it says anything.
+    pub(crate) fn of(fields: &OrganizationFields) -> Option<Self> {
+        let [keys, certificates] =
+            [fields.max_keys, fields.max_certificates].map(|most| most.and_then(|most| u32::try_from(most).ok()));
+        (keys.is_some() || certificates.is_some()).then_some(Self { keys, certificates })
+    }
+}
 
 impl OrganizationQuotas {
     /// Most named keys; `None`: any number.
     pub fn max_keys(&self, organization_id: Uuid) -> Option<u32> {
-        self.0.load().get(&organization_id).copied()
+        self.0.load().get(&organization_id)?.keys
     }
 
-    pub(crate) fn store(&self, max_keys: HashMap<Uuid, u32>) {
-        self.0.store(Arc::new(max_keys));
+    /// Most certificates in the inventory; `None`: any number.
+    pub(crate) fn max_certificates(&self, organization_id: Uuid) -> Option<u32> {
+        self.0.load().get(&organization_id)?.certificates
+    }
+
+    pub(crate) fn store(&self, quotas: HashMap<Uuid, Most>) {
+        self.0.store(Arc::new(quotas));
     }
 }
 

@@ -117,6 +117,13 @@ async fn a_file_is_told_each_request_and_its_answer_and_what_is_secret_only_as_h
     let told = std::fs::read_to_string(&file).unwrap();
     assert!(["s3cret-value", text, &server.token].iter().all(|secret| !told.contains(*secret)));
 
+    // What is done in a namespace says in which.
+    server.put("sys/namespaces/team", json!({})).await.unwrap();
+    let id = server.get("sys/namespaces/team").await.unwrap().text("id").to_owned();
+    server.get("team/sys/policies/acl/default").await.unwrap();
+    let inside = entry(&file, "response", "sys/policies/acl/default").await;
+    assert_eq!(inside["request"]["namespace"], json!({"id": id, "path": "team/"}));
+
     assert_eq!(server.ask(Method::DELETE, "sys/audit/f", None).await.unwrap().status, 204);
     let last = entries(&file).len();
     server.get("kv/a").await.unwrap();

@@ -20,7 +20,7 @@ pub fn document() -> Value {
         "openapi": "3.1.0",
         "info": {
             "title": "clm",
-            "description": "A key service whose private keys live in an HSM, with the API of HashiCorp Vault.",
+            "description": "A key service whose private keys live in an HSM, with the API of HashiCorp Vault. `X-Vault-Namespace: CODE`, or `CODE/` in front of the path, names the organization that a request acts in.",
             "version": VERSION,
             "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
         },

@@ -3,6 +3,7 @@
 use super::Core;
 use crate::error::{Error, Result};
 use crate::mount::MountTable;
+use crate::organization_quotas::Most;
 use crate::store;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
@@ -82,15 +83,14 @@ impl Core {
     }
 
     async fn load_mounts(&self) -> Result<MountTable> {
-        let (mut table, mut max_keys) = (MountTable::default(), HashMap::new());
+        let (mut table, mut quotas) = (MountTable::default(), HashMap::new());
         for organization_id in self.store().active_organizations().await? {
             let Some((organization, is_ours)) = self.read_organization(organization_id).await? else { continue };
             if !is_ours {
                 table = table.refusing(organization_id, organization.code);
                 continue;
             }
-            let most = organization.fields.max_keys.and_then(|most| u32::try_from(most).ok());
-            max_keys.extend(most.map(|most| (organization_id, most)));
+            quotas.extend(Most::of(&organization.fields).map(|most| (organization_id, most)));
             let mut good = Vec::new();
             for row in self.store().mounts(organization_id).await? {
                 let which = (store::mounts::TABLE, organization_id, row.mount.id);
@@ -103,7 +103,7 @@ impl Core {
             }
             table = table.with(organization_id, organization.code, good);
         }
-        self.quotas().store(max_keys);
+        self.quotas().store(quotas);
         Ok(table.with_namespaces())
     }
 }

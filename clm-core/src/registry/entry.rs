@@ -2,6 +2,7 @@
 
 use super::{Json, Kind};
 use crate::error::{Error, Result};
+use crate::organization_quotas::OrganizationQuotas;
 use crate::store::StoreError;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -71,6 +72,15 @@ pub(crate) trait Fields: Clone + Serialize + DeserializeOwned + Send + Sync + 's
 
     /// Adds the row, or replaces the one it was made from (its revision being one less).
     fn put(connection: &mut PgConnection, entry: &Entry<Self>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// After one more was made or brought back: refuses one too many, whoever else does so meanwhile.
+    fn expect_room(
+        _connection: &mut PgConnection,
+        _owner: Uuid,
+        _quotas: &OrganizationQuotas,
+    ) -> impl Future<Output = Result<(), StoreError>> + Send {
+        std::future::ready(Ok(()))
+    }
 
     /// Codes, sorted.
     fn codes(

@@ -155,10 +155,14 @@ impl Core {
     ) -> Result<()> {
         let entry = self.with_mac(entry).await?;
         let event = self.entry_event(caller, &entry, action);
+        let (grows, quotas) = (matches!(action, "create" | "restore"), self.organization_quotas());
         self.change(owner, move |connection| {
             Box::pin(async move {
                 references::expect(&mut *connection, entry.id, &entry.fields.references()).await?;
-                F::put(connection, &entry).await?;
+                F::put(&mut *connection, &entry).await?;
+                if grows {
+                    F::expect_room(connection, owner, &quotas).await?;
+                }
                 Ok(((), event))
             })
         })

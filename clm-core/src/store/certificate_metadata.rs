@@ -96,3 +96,28 @@ pub(crate) async fn put(connection: &mut PgConnection, entry: &Entry<InventoryFi
     .await?;
     expect_one(&done, "certificate of the inventory")
 }
+
+/// There are `most` or fewer that are not deleted, with those that whoever calls this has just written: those of others come after this
+/// transaction, or are seen.
+pub(crate) async fn expect_room(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    most: u32,
+) -> Result<(), StoreError> {
+    // One lock for all organizations: a transaction of the log's writer makes rows of several, and with a lock each two writers could wait
+    // for each other.
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('quota of certificates', 0))")
+        .execute(&mut *connection)
+        .await?;
+    let counted = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "rows!" FROM (SELECT FROM certificate_metadata WHERE organization_id = $1 AND deleted_at IS NULL LIMIT $2::bigint + 1) counted"#,
+        organization_id,
+        i64::from(most)
+    )
+    .fetch_one(connection)
+    .await?;
+    if counted > i64::from(most) {
+        return Err(StoreError::Full { field: "max_certificates", what: "certificates in its inventory", most });
+    }
+    Ok(())
+}

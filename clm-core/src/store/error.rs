@@ -15,6 +15,18 @@ pub enum StoreError {
         /// What it names.
         id: Uuid,
     },
+    /// The organization has as many as it may.
+    #[error(
+        "the organization has as many {what} as its quota allows ({field} = {most}): delete some that are not needed, or have the root organization raise {field} at clm/organizations"
+    )]
+    Full {
+        /// The quota.
+        field: &'static str,
+        /// What it counts.
+        what: &'static str,
+        /// How many it allows.
+        most: u32,
+    },
     /// JSON that PostgreSQL does not keep.
     #[error("JSON here holds no NUL characters and no numbers beyond the database's")]
     Json,

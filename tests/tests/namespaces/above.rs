@@ -101,6 +101,7 @@ async fn wildcards_reach_into_namespaces_and_a_denial_counts_there() {
 async fn tokens_made_from_above_are_the_namespaces_own_and_nobody_gets_more_than_he_may_give() {
     let (_site, mut server) = started().await;
     namespace(&mut server, "team").await;
+    namespace(&mut server, "other").await;
     let root = server.token.clone();
     let creates = "path \"team/auth/token/create\" { capabilities = [\"update\"] }";
     let sudo = "path \"team/auth/token/create\" { capabilities = [\"update\", \"sudo\"] }";
@@ -118,6 +119,16 @@ async fn tokens_made_from_above_are_the_namespaces_own_and_nobody_gets_more_than
     server.enter("team", &given);
     assert_eq!(sign(&server).await.status, 200);
     assert_eq!(server.get("auth/token/lookup-self").await.unwrap().body["data"]["orphan"], true);
+
+    // Of one that is in no row it is the same.
+    server.enter("team", &sudo);
+    let batch = json!({"policies": ["admin"], "type": "batch"});
+    let batch =
+        done(&server, "auth/token/create", batch).await.body["auth"]["client_token"].as_str().unwrap().to_owned();
+    for (namespace, status) in [("team", 200), ("other", 403), ("", 403)] {
+        server.enter(namespace, &batch);
+        assert_eq!(sign(&server).await.status, status, "{namespace:?}");
+    }
 
     server.enter("team", &root);
     let admin =

@@ -5,6 +5,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use std::time::Duration;
 use tests::{Server, until};
+use uuid::Uuid;
 
 async fn makes(server: &Server, name: String) -> u16 {
     let made = server.put(&format!("transit/keys/{name}"), json!({"type": "aes256-gcm96"})).await.unwrap();
@@ -69,6 +70,35 @@ async fn an_organization_has_no_more_keys_than_its_quota_allows_whoever_makes_th
     server.enter("team", &admin);
     assert!(makes(&server, "later".into()).await < 300);
     site.succeeds(&["audit", "verify", "--rows"]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_inventory_of_an_organization_has_no_more_certificates_than_its_quota_allows() {
+    let (site, mut server) = started().await;
+    let admin = namespace(&mut server, "team").await;
+    done(&server, "clm/organizations/team", json!({"max_certificates": 2})).await;
+    let organization = server.get("sys/namespaces/team").await.unwrap().text("id").parse().unwrap();
+    let ids: Vec<Uuid> = (0..5).map(|_| Uuid::now_v7()).collect();
+    for id in &ids {
+        site.insert_certificate(organization, *id).await.unwrap();
+    }
+    server.enter("team", &admin);
+    let kept = |id: &Uuid| format!("clm/inventory/{id}");
+    let written = join_all(ids.iter().map(|id| async { server.put(&kept(id), json!({})).await.unwrap() })).await;
+    let refused_ones = written.iter().filter(|answer| answer.error().contains("max_certificates = 2")).count();
+    assert_eq!(refused_ones, 3, "{written:?}");
+    // What is there is changed and deleted as before; one that is brought back counts like a new one.
+    let there: Vec<&Uuid> =
+        ids.iter().zip(&written).filter(|(_, answer)| answer.status == 204).map(|(id, _)| id).collect();
+    let other = ids.iter().find(|id| !there.contains(id)).unwrap();
+    done(&server, &kept(there[0]), json!({"notes": "changed"})).await;
+    assert_eq!(server.ask(reqwest::Method::DELETE, &kept(there[0]), None).await.unwrap().status, 204);
+    done(&server, &kept(other), json!({})).await;
+    let restore = format!("{}/restore", kept(there[0]));
+    refused(&server, &restore, json!({}), 400, "max_certificates = 2").await;
+    assert_eq!(server.ask(reqwest::Method::DELETE, &kept(other), None).await.unwrap().status, 204);
+    done(&server, &restore, json!({})).await;
+    site.succeeds(&["audit", "verify"]).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

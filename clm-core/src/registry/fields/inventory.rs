@@ -2,6 +2,7 @@
 
 use super::CERTIFICATE_TYPES;
 use crate::error::{Error, Result};
+use crate::organization_quotas::OrganizationQuotas;
 use crate::registry::entry::{Entry, Fields, Moment, Reference, one_of};
 use crate::registry::{Json, Kind};
 use crate::store::bind::RowBytes;
@@ -120,6 +121,17 @@ impl Fields for InventoryFields {
 
     async fn put(connection: &mut PgConnection, entry: &Entry<Self>) -> Result<(), StoreError> {
         certificate_metadata::put(connection, entry).await
+    }
+
+    async fn expect_room(
+        connection: &mut PgConnection,
+        owner: Uuid,
+        quotas: &OrganizationQuotas,
+    ) -> Result<(), StoreError> {
+        match quotas.max_certificates(owner) {
+            Some(most) => certificate_metadata::expect_room(connection, owner, most).await,
+            None => Ok(()),
+        }
     }
 
     async fn codes(connection: &mut PgConnection, owner: Uuid, deleted: bool) -> Result<Vec<String>, StoreError> {

@@ -24,7 +24,7 @@ const ORGANIZATION: &[Parameter] = &[
     field("industry", Text, "What it works in"),
     field("license_expires_at", Text, "When its licence ends, RFC 3339"),
     field("license_type", Text, "What its licence is called"),
-    field("max_certificates", Integer, "Most certificates that it may have; kept and shown"),
+    field("max_certificates", Integer, "Most certificates in its inventory; none: any number"),
     field("max_keys", Integer, "Most named keys that it may have; none: any number"),
     field("max_users", Integer, "Most people that it may have; kept and shown"),
     field("org_name", Text, "What people call it; its code, unless said"),
