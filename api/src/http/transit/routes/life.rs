@@ -11,7 +11,7 @@ pub(super) const ROUTES: &[Route] = &[
             Endpoint::new(
                 Read,
                 "transit-read-key-state",
-                "States of a key and its versions, and all transitions",
+                "States of a key and its versions, and all transitions; of the last that had the name, if it was deleted",
                 |call| Box::pin(state::read(call)),
             ),
             Endpoint::new(Write, "transit-set-key-state", "Bring a key into another state", |call| {
