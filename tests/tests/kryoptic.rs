@@ -297,5 +297,15 @@ async fn openssl_comes_to_the_same_key_by_the_tokens_own_functions_over_each_has
             let exported = server.get(&format!("transit/export/encryption-key/{kind}-{kdf}")).await.unwrap();
             assert_eq!(exported.body["data"]["keys"]["1"], b64(&expected.as_ref()[..32]), "{kind} {kdf}");
         }
+        // The function for tokens that have none of their own gives the same here as there.
+        let body =
+            json!({"public_key": public, "kdf": "aes-ecb-encrypt-data", "info": b64("orders"), "exportable": true});
+        done(&server, &format!("agree/{kind}/{kind}-ecb"), body).await;
+        let data = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"clm-agree-v1 orders");
+        std::fs::write(site.path("data"), data).unwrap();
+        let (data, key) = (site.path("data"), hex::encode(&shared[shared.len() - 32..]));
+        let expected = openssl(&["enc", "-aes-256-ecb", "-nopad", "-K", &key, "-in", data.to_str().unwrap()]);
+        let exported = server.get(&format!("transit/export/encryption-key/{kind}-ecb")).await.unwrap();
+        assert_eq!(exported.body["data"]["keys"]["1"], b64(expected), "{kind}");
     }
 }

@@ -442,6 +442,31 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_is_agreed_on_comes_of_one_pair_that_stays_inside_and_only_the_last_is_extractable() {
+        let derive = |mechanism: &str, extractable: &str, by: Object| {
+            let template = [("CKA_EXTRACTABLE", extractable), ("CKA_SENSITIVE", "true")]
+                .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+            let mechanism = Some(mechanism.to_owned());
+            Call { mechanism, template: template.into(), ..call("C_DeriveKey", by) }
+        };
+        let pair = || inside("CKO_PRIVATE_KEY", "");
+        let rest = || [call("C_DestroyObject", Object::default()), call("C_WrapKey", Object::default())];
+        let after = |derived: Vec<Call>| [derived, rest().into(), rest().into()].concat();
+        let agreed = |calls: &[Call]| judged(&json!({}), Some(AGREEING), calls);
+        let last = || derive("CKM_AES_ECB_ENCRYPT_DATA", "true", inside("CKO_SECRET_KEY", ""));
+        let good = after(vec![derive("CKM_ECDH1_DERIVE", "false", pair()), last()]);
+        assert!(matches!(agreed(&good), Finding::Token(_)));
+        assert!(matches!(agreed(&after(vec![derive("CKM_ECDH1_DERIVE", "true", pair())])), Finding::Token(_)));
+        // The secret itself could leave; nobody's pair; a pair that can leave; nothing wrapped or destroyed; another verb.
+        assert!(unlisted(&agreed(&after(vec![derive("CKM_ECDH1_DERIVE", "true", pair()), last()]))));
+        assert!(unlisted(&agreed(&after(vec![last()]))));
+        let leaves = Object { extractable: Some(true), ..pair() };
+        assert!(unlisted(&agreed(&after(vec![derive("CKM_ECDH1_DERIVE", "true", leaves)]))));
+        assert!(unlisted(&agreed(&good[..2])));
+        assert!(unlisted(&judged(&json!({}), None, &good)));
+    }
+
+    #[test]
     fn a_key_that_comes_in_is_wrapped_and_destroyed_at_once() {
         let extractable = [("CKA_EXTRACTABLE".to_owned(), Some("true".to_owned()))].into();
         let unwrapped = Call { template: extractable, ..call("C_UnwrapKey", Object::default()) };
