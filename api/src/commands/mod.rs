@@ -58,7 +58,7 @@ enum Command {
         #[command(subcommand)]
         command: integrity::Command,
     },
-    /// Make keys, sign and verify through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT).
+    /// Make keys, sign and verify through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_NAMESPACE, VAULT_CACERT).
     Key {
         #[command(subcommand)]
         command: key::Command,

@@ -12,10 +12,12 @@ pub(super) struct Service {
     client: Client,
     address: String,
     token: SecretString,
+    /// Empty: the root's.
+    namespace: String,
 }
 
 impl Service {
-    /// `VAULT_ADDR`, `VAULT_CACERT`, `VAULT_TOKEN` or `~/.vault-token`.
+    /// `VAULT_ADDR`, `VAULT_CACERT`, `VAULT_NAMESPACE`, `VAULT_TOKEN` or `~/.vault-token`.
     pub(super) fn from_environment() -> Result<Self> {
         let address = std::env::var("VAULT_ADDR").unwrap_or_else(|_| "http://127.0.0.1:8200".to_owned());
         let mut builder = Client::builder();
@@ -23,7 +25,9 @@ impl Service {
             let pem = std::fs::read(&path).with_context(|| format!("VAULT_CACERT: {}", path.display()))?;
             builder = builder.tls_certs_only(Certificate::from_pem_bundle(&pem).context("VAULT_CACERT")?);
         }
-        Ok(Self { client: builder.build()?, address: address.trim_end_matches('/').to_owned(), token: token()? })
+        let namespace = std::env::var("VAULT_NAMESPACE").unwrap_or_default();
+        let address = address.trim_end_matches('/').to_owned();
+        Ok(Self { client: builder.build()?, address, token: token()?, namespace })
     }
 
     /// `data` of what a path gives.
@@ -44,6 +48,8 @@ impl Service {
         let response = request
             .header("X-Vault-Token", self.token.expose_secret())
             .header("X-Vault-Request", "true")
+            // Empty, it is the root namespace's.
+            .header("X-Vault-Namespace", &self.namespace)
             .send()
             .await
             .with_context(|| {

@@ -103,3 +103,24 @@ async fn a_namespace_survives_a_restart_and_is_served_by_every_server() {
         Value::from("team/")
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_works_in_the_namespace_that_the_environment_names() {
+    let (site, mut server) = started().await;
+    let admin = namespace(&mut server, "team").await;
+    let file = site.path("order.txt");
+    std::fs::write(&file, "an order").unwrap();
+    let clm = |namespace: &str, arguments: &[&str]| {
+        let mut command = site.command(arguments).unwrap();
+        command.env("VAULT_ADDR", server.address()).env("VAULT_TOKEN", &admin).env("VAULT_NAMESPACE", namespace);
+        command.output().unwrap()
+    };
+    let sign = ["key", "sign", "--name", "k", file.to_str().unwrap()];
+    let signed = clm("team", &sign);
+    assert!(signed.status.success(), "{}", String::from_utf8_lossy(&signed.stderr));
+    let signature = String::from_utf8(signed.stdout).unwrap();
+    let verify = ["key", "verify", "--name", "k", "--signature", signature.trim(), file.to_str().unwrap()];
+    assert_eq!(clm("team", &verify).stdout, b"valid\n");
+    let refused = clm("", &sign);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("permission denied"));
+}

@@ -31,7 +31,7 @@ async fn an_organization_has_no_more_keys_than_its_quota_allows_whoever_makes_th
     for server in [&mut server, &mut other] {
         server.enter("team", &admin);
     }
-    // Four servers' worth of clients; the namespace's one key is there already.
+    // Clients of two servers; the namespace's one key is there already.
     until(Duration::from_secs(5), "the other has heard of it", true, async || {
         other.get("auth/token/lookup-self").await.unwrap().status == 200
     })
