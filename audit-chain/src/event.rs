@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Instant;
 use uuid::Uuid;
 
 /// Who asks, through which request. Handed to every verb; goes into its record.
@@ -27,6 +28,99 @@ pub struct Caller {
     pub user_agent: Option<Arc<str>>,
     /// Path asked for, without `/v1/`.
     pub path: Arc<str>,
+    /// Why the request may, or may not; none for the service's own work.
+    pub verdict: Option<Verdict>,
+    /// How the request came; none for the service's own work.
+    pub arrival: Option<Arc<Arrival>>,
+}
+
+/// How a request came.
+#[derive(Clone, Debug)]
+pub struct Arrival {
+    /// When.
+    pub began: Instant,
+    /// What its client calls the work that it is part of (`X-Correlation-ID`), cut to 128 characters.
+    pub correlation_id: Option<Arc<str>>,
+}
+
+impl Caller {
+    /// What all its records say in their data: what was decided, and what the client calls the work.
+    pub fn describe(&self, data: &mut BTreeMap<String, Value>) {
+        if let Some(verdict) = &self.verdict {
+            verdict.add_to(data);
+        }
+        if let Some(correlation_id) = self.arrival.as_ref().and_then(|arrival| arrival.correlation_id.as_deref()) {
+            data.insert("correlation_id".into(), Value::Text(correlation_id.to_owned().into()));
+        }
+    }
+
+    /// When the request arrived.
+    pub fn began(&self) -> Option<Instant> {
+        self.arrival.as_ref().map(|arrival| arrival.began)
+    }
+}
+
+/// What was decided about a request, and what that rests on. Small: every request carries it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it may.
+    pub decided: Decided,
+    /// The rule that decided; none where no rule speaks of the path, and where none is asked.
+    pub rule: Option<Arc<MatchedRule>>,
+}
+
+/// Whether a request may pass, and on whose word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decided {
+    /// A policy denies it, or none grants it.
+    Denied,
+    /// A policy grants it.
+    Granted,
+    /// Anybody may: no token was asked for.
+    Open,
+    /// The policy `root` may do everything.
+    Root,
+    /// Whoever has a good token may: no policy was asked.
+    Token,
+}
+
+impl Decided {
+    /// In records.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Denied => "denied",
+            Self::Granted => "granted",
+            Self::Open => "open",
+            Self::Root => "root",
+            Self::Token => "token",
+        }
+    }
+}
+
+/// A rule of policies, as records name it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MatchedRule {
+    /// The path as policies write it.
+    pub path: String,
+    /// Policies that speak of it.
+    pub policies: Vec<Arc<str>>,
+}
+
+impl Verdict {
+    /// Where no rule was asked, or none was found.
+    pub fn by(decided: Decided) -> Self {
+        Self { decided, rule: None }
+    }
+
+    /// `decision`, and where a rule decided `rule` and `policies`.
+    fn add_to(&self, data: &mut BTreeMap<String, Value>) {
+        data.insert("decision".into(), Value::Text(self.decided.name().into()));
+        if let Some(rule) = &self.rule {
+            data.insert("rule".into(), Value::Text(rule.path.clone().into()));
+            let policies = rule.policies.iter().map(|policy| Value::Text(policy.to_string().into())).collect();
+            data.insert("policies".into(), Value::List(policies));
+        }
+    }
 }
 
 /// How it ended.
@@ -104,11 +198,23 @@ pub struct Event {
     pub ip_address: Option<IpAddr>,
     /// Client's `User-Agent`.
     pub user_agent: Option<String>,
-    /// What else the reader needs (path, mount, key name, version, count, row revision, row MAC).
+    /// What else the reader needs (path, decision, rule, policies, mount, key name, version, count, row revision, row MAC).
     pub data: BTreeMap<String, Value>,
+    /// When its request arrived. Not stored: [`Event::timed`] makes of it what is.
+    #[serde(skip)]
+    pub began: Option<Instant>,
 }
 
 impl Event {
+    /// With `response_us` in its data where a request left it: the microseconds from the request's arrival until `now`.
+    pub fn timed(mut self, now: Instant) -> Self {
+        if let Some(began) = self.began.take() {
+            let micros = i64::try_from(now.saturating_duration_since(began).as_micros()).unwrap_or(i64::MAX);
+            self.data.insert("response_us".into(), Value::Integer(micros));
+        }
+        self
+    }
+
     /// The event as PostgreSQL keeps it, which is what is hashed: time in whole microseconds, and no NUL in texts (a client's path or
     /// header may hold one; `text` and `jsonb` cannot).
     pub fn storable(mut self) -> Self {

@@ -21,7 +21,7 @@ pub use chain::{Head, Link, record_hash};
 pub use checkpoint::{Checkpoint, StoredCheckpoint};
 pub use detached::{DETACHED, Stretch};
 pub use encoding::ENCODING_VERSION;
-pub use event::{Caller, Event, Outcome, Severity, Value};
+pub use event::{Arrival, Caller, Decided, Event, MatchedRule, Outcome, Severity, Value, Verdict};
 pub use record::{Found, Record, Unreadable};
 pub use rows::{RowBreak, RowBreakKind, RowState, Rows};
 pub use verify::{Break, BreakKind, ChainReport, Report, Verifier};

@@ -2,6 +2,7 @@
 
 use crate::AuditError;
 use audit_chain::{Event, Outcome, Severity};
+use std::time::Instant;
 
 /// SQL of one log. All text is ours and constant.
 #[derive(Clone, Copy, Debug)]
@@ -21,7 +22,7 @@ pub struct Table {
 impl Table {
     /// The event as it will be stored and hashed. One that the table would refuse must not get into a commit with others.
     pub(crate) fn accept(&self, event: Event) -> Result<Event, AuditError> {
-        let event = event.storable();
+        let event = event.timed(Instant::now()).storable();
         if self.categories.contains(&&*event.category) {
             Ok(event)
         } else {

@@ -12,6 +12,7 @@ mod cidr;
 pub mod clock;
 mod core;
 mod error;
+mod explain;
 mod fetch;
 mod identity;
 mod jobs;
@@ -46,6 +47,7 @@ pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
 pub use audit_log::{AuditError, AuditLog};
 pub use cert::{CertLogin, CertRole, CertRoleChange};
 pub use error::{AuthError, Error, Result, TokenRefusal};
+pub use explain::{Explained, Whose};
 pub use identity::{
     AliasChange, Entity, EntityAlias, EntityChange, EntityMerge, EntityName, Group, GroupAliasChange, GroupChange,
     GroupMember, GroupView, Persona,

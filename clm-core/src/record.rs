@@ -30,6 +30,7 @@ pub(crate) fn bare(request_id: Uuid, organization_id: Uuid, now: DateTime<Utc>) 
         ip_address: None,
         user_agent: None,
         data: BTreeMap::new(),
+        began: None,
     }
 }
 
@@ -83,21 +84,20 @@ impl Core {
         event.user_agent = caller.user_agent.as_deref().map(str::to_owned);
         event.data.insert("path".into(), Value::Text(caller.path.to_string().into()));
         event.data.insert("display_name".into(), Value::Text(caller.display_name.to_string().into()));
+        caller.describe(&mut event.data);
+        event.began = caller.began();
         event
     }
 
     /// A request of a valid token that its policies do not allow. Durable when this returns: answer 403 then.
     pub async fn record_denied(&self, caller: &Caller, operation: Operation, decision: &Decision) -> Result<()> {
         let path = Some(caller.path.to_string());
-        let mut event = self.event(caller, "access.denied", "authorization", ("path", path), operation.name());
+        let caller = Caller { verdict: Some(decision.verdict()), ..caller.clone() };
+        let mut event = self.event(&caller, "access.denied", "authorization", ("path", path), operation.name());
         event.severity = Severity::Warning;
         event.outcome = Outcome::Failure;
         event.error_message = Some(decision.reason.text().into());
-        if let Some(rule) = &decision.rule {
-            event.data.insert("rule".into(), Value::Text(rule.path.clone().into()));
-            let policies = rule.policies.iter().map(|policy| Value::Text(policy.to_string().into())).collect();
-            event.data.insert("policies".into(), Value::List(policies));
-        }
+        event.data.insert("denial_reason".into(), Value::Text(decision.reason.text().into()));
         self.audit().append(event).await.map_err(Error::Audit)
     }
 

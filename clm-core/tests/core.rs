@@ -54,6 +54,8 @@ impl Fixture {
             ip_address: None,
             user_agent: None,
             path: "sys/init".into(),
+            verdict: None,
+            arrival: None,
         };
         assert!(!core.initialized().await.unwrap());
         let root =
@@ -180,6 +182,7 @@ async fn programs(core: &Core, caller: &Caller) {
         source: None,
         user_agent: None,
         path: "auth/programs/login".into(),
+        arrival: None,
     };
     for num_uses in [0, 2, 1] {
         let wanted = NewSecretId { num_uses: Some(num_uses), ..NewSecretId::default() };

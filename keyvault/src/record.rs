@@ -9,6 +9,8 @@ use uuid::Uuid;
 /// An event of `caller`, now, that succeeded; the rest is filled in by who makes it.
 pub(crate) fn event(caller: &Caller, now: DateTime<Utc>, category: &'static str, event_type: &'static str) -> Event {
     let (resource_type, action) = event_type.split_once('.').unwrap_or((event_type, event_type));
+    let mut data = BTreeMap::from([("path".to_owned(), Value::Text(caller.path.to_string().into()))]);
+    caller.describe(&mut data);
     Event {
         id: Uuid::now_v7(),
         timestamp: now,
@@ -27,7 +29,8 @@ pub(crate) fn event(caller: &Caller, now: DateTime<Utc>, category: &'static str,
         accessor: (!caller.accessor.is_empty()).then(|| caller.accessor.to_string()),
         ip_address: caller.ip_address,
         user_agent: caller.user_agent.as_deref().map(str::to_owned),
-        data: BTreeMap::from([("path".to_owned(), Value::Text(caller.path.to_string().into()))]),
+        data,
+        began: caller.began(),
     }
 }
 

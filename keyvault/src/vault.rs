@@ -251,5 +251,7 @@ pub fn system(organization_id: Uuid) -> Caller {
         ip_address: None,
         user_agent: None,
         path: "".into(),
+        verdict: None,
+        arrival: None,
     }
 }

@@ -28,6 +28,8 @@ async fn sign_three_times(vault: &Vault) {
         ip_address: None,
         user_agent: None,
         path: "transit/sign/k".into(),
+        verdict: None,
+        arrival: None,
     };
     vault.initialize(&caller).await.unwrap();
     let (mount, name) = (Uuid::now_v7(), KeyName::parse("k").unwrap());

@@ -286,6 +286,7 @@ impl Context {
         let caller = &self.caller;
         let mut data = BTreeMap::from([("path".to_owned(), Value::Text(caller.path.to_string().into()))]);
         data.extend(name.map(|name| ("key".to_owned(), Value::Text(name.to_string().into()))));
+        caller.describe(&mut data);
         let event = Event {
             id: Uuid::now_v7(),
             timestamp: self.services.now(),
@@ -305,6 +306,7 @@ impl Context {
             ip_address: caller.ip_address,
             user_agent: caller.user_agent.as_deref().map(str::to_owned),
             data,
+            began: caller.began(),
         };
         self.services.vault.audit().append(event).await.map_err(|error| Error::Unavailable(error.to_string()))
     }

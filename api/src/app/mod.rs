@@ -61,6 +61,7 @@ impl Context {
         let request = AccessRequest { path: &self.caller.path, operation, parameters: Some(fields), wrap_ttl };
         let decision = self.authority.decide(&request);
         self.sudo = decision.sudo;
+        self.caller.verdict = Some(decision.verdict());
         if decision.allowed {
             return Ok(());
         }
@@ -76,10 +77,11 @@ impl Context {
         fields: &Map<String, Value>,
         wrap_ttl: Option<u64>,
     ) -> Result<()> {
-        let sudo = self.sudo;
+        let (sudo, verdict) = (self.sudo, self.caller.verdict.clone());
         let written = std::mem::replace(&mut self.caller.path, path.into());
         let permitted = self.permit(operation, fields, wrap_ttl).await;
-        self.caller.path = written;
+        // Records of what is done tell of the path as it was written.
+        (self.caller.path, self.caller.verdict) = (written, verdict);
         self.sudo &= sudo;
         permitted
     }

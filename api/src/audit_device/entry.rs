@@ -1,5 +1,6 @@
 //! Entries as Vault's audit devices write them: one JSON object a request and one an answer, with what is secret as `hmac-sha256:…`.
 
+use audit_chain::MatchedRule;
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clm_core::Namespace;
@@ -53,6 +54,8 @@ pub(crate) struct AskedBy {
     pub(crate) ttl: u64,
     pub(crate) issue_time: DateTime<Utc>,
     pub(crate) allowed: bool,
+    /// The rule that let it pass.
+    pub(crate) rule: Option<Arc<MatchedRule>>,
 }
 
 /// An answer.
@@ -171,12 +174,25 @@ fn auth(asked: &Asked) -> Value {
         "display_name": &*by.display_name,
         "policies": by.policies,
         "token_policies": by.policies,
-        "policy_results": { "allowed": by.allowed },
+        "policy_results": policy_results(by),
         "metadata": by.metadata,
         "token_type": by.token_type,
         "token_ttl": by.ttl,
         "token_issue_time": shown(by.issue_time),
     })
+}
+
+/// Which policies let it pass, as the reference names them.
+fn policy_results(by: &AskedBy) -> Value {
+    let rule = by.rule.iter().filter(|_| by.allowed);
+    let granting: Vec<Value> = rule
+        .flat_map(|rule| &rule.policies)
+        .map(|name| json!({ "name": &**name, "namespace_id": "root", "type": "acl" }))
+        .collect();
+    if granting.is_empty() {
+        return json!({ "allowed": by.allowed });
+    }
+    json!({ "allowed": by.allowed, "granting_policies": granting })
 }
 
 fn request(asked: &Asked) -> Value {
@@ -318,6 +334,7 @@ mod tests {
                 ttl: 60,
                 issue_time: DateTime::UNIX_EPOCH,
                 allowed: true,
+                rule: None,
             }),
             refused: None,
         }

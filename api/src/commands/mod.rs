@@ -10,6 +10,7 @@ mod key;
 mod load_keys;
 mod migrate;
 mod openapi;
+mod policy;
 mod server;
 mod service;
 
@@ -70,6 +71,11 @@ enum Command {
     Migrate,
     /// Print the API as OpenAPI 3.1.
     Openapi,
+    /// What policies decide, through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT).
+    Policy {
+        #[command(subcommand)]
+        command: policy::Command,
+    },
     /// Serve the API.
     Server,
 }
@@ -110,7 +116,8 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
         | Command::Integrity { .. }
         | Command::Key { .. }
         | Command::LoadKeys(_)
-        | Command::Migrate => {}
+        | Command::Migrate
+        | Command::Policy { .. } => {}
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -121,6 +128,7 @@ fn run(arguments: &Arguments, settings: Settings) -> Result<ExitCode> {
             Command::Key { command } => key::run(command).await,
             Command::LoadKeys(arguments) => load_keys::run(arguments, settings).await,
             Command::Migrate => migrate::run(settings).await,
+            Command::Policy { command } => policy::run(command).await,
             Command::Dev(_) | Command::Doctor(_) | Command::Hsm { .. } | Command::Openapi | Command::Server => {
                 Ok(ExitCode::SUCCESS)
             }

@@ -4,7 +4,7 @@ use super::parameters::Parameters;
 use super::table::{Captures, Verb};
 use crate::app::{Context, Error, Result, Services};
 use crate::state::State;
-use audit_chain::Caller;
+use audit_chain::{Arrival, Caller};
 use clm_core::{Authority, Core, Mount, Namespace, ROOT_ORGANIZATION, Visitor};
 use rustls::pki_types::CertificateDer;
 use std::net::IpAddr;
@@ -50,6 +50,8 @@ pub(crate) struct OpenCall {
     pub(super) path: Arc<str>,
     pub(super) peer: Peer,
     pub(super) user_agent: Option<Arc<str>>,
+    /// How it came.
+    pub(super) arrival: Arc<Arrival>,
 }
 
 impl Call {
@@ -84,6 +86,7 @@ impl OpenCall {
             source: self.peer.source,
             user_agent: self.user_agent.clone(),
             path: Arc::clone(&self.path),
+            arrival: Some(Arc::clone(&self.arrival)),
         }
     }
 
@@ -93,6 +96,7 @@ impl OpenCall {
         let Some(token) = &self.token else { return Err(Error::Unauthenticated) };
         let comes = Comes {
             request_id: self.request_id,
+            arrival: Arc::clone(&self.arrival),
             namespace: self.namespace.as_ref(),
             verb: self.verb,
             path: &self.path,
@@ -106,6 +110,7 @@ impl OpenCall {
 /// With what a token comes.
 pub(super) struct Comes<'c> {
     pub(super) request_id: Uuid,
+    pub(super) arrival: Arc<Arrival>,
     pub(super) namespace: Option<&'c Arc<Namespace>>,
     pub(super) verb: Verb,
     pub(super) path: &'c Arc<str>,
@@ -115,17 +120,18 @@ pub(super) struct Comes<'c> {
 
 /// Who asks, if the token is good where it acts; one of another namespace is refused, on record.
 pub(super) async fn authenticated(services: Services, token: &str, comes: Comes<'_>) -> Result<Context> {
-    let Comes { request_id, namespace, verb, path, source, user_agent } = comes;
+    let Comes { request_id, arrival, namespace, verb, path, source, user_agent } = comes;
     let authority = services.core.authenticate(token, source).await?;
     match authority.within(namespace) {
         Ok(authority) => {
             let caller = authority.caller(request_id, Arc::clone(path), source, user_agent);
+            let caller = Caller { arrival: Some(arrival), ..caller };
             Ok(Context { services, authority, caller, sudo: false, looked_up: None })
         }
         Err(foreign) => {
             let organization_id = namespace.map_or(ROOT_ORGANIZATION, |namespace| namespace.id);
             let caller = foreign.caller(request_id, Arc::clone(path), source, user_agent);
-            let caller = Caller { organization_id, ..caller };
+            let caller = Caller { organization_id, arrival: Some(arrival), ..caller };
             let refused = Authority::refused();
             // Boxed: it is rare, and its size would be every request's.
             Box::pin(services.core.record_denied(&caller, verb.operation(), &refused)).await?;

@@ -14,7 +14,7 @@ use crate::app::wrapping;
 use crate::app::{Context, Error, Services};
 use crate::quota::Verdict;
 use crate::state::State;
-use audit_chain::Caller;
+use audit_chain::{Arrival, Caller, Decided};
 use bytes::Bytes;
 use clm_core::access::Operation;
 use clm_core::{Mount, Namespace, ROOT_ORGANIZATION};
@@ -40,6 +40,8 @@ pub(super) const NO_OPERATION: &str = "none";
 pub(super) struct Dispatch {
     pub(super) state: Arc<State>,
     pub(super) request_id: Uuid,
+    /// How it came.
+    pub(super) arrival: Arc<Arrival>,
     pub(super) peer: Peer,
     pub(super) operation: &'static str,
     /// Headers that audit devices are told.
@@ -79,7 +81,7 @@ fn found(mount_type: &str, path: &str) -> Option<(&'static Route, Captures)> {
 }
 
 impl Dispatch {
-    pub(super) async fn answer(&mut self, head: Head, body: Incoming) -> HttpResponse {
+    pub(super) async fn answer(&mut self, head: Box<Head>, body: Incoming) -> HttpResponse {
         let mut response = match self.try_answer(head, body).await {
             Ok(response) => response,
             Err(response) => *response,
@@ -94,7 +96,7 @@ impl Dispatch {
         response
     }
 
-    async fn try_answer(&mut self, mut head: Head, body: Incoming) -> Outcome<HttpResponse> {
+    async fn try_answer(&mut self, mut head: Box<Head>, body: Incoming) -> Outcome<HttpResponse> {
         self.enter_namespace(&mut head).await?;
         // Boxed where there is something to look at, and only there: most services limit nobody.
         if self.state.system.may_have_limits(&self.state.seal) {
@@ -119,11 +121,11 @@ impl Dispatch {
             return Box::pin(self.answer_open(open, head, body)).await;
         }
         let Some(token) = head.token.clone() else {
-            services.core.note_unauthenticated(self.organization_id(), self.peer.source, &head.path);
-            return Err(self.refusal(&Error::Unauthenticated));
+            return Err(Box::pin(self.unauthenticated(&services, &head, body)).await);
         };
         let comes = Comes {
             request_id: self.request_id,
+            arrival: Arc::clone(&self.arrival),
             namespace: self.namespace.as_ref(),
             verb: head.verb,
             path: &head.path,
@@ -132,14 +134,29 @@ impl Dispatch {
         };
         let context = match authenticated(services.clone(), &token, comes).await {
             Ok(context) => context,
-            Err(error) => {
-                if matches!(error, Error::Unauthenticated) {
-                    services.core.note_unauthenticated(self.organization_id(), self.peer.source, &head.path);
-                }
-                return Err(self.refusal(&error));
-            }
+            Err(Error::Unauthenticated) => return Err(Box::pin(self.unauthenticated(&services, &head, body)).await),
+            Err(error) => return Err(self.refusal(&error)),
         };
         self.answer_authenticated(context, token, head, body).await
+    }
+
+    /// No good token: counted, and told to audit devices like all others.
+    async fn unauthenticated(&mut self, services: &Services, head: &Head, body: Incoming) -> Box<HttpResponse> {
+        let organization = self.organization_id();
+        services.core.note_unauthenticated(organization, self.peer.source, &head.path);
+        if self.has_devices() {
+            let parameters = match self.parameters(head, body).await {
+                Ok(parameters) => parameters,
+                Err(response) => return response,
+            };
+            let mount = services.core.resolve(organization, &head.path).map(|(mount, _)| mount);
+            let fields = parameters.fields();
+            let seen = Seen { head, mount: mount.as_deref(), fields, wrap_ttl: None, by: None, refused: true };
+            if let Err(response) = self.tell_request(services, seen).await {
+                return response;
+            }
+        }
+        self.refusal(&Error::Unauthenticated)
     }
 
     /// Logins: nobody has a token yet. The mounts in memory are new enough, for [`Self::enter_namespace`] has seen to it.
@@ -157,7 +174,7 @@ impl Dispatch {
     async fn answer_open(
         &mut self,
         (route, mount, captures): OpenRoute,
-        head: Head,
+        head: Box<Head>,
         body: Incoming,
     ) -> Outcome<HttpResponse> {
         let Some((endpoint, handler)) =
@@ -179,7 +196,14 @@ impl Dispatch {
             && let Ok(services) = self.state.seal.services()
         {
             let services = services.clone();
-            let seen = Seen { head: &head, mount: mount.as_deref(), fields: parameters.fields(), wrap_ttl, by: None };
+            let seen = Seen {
+                head: &head,
+                mount: mount.as_deref(),
+                fields: parameters.fields(),
+                wrap_ttl,
+                by: None,
+                refused: false,
+            };
             Box::pin(self.tell_request(&services, seen)).await?;
         }
         let call = OpenCall {
@@ -194,6 +218,7 @@ impl Dispatch {
             path: head.path,
             peer: self.peer.clone(),
             user_agent: head.user_agent,
+            arrival: Arc::clone(&self.arrival),
         };
         let caller = call.visitor().caller();
         let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
@@ -211,7 +236,7 @@ impl Dispatch {
         &mut self,
         mut context: Context,
         token: Arc<str>,
-        head: Head,
+        head: Box<Head>,
         body: Incoming,
     ) -> Outcome<HttpResponse> {
         let organization = context.caller.organization_id;
@@ -255,11 +280,14 @@ impl Dispatch {
                     Err(error) => Some(error),
                 };
             }
+        } else {
+            context.caller.verdict = Some(audit_chain::Verdict::by(Decided::Token));
         }
         if self.has_devices() {
             let mount = resolved.as_ref().map(|(mount, _)| &**mount);
             let by = Some((&context, refused.is_none()));
-            let seen = Seen { head: &head, mount, fields: parameters.fields(), wrap_ttl, by };
+            let seen =
+                Seen { head: &head, mount, fields: parameters.fields(), wrap_ttl, by, refused: refused.is_some() };
             Box::pin(self.tell_request(&context.services, seen)).await?;
         }
         if let Some(error) = refused {

@@ -61,6 +61,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[6] },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
+    Engine { mount_type: "clm", usual_path: "clm/", routes: clm::EXPLANATIONS },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::REGISTRY },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::SECRETS },

@@ -29,6 +29,12 @@ pub(super) struct Head {
     wrap_ttl: Option<String>,
 }
 
+/// What the client calls the work that the request is part of, without what has no place in a name.
+pub(super) fn correlation_id(headers: &HeaderMap) -> Option<Arc<str>> {
+    let cut: String = text(headers, "x-correlation-id")?.chars().filter(char::is_ascii_graphic).take(128).collect();
+    (!cut.is_empty()).then(|| cut.into())
+}
+
 /// `None`: the root, by any of its names.
 fn namespace(headers: &HeaderMap) -> Option<String> {
     let name = text(headers, "x-vault-namespace")?;

@@ -5,9 +5,10 @@ use super::answer::{HttpResponse, empty, errors};
 use super::call::Peer;
 use super::cors;
 use super::dispatch::{Dispatch, NO_OPERATION};
-use super::request::{Head, echoed_namespace};
+use super::request::{Head, correlation_id, echoed_namespace};
 use super::trail::audited_headers;
 use crate::state::State;
+use audit_chain::Arrival;
 use hyper::body::Incoming;
 use hyper::{Request, StatusCode};
 use std::net::IpAddr;
@@ -28,7 +29,7 @@ pub(super) async fn serve(state: Arc<State>, request: Request<Incoming>, peer: P
     let metrics_state = Arc::clone(&state);
     let in_flight = state.metrics.begin();
     let task = tokio::spawn(async move {
-        let answered = respond(state, request, peer, request_id).await;
+        let answered = respond(state, request, peer, (request_id, began)).await;
         drop((in_flight, held));
         answered
     });
@@ -54,7 +55,7 @@ async fn respond(
     state: Arc<State>,
     request: Request<Incoming>,
     peer: Peer,
-    request_id: Uuid,
+    (request_id, began): (Uuid, Instant),
 ) -> (HttpResponse, &'static str) {
     let (parts, body) = request.into_parts();
     let settings = state.system.loaded();
@@ -66,10 +67,12 @@ async fn respond(
         Err(response) => return (*response, NO_OPERATION),
     };
     let bodiless = head.bodiless;
+    let arrival = Arc::new(Arrival { began, correlation_id: correlation_id(&parts.headers) });
     let headers = audited_headers(&parts.headers, &settings);
     let mut dispatch = Dispatch {
         state,
         request_id,
+        arrival,
         peer,
         operation: NO_OPERATION,
         headers,
@@ -77,7 +80,7 @@ async fn respond(
         verdict: None,
         namespace: None,
     };
-    let mut response = dispatch.answer(head, body).await;
+    let mut response = dispatch.answer(Box::new(head), body).await;
     cors::after(&parts, settings.cors.as_ref(), &mut response);
     if bodiless {
         response = empty(response.status());

@@ -36,6 +36,8 @@ pub(super) struct Seen<'s> {
     pub(super) wrap_ttl: Option<u64>,
     /// Who asks, and whether he may.
     pub(super) by: Option<(&'s Context, bool)>,
+    /// It will be refused.
+    pub(super) refused: bool,
 }
 
 /// Those of the headers that devices are told.
@@ -92,7 +94,7 @@ impl Dispatch {
     }
 
     fn asked(&mut self, time: DateTime<Utc>, seen: Seen<'_>) -> Asked {
-        let Seen { head, mount, fields, wrap_ttl, by } = seen;
+        let Seen { head, mount, fields, wrap_ttl, by, refused } = seen;
         Asked {
             id: self.request_id,
             time,
@@ -111,7 +113,7 @@ impl Dispatch {
             source: self.peer.source,
             wrap_ttl,
             headers: std::mem::take(&mut self.headers),
-            refused: by.filter(|(_, allowed)| !allowed).map(|_| "permission denied".to_owned()),
+            refused: refused.then(|| "permission denied".to_owned()),
             by: by.map(|(context, allowed)| {
                 let token = &context.authority.token;
                 AskedBy {
@@ -123,6 +125,7 @@ impl Dispatch {
                     ttl: token.ttl(time),
                     issue_time: token.creation_time,
                     allowed,
+                    rule: context.caller.verdict.as_ref().and_then(|verdict| verdict.rule.clone()),
                 }
             }),
         }

@@ -7,6 +7,7 @@ use super::parameters::ParameterRules;
 use super::parse::{Effect, Policy, Statement};
 use super::secrets::Circumstances;
 use super::template::{self, Subject};
+use audit_chain::MatchedRule;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -14,10 +15,8 @@ use std::sync::Arc;
 /// Everything that policies say about one path text.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// The path as policies write it.
-    pub path: String,
-    /// Policies that speak of it.
-    pub policies: Vec<Arc<str>>,
+    /// The path as policies write it, and those that speak of it.
+    pub matched: Arc<MatchedRule>,
     /// What they grant together; a denial beats all.
     pub capabilities: Capabilities,
     pub(super) parameters: ParameterRules,
@@ -55,10 +54,10 @@ impl Rules {
     fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
         let mut made = Self::default();
         for rule in rules {
-            if first_wildcard(&rule.path).is_some() {
+            if first_wildcard(rule.path()).is_some() {
                 made.wildcard.insert(Arc::new(rule));
             } else {
-                made.exact.insert(rule.path.clone(), Arc::new(rule));
+                made.exact.insert(rule.path().to_owned(), Arc::new(rule));
             }
         }
         made
@@ -110,7 +109,7 @@ impl CompiledPolicies {
             match rules.get_mut(&path) {
                 Some(rule) => rule.merge(policy, &statement),
                 None => {
-                    let shared = self.shared.all().find(|rule| rule.path == path);
+                    let shared = self.shared.all().find(|rule| rule.path() == path);
                     let rule = match shared {
                         Some(rule) => {
                             let mut rule = (**rule).clone();
@@ -157,9 +156,9 @@ impl Acl {
     pub fn touches(&self, mount: &str) -> bool {
         let grants = |rule: &Arc<Rule>| {
             let capable = rule.capabilities != Capabilities::NONE && !rule.capabilities.contains(Capability::Deny);
-            capable && reaches(&rule.path, mount)
+            capable && reaches(rule.path(), mount)
         };
-        self.root || self.all().any(grants) || self.counting.grants().any(|rule| reaches(&rule.path, mount))
+        self.root || self.all().any(grants) || self.counting.grants().any(|rule| reaches(rule.path(), mount))
     }
 
     /// Every rule with what it grants: exact ones, and those with wildcards, by path (a final `*` left out). Those that grant or deny by
@@ -167,21 +166,20 @@ impl Acl {
     pub fn rules(&self) -> (BTreeMap<String, Capabilities>, BTreeMap<String, Capabilities>) {
         let (mut exact, mut wildcard) = (BTreeMap::new(), BTreeMap::new());
         for rule in self.all() {
-            match first_wildcard(&rule.path) {
-                None => exact.insert(rule.path.clone(), rule.capabilities),
-                Some(_) => {
-                    wildcard.insert(rule.path.strip_suffix('*').unwrap_or(&rule.path).to_owned(), rule.capabilities)
-                }
+            let path = rule.path();
+            match first_wildcard(path) {
+                None => exact.insert(path.to_owned(), rule.capabilities),
+                Some(_) => wildcard.insert(path.strip_suffix('*').unwrap_or(path).to_owned(), rule.capabilities),
             };
         }
         (exact, wildcard)
     }
 
-    /// All rules that can apply, in no order.
-    fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
+    /// All rules of which one decides alone, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Rule>> {
         let own = self.own.as_deref();
-        let is_own = move |path: &str| own.is_some_and(|own| own.all().any(|rule| rule.path == path));
-        own.into_iter().flat_map(Rules::all).chain(self.shared.all().filter(move |rule| !is_own(&rule.path)))
+        let is_own = move |path: &str| own.is_some_and(|own| own.all().any(|rule| rule.path() == path));
+        own.into_iter().flat_map(Rules::all).chain(self.shared.all().filter(move |rule| !is_own(rule.path())))
     }
 
     /// The one rule that applies: exact, first with, then without the final `/`; else the most specific wildcard rule, likewise.
@@ -207,6 +205,11 @@ impl Acl {
     /// A rule that grants by itself.
     pub(super) fn grant(&self, capability: Capability, path: &str) -> Option<&Arc<Rule>> {
         self.counting.grant(capability, path)
+    }
+
+    /// Policies about secrets.
+    pub(super) fn named(&self) -> (&NamedPolicies, &NamedRules) {
+        (&self.named, &self.counting)
     }
 
     fn wildcard(&self, path: &str) -> Option<&Arc<Rule>> {
@@ -238,10 +241,19 @@ impl<'p> Spelled<'p> {
 }
 
 impl Rule {
+    /// The path as policies write it.
+    pub fn path(&self) -> &str {
+        &self.matched.path
+    }
+
+    /// Policies that speak of it.
+    pub fn policies(&self) -> &[Arc<str>] {
+        &self.matched.policies
+    }
+
     pub(super) fn new(policy: &Arc<str>, statement: &Statement) -> Self {
         Self {
-            path: statement.path.clone(),
-            policies: vec![Arc::clone(policy)],
+            matched: Arc::new(MatchedRule { path: statement.path.clone(), policies: vec![Arc::clone(policy)] }),
             capabilities: statement.capabilities,
             parameters: statement.parameters.clone(),
             min_wrapping_ttl: statement.min_wrapping_ttl,
@@ -250,15 +262,15 @@ impl Rule {
     }
 
     pub(super) fn merge(&mut self, policy: &Arc<str>, statement: &Statement) {
-        if !self.policies.contains(policy) {
-            self.policies.push(Arc::clone(policy));
+        if !self.policies().contains(policy) {
+            Arc::make_mut(&mut self.matched).policies.push(Arc::clone(policy));
         }
         if self.capabilities.contains(Capability::Deny) {
             return;
         }
         if statement.capabilities.contains(Capability::Deny) {
-            let policies = std::mem::take(&mut self.policies);
-            *self = Self { policies, ..Self::new(policy, statement) };
+            let matched = Arc::clone(&self.matched);
+            *self = Self { matched, ..Self::new(policy, statement) };
             return;
         }
         self.capabilities = self.capabilities.union(statement.capabilities);

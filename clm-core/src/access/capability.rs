@@ -109,9 +109,17 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// In the order of their names.
+    pub const ALL: [Self; 6] = [Self::Create, Self::Delete, Self::List, Self::Patch, Self::Read, Self::Update];
+
     /// The word.
     pub fn name(self) -> &'static str {
         self.capability().name()
+    }
+
+    /// From the word.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|operation| operation.name() == name)
     }
 
     pub(crate) fn capability(self) -> Capability {

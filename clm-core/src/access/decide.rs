@@ -4,6 +4,7 @@ use super::acl::{Acl, Rule};
 use super::capability::{Capabilities, Capability, Operation};
 use super::name::deciding_path;
 use super::needs_sudo;
+use audit_chain::{Decided, Verdict};
 use serde_json::{Map, Value};
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -81,6 +82,44 @@ impl Reason {
     }
 }
 
+impl Decision {
+    /// As records tell it.
+    pub fn verdict(&self) -> Verdict {
+        let decided = match (self.allowed, self.reason) {
+            (true, Reason::Root) => Decided::Root,
+            (true, _) => Decided::Granted,
+            (false, _) => Decided::Denied,
+        };
+        Verdict { decided, rule: self.rule.as_ref().map(|rule| Arc::clone(&rule.matched)) }
+    }
+}
+
+/// The steps of a decision, in their order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The policy `root`.
+    Root,
+    /// Policies about secrets that deny.
+    Denials,
+    /// Rules on a secret's name, where it was asked for by that.
+    Name,
+    /// Of the rules that match the path, the one that applies.
+    Ruled,
+    /// Policies about secrets that grant.
+    Grants,
+}
+
+/// Who wants to know how a decision came about.
+pub(super) trait Steps {
+    /// A step, and the rule that it found.
+    fn add(&mut self, stage: Stage, found: Option<(&Arc<Rule>, Reason)>);
+}
+
+/// Nobody.
+impl Steps for () {
+    fn add(&mut self, _: Stage, _: Option<(&Arc<Rule>, Reason)>) {}
+}
+
 impl Acl {
     /// Decides one request. A rule that denies by itself comes first; then the one rule that applies; and what that does not grant, a rule
     /// that grants by itself may.
@@ -90,7 +129,13 @@ impl Acl {
 
     /// The same about a path of a namespace below that of the policies: they name it with `namespace` (which ends in `/`, or is empty) in front.
     pub fn decide_below(&self, namespace: &str, request: &AccessRequest<'_>) -> Decision {
+        self.weigh(namespace, request, &mut ())
+    }
+
+    /// The same, telling of each step.
+    pub(super) fn weigh(&self, namespace: &str, request: &AccessRequest<'_>, steps: &mut impl Steps) -> Decision {
         if self.is_root() {
+            steps.add(Stage::Root, None);
             return Decision { allowed: true, sudo: true, rule: None, reason: Reason::Root };
         }
         let capability = request.operation.capability();
@@ -102,21 +147,30 @@ impl Acl {
             rule: Some(Arc::clone(rule)),
             reason: Reason::Denied,
         };
-        if let Some(rule) = self.denial(capability, &path) {
+        let denial = self.denial(capability, &path);
+        steps.add(Stage::Denials, denial.map(|rule| (rule, Reason::Denied)));
+        if let Some(rule) = denial {
             return refused(rule);
         }
         let is_list = request.operation == Operation::List;
         // By its name a secret can be forbidden, too.
-        if let Cow::Owned(_) = &relative
-            && let Some(rule) = self.rule_for(&below(namespace, request.path), is_list)
-            && rule.capabilities.contains(Capability::Deny)
-        {
-            return refused(rule);
+        if let Cow::Owned(_) = &relative {
+            let denies = |rule: &&Arc<Rule>| rule.capabilities.contains(Capability::Deny);
+            let denial = self.rule_for(&below(namespace, request.path), is_list).filter(denies);
+            steps.add(Stage::Name, denial.map(|rule| (rule, Reason::Denied)));
+            if let Some(rule) = denial {
+                return refused(rule);
+            }
         }
         let decided = self.rule_for(&path, is_list).map(|rule| (rule, judge(rule, request)));
+        steps.add(Stage::Ruled, decided);
         let decided = match decided {
             Some((_, Reason::Granted | Reason::Denied)) => decided,
-            _ => self.grant(capability, &path).map(|rule| (rule, Reason::Granted)).or(decided),
+            _ => {
+                let granted = self.grant(capability, &path).map(|rule| (rule, Reason::Granted));
+                steps.add(Stage::Grants, granted);
+                granted.or(decided)
+            }
         };
         let Some((rule, reason)) = decided else {
             return Decision { allowed: false, sudo: false, rule: None, reason: Reason::NoRule };

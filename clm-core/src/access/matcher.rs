@@ -1,6 +1,7 @@
 //! Rules with wildcards: a tree over path segments, so that a decision looks at the rules that can match and at no other.
 
 use super::acl::Rule;
+use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -42,7 +43,7 @@ struct Ranked {
 
 impl Ranked {
     fn new(rule: Arc<Rule>) -> Self {
-        let path = rule.path.as_str();
+        let path = rule.path();
         let pluses = path.split('/').filter(|segment| *segment == "+").count();
         let rank =
             (first_wildcard(path).unwrap_or(path.len()), !path.ends_with('*'), std::cmp::Reverse(pluses), path.len());
@@ -50,7 +51,11 @@ impl Ranked {
     }
 
     fn beats(&self, other: &Self) -> bool {
-        (&self.rank, &self.rule.path) > (&other.rank, &other.rule.path)
+        self.order(other) == Ordering::Greater
+    }
+
+    fn order(&self, other: &Self) -> Ordering {
+        (&self.rank, self.rule.path()).cmp(&(&other.rank, other.rule.path()))
     }
 }
 
@@ -58,7 +63,7 @@ impl Matcher {
     /// Adds a rule; its path has a wildcard, and no other rule has the same path.
     pub(super) fn insert(&mut self, rule: Arc<Rule>) {
         let ranked = Arc::new(Ranked::new(rule));
-        let path = ranked.rule.path.as_str();
+        let path = ranked.rule.path();
         let (body, is_prefix) = path.strip_suffix('*').map_or((path, false), |body| (body, true));
         let mut segments: Vec<&str> = body.split('/').collect();
         let partial = if is_prefix { segments.pop() } else { None };
@@ -91,6 +96,36 @@ impl Matcher {
             Some(node.end.iter().chain(node.prefixes.values()).map(|ranked| &ranked.rule))
         })
         .flatten()
+    }
+
+    /// Whether a rule matches `path`.
+    pub(super) fn matches(rule: &Arc<Rule>, path: &str) -> bool {
+        let mut alone = Self::default();
+        alone.insert(Arc::clone(rule));
+        alone.find(path).is_some()
+    }
+
+    /// Which of two rules that match is to decide: the greater.
+    pub(super) fn order(one: &Arc<Rule>, other: &Arc<Rule>) -> Ordering {
+        Ranked::new(Arc::clone(one)).order(&Ranked::new(Arc::clone(other)))
+    }
+
+    /// Why `loser` is not the one to decide beside `winner`.
+    pub(super) fn lag(loser: &Arc<Rule>, winner: &Arc<Rule>) -> &'static str {
+        let (loser, winner) = (Ranked::new(Arc::clone(loser)), Ranked::new(Arc::clone(winner)));
+        let ((first, open, pluses, length), (best_first, best_open, best_pluses, best_length)) =
+            (loser.rank, winner.rank);
+        if first != best_first {
+            "its first wildcard comes earlier"
+        } else if open != best_open {
+            "it ends in *"
+        } else if pluses != best_pluses {
+            "it has more +"
+        } else if length != best_length {
+            "it is shorter"
+        } else {
+            "its text comes earlier in the alphabet"
+        }
     }
 
     /// The rule that wins among those matching `path`.

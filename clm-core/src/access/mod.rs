@@ -2,13 +2,14 @@
 //!
 //! [`Policy::parse`] reads one policy's text, [`Acl::new`] compiles a token's policies, [`Acl::decide`] answers. Only one rule
 //! decides: the exact one, else the most specific wildcard one. Policies about secrets ([`SecretsPolicy`]) become rules on paths as well, each of
-//! which denies or grants by itself; they may have conditions ([`Acl::at`]).
+//! which denies or grants by itself; they may have conditions ([`Acl::at`]). [`Acl::explain`] decides the same way and tells how.
 
 mod acl;
 mod capability;
 mod decide;
 mod document;
 mod duration;
+mod explain;
 mod glob;
 mod hcl;
 mod matcher;
@@ -23,13 +24,16 @@ mod template;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_of_explanations;
+#[cfg(test)]
 mod tests_of_secrets;
 
 // The public interface is:
 pub use acl::{Acl, CompiledPolicies, Rule};
 pub use capability::{Capabilities, Capability, Operation};
-pub use decide::{AccessRequest, Decision, Reason};
+pub use decide::{AccessRequest, Decision, Reason, Stage};
 pub use duration::{format_seconds, parse_seconds};
+pub use explain::{Candidate, Explanation, Idle, Step};
 pub(crate) use glob::glob;
 pub use name::{LONGEST_NAME, NAMED_MOUNT, PATHS_WITH_NAMES, name_of_path, path_of_name};
 pub use parse::{Policy, PolicyError};

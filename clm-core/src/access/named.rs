@@ -50,6 +50,22 @@ impl NamedPolicies {
         self.always.as_ref().map_or_else(|| self.chosen(counts), Arc::clone)
     }
 
+    /// Policies that would speak of a request and do not count now: which, whether they deny, and why they do not.
+    pub(super) fn idle(
+        &self,
+        capability: Capability,
+        path: &str,
+        at: &Circumstances,
+    ) -> impl Iterator<Item = (Arc<str>, bool, &'static str)> {
+        self.policies.iter().filter_map(move |policy| {
+            let denies = policy.effect == Effect::Denies;
+            let why = policy.conditions.failing(at, denies)?;
+            let alone = NamedRules::new([policy]);
+            let speaks = alone.denial(capability, path).or_else(|| alone.grant(capability, path)).is_some();
+            speaks.then(|| (Arc::clone(&policy.name), denies, why))
+        })
+    }
+
     fn chosen(&self, counts: impl Fn(&Policy) -> bool) -> Arc<NamedRules> {
         let counting: Vec<bool> = self.policies.iter().map(counts).collect();
         let mut compiled = self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
@@ -95,10 +111,23 @@ impl NamedRules {
         find(&self.grants, capability, path)
     }
 
+    /// All of a capability that match, those that deny and those that grant.
+    pub(super) fn matching(&self, capability: Capability, path: &str) -> [Vec<Arc<Rule>>; 2] {
+        [&self.denials, &self.grants].map(|matchers| {
+            let rules = matchers.get(&capability).into_iter().flat_map(Matcher::rules);
+            rules.filter(|rule| matches(rule, capability, path)).map(Arc::clone).collect()
+        })
+    }
+
     /// All that grant, in no order.
     pub(super) fn grants(&self) -> impl Iterator<Item = &Arc<Rule>> {
         self.grants.values().flat_map(Matcher::rules)
     }
+}
+
+fn matches(rule: &Arc<Rule>, capability: Capability, path: &str) -> bool {
+    let path = Spelled::new(path, capability == Capability::List);
+    Matcher::matches(rule, path.whole()) || path.trimmed().is_some_and(|path| Matcher::matches(rule, path))
 }
 
 fn find<'m>(matchers: &'m HashMap<Capability, Matcher>, capability: Capability, path: &str) -> Option<&'m Arc<Rule>> {

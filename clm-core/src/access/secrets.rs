@@ -115,13 +115,26 @@ impl TimeWindow {
 impl Conditions {
     /// Whether a policy counts. `unknown`: what to think of a request whose source is not known.
     pub(super) fn hold(&self, at: &Circumstances, unknown: bool) -> bool {
+        self.failing(at, unknown).is_none()
+    }
+
+    /// Which of them does not hold.
+    pub(super) fn failing(&self, at: &Circumstances, unknown: bool) -> Option<&'static str> {
         let from = self.source_cidrs.is_empty()
             || at.source.map_or(unknown, |source| cidr::permits(&self.source_cidrs, Some(source)));
         let young = self.max_ttl_seconds.is_none_or(|seconds| {
             let age = (at.now - at.token_made).num_seconds();
             u64::try_from(age).unwrap_or(0) < seconds
         });
-        from && young && self.time_window.as_ref().is_none_or(|window| window.holds(at.now))
+        if !from {
+            Some("source_cidrs: the request does not come from there")
+        } else if !young {
+            Some("max_ttl_seconds: the token was made too long ago")
+        } else if self.time_window.as_ref().is_some_and(|window| !window.holds(at.now)) {
+            Some("time_window: it is not the time")
+        } else {
+            None
+        }
     }
 
     /// Whether there are any.

@@ -154,8 +154,8 @@ fn the_deciding_rule_and_its_policies_are_named() {
     let acl = Acl::new([&one, &two]);
     let decision = acl.decide(&AccessRequest::new(Operation::Update, "kv/a"));
     let matched = decision.rule.expect("a rule");
-    let policies: Vec<&str> = matched.policies.iter().map(|name| &**name).collect();
-    assert_eq!((decision.reason, matched.path.as_str(), policies), (Reason::NotGranted, "kv/*", vec!["one", "two"]));
+    let policies: Vec<&str> = matched.policies().iter().map(|name| &**name).collect();
+    assert_eq!((decision.reason, matched.path(), policies), (Reason::NotGranted, "kv/*", vec!["one", "two"]));
     assert_eq!(acl.capabilities("kv/a"), ["list", "read"]);
     assert_eq!(acl.capabilities("elsewhere"), ["deny"]);
     assert_eq!(Acl::root().capabilities("anything"), ["root"]);
@@ -220,7 +220,7 @@ proptest! {
         rules.sort();
         rules.dedup();
         let acl = acl(&rules.iter().map(|path| rule(path, "read")).collect::<String>());
-        let chosen = acl.rule_for(&path, false).map(|rule| rule.path.clone());
+        let chosen = acl.rule_for(&path, false).map(|rule| rule.path().to_owned());
         prop_assert_eq!(chosen.as_deref(), plainly(&rules, &path));
     }
 }

@@ -72,7 +72,7 @@ fn each_grants_by_itself_and_a_denial_beats_however_narrow_a_grant() {
     let acl = Acl::new([&wide, &narrow, &denial]);
     let decision = acl.decide(&AccessRequest::new(Operation::Read, path));
     assert_eq!((decision.allowed, decision.reason), (false, Reason::Denied));
-    assert_eq!(decision.rule.expect("a rule").path, "secret/data/prod/db/*");
+    assert_eq!(decision.rule.expect("a rule").path(), "secret/data/prod/db/*");
     assert!(may(&acl, Operation::Update, path) && may(&acl, Operation::Read, "secret/data/prod/web/key"));
     assert_eq!(acl.capabilities(path), ["patch", "update"]);
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::identity::Claim;
 use crate::mount::Mount;
 use crate::token::{Draft, IssuedToken, ROOT_POLICY, System, Wanted, Warning, sanitized, with_default};
-use audit_chain::Caller;
+use audit_chain::{Arrival, Caller, Decided, Verdict};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -26,6 +26,8 @@ pub struct Visitor {
     pub user_agent: Option<Arc<str>>,
     /// Path asked for, without `/v1/`.
     pub path: Arc<str>,
+    /// How the request came.
+    pub arrival: Option<Arc<Arrival>>,
 }
 
 /// A login that was found good.
@@ -53,6 +55,8 @@ impl Visitor {
             ip_address: self.source,
             user_agent: self.user_agent.clone(),
             path: Arc::clone(&self.path),
+            verdict: Some(Verdict::by(Decided::Open)),
+            arrival: self.arrival.clone(),
         }
     }
 }

@@ -68,10 +68,17 @@ impl Core {
     }
 
     async fn authority(&self, token: Option<Arc<Token>>) -> Result<Option<Authority>> {
-        let Some(token) = token else { return Ok(None) };
         // Where that token would be used from is not known.
-        let borne = self.borne(token, self.cache().moment()).await?;
+        let borne = self.at_rest(token).await?;
         Ok(borne.map(|authority| Authority { acl: self.acl_now(&authority, None), ..authority }))
+    }
+
+    /// Before it is known when and where the token is used.
+    pub(crate) async fn at_rest(&self, token: Option<Arc<Token>>) -> Result<Option<Authority>> {
+        match token {
+            Some(token) => self.borne(token, self.cache().moment()).await,
+            None => Ok(None),
+        }
     }
 
     fn acl_now(&self, authority: &Authority, source: Option<IpAddr>) -> Arc<Acl> {
@@ -133,11 +140,11 @@ impl Core {
         Ok(Some(found))
     }
 
-    pub(super) async fn live_token_by_text(&self, organization_id: Uuid, text: &str) -> Result<Option<Arc<Token>>> {
+    pub(crate) async fn live_token_by_text(&self, organization_id: Uuid, text: &str) -> Result<Option<Arc<Token>>> {
         Ok(self.living(organization_id, self.find_by_text(text).await?))
     }
 
-    pub(super) async fn live_token_by_accessor(
+    pub(crate) async fn live_token_by_accessor(
         &self,
         organization_id: Uuid,
         accessor: &str,
@@ -205,7 +212,7 @@ impl Core {
 
     /// The policies, and those about secrets that are bound to one of `bearers`, compiled; those that do not exist grant nothing. One that was
     /// changed behind the service's back refuses the whole: leaving it out could drop a denial.
-    async fn compiled(
+    pub(crate) async fn compiled(
         &self,
         organization_id: Uuid,
         (policies, bearers): (&[String], &[String]),

@@ -105,6 +105,8 @@ impl Authority {
             ip_address,
             user_agent,
             path,
+            verdict: None,
+            arrival: None,
         }
     }
 }

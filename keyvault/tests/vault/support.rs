@@ -34,6 +34,8 @@ impl Fixture {
             ip_address: Some("127.0.0.1".parse().unwrap()),
             user_agent: Some("test".into()),
             path: "transit/sign/k".into(),
+            verdict: None,
+            arrival: None,
         };
         vault.initialize(&caller).await.unwrap();
         Self { vault, caller, mount: Uuid::now_v7(), database, token }

@@ -295,6 +295,7 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("clm-write-access-policy", "narrow", SECRETS_POLICY, "policy.write"),
     silent("clm-read-access-policy", "narrow", ""),
     silent("clm-list-access-policies", "", ""),
+    silent("clm-explain-access", "", r#"{"path":"x","operation":"read","accessor":"$ACCESSOR"}"#),
     recorded("clm-delete-access-policy", "narrow", "", "policy.delete"),
     recorded("clm-write-secret", "app.a", r#"{"data":{"a":1}}"#, "secret.write"),
     recorded("clm-patch-secret", "app.a", r#"{"data":{"b":1}}"#, "secret.patch"),

@@ -106,5 +106,7 @@ fn caller(path: &str) -> Caller {
         ip_address: None,
         user_agent: None,
         path: path.into(),
+        verdict: None,
+        arrival: None,
     }
 }

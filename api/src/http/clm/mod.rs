@@ -1,11 +1,13 @@
 //! `clm/`: what Vault does not have. A table a subject.
 
 mod access_policies;
+mod explain;
 mod notifications;
 mod registry;
 mod secrets;
 
 pub(super) use access_policies::ROUTES as ACCESS_POLICIES;
+pub(super) use explain::ROUTES as EXPLANATIONS;
 pub(super) use notifications::ROUTES as NOTIFICATIONS;
 pub(super) use registry::ROUTES as REGISTRY;
 pub(super) use secrets::ROUTES as SECRETS;

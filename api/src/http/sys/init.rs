@@ -5,7 +5,7 @@ use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::OpenCall;
 use crate::settings::SealKind;
-use audit_chain::Caller;
+use audit_chain::{Caller, Decided, Verdict};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use secrecy::ExposeSecret;
@@ -43,6 +43,8 @@ pub(super) async fn init(call: OpenCall) -> Result<Answer> {
         ip_address: call.peer.source,
         user_agent: call.user_agent.clone(),
         path: Arc::clone(&call.path),
+        verdict: Some(Verdict::by(Decided::Open)),
+        arrival: Some(Arc::clone(&call.arrival)),
     };
     let made = initialise(&call.state.settings, &call.state.seal, &caller, wanted).await?;
     let mut body = json!({
