@@ -72,4 +72,4 @@ pub use token::{
     Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
     WRAPPING_POLICY, Warning, random_base62,
 };
-pub use userpass::{UserChange, UserLogin, UserRole};
+pub use userpass::{TotpEnrolment, TotpState, UserChange, UserLogin, UserRole};

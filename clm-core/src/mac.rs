@@ -9,6 +9,8 @@ use zeroize::Zeroizing;
 pub enum MacDomain {
     /// The text of an API key, so that the database holds nothing one could log in with.
     ApiKey,
+    /// A code that stands in for a second factor once, likewise.
+    BackupCode,
     /// What a batch token says of itself, so that its text can be no one's own work.
     BatchToken,
     /// The SecretID of an AppRole, likewise.

@@ -13,6 +13,8 @@ pub enum MacDomain {
     AuditDevice,
     /// Backups of keys.
     Backup,
+    /// Codes that stand in for a second factor, which are stored only as MAC.
+    BackupCode,
     /// What batch tokens say of themselves.
     BatchToken,
     /// Rows of clm_core_db.
@@ -34,6 +36,7 @@ impl MacDomain {
             Self::ApiKey => b"clm-mac-v1 api key ",
             Self::AuditDevice => b"clm-mac-v1 audit device ",
             Self::Backup => b"clm-mac-v1 backup ",
+            Self::BackupCode => b"clm-mac-v1 one-time code ",
             Self::BatchToken => b"clm-mac-v1 batch token ",
             Self::CoreRow => b"clm-mac-v1 core row ",
             Self::SecretId => b"clm-mac-v1 secret id ",

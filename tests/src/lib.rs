@@ -14,6 +14,7 @@ mod server;
 mod site;
 mod stand_in;
 mod token;
+mod totp;
 mod transport;
 mod wait;
 
@@ -26,5 +27,6 @@ pub use server::{Answer, Server};
 pub use site::Site;
 pub use stand_in::{Asked, StandIn};
 pub use token::{TestToken, built, python};
+pub use totp::totp;
 pub use transport::wrapped;
 pub use wait::{found, until};

@@ -66,6 +66,7 @@ impl RowMac for VaultMac {
     fn mac(&self, domain: clm_core::MacDomain, data: Vec<u8>) -> BoxFuture<'_, Result<[u8; 32], MacError>> {
         let domain = match domain {
             clm_core::MacDomain::ApiKey => keyvault::MacDomain::ApiKey,
+            clm_core::MacDomain::BackupCode => keyvault::MacDomain::BackupCode,
             clm_core::MacDomain::BatchToken => keyvault::MacDomain::BatchToken,
             clm_core::MacDomain::SecretId => keyvault::MacDomain::SecretId,
             clm_core::MacDomain::Token => keyvault::MacDomain::Token,

@@ -7,6 +7,7 @@ use crate::state::State;
 use audit_chain::{Arrival, Caller};
 use clm_core::{Authority, Core, Mount, Namespace, ROOT_ORGANIZATION, Visitor};
 use rustls::pki_types::CertificateDer;
+use secrecy::SecretString;
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -50,6 +51,8 @@ pub(crate) struct OpenCall {
     pub(super) path: Arc<str>,
     pub(super) peer: Peer,
     pub(super) user_agent: Option<Arc<str>>,
+    /// The second factor, where it came in a header.
+    pub(super) mfa: Option<SecretString>,
     /// How it came.
     pub(super) arrival: Arc<Arrival>,
 }

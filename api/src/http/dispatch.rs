@@ -218,6 +218,7 @@ impl Dispatch {
             path: head.path,
             peer: self.peer.clone(),
             user_agent: head.user_agent,
+            mfa: head.mfa,
             arrival: Arc::clone(&self.arrival),
         };
         let caller = call.visitor().caller();

@@ -9,6 +9,7 @@ use hyper::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
+use secrecy::SecretString;
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -26,6 +27,8 @@ pub(super) struct Head {
     pub(super) user_agent: Option<Arc<str>>,
     pub(super) namespace: Option<String>,
     pub(super) content_type: Option<String>,
+    /// Of `X-Vault-MFA`.
+    pub(super) mfa: Option<SecretString>,
     wrap_ttl: Option<String>,
 }
 
@@ -33,6 +36,12 @@ pub(super) struct Head {
 pub(super) fn correlation_id(headers: &HeaderMap) -> Option<Arc<str>> {
     let cut: String = text(headers, "x-correlation-id")?.chars().filter(char::is_ascii_graphic).take(128).collect();
     (!cut.is_empty()).then(|| cut.into())
+}
+
+/// `METHOD:CODE`, `METHOD:passcode=CODE`, as the reference's clients send it, or the code alone.
+fn passcode(header: &str) -> SecretString {
+    let code = header.rsplit_once(':').map_or(header, |(_, code)| code);
+    SecretString::from(code.strip_prefix("passcode=").unwrap_or(code).trim())
 }
 
 /// `None`: the root, by any of its names.
@@ -88,6 +97,7 @@ impl Head {
             token: token(&parts.headers),
             user_agent: parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).map(cut),
             namespace: namespace(&parts.headers),
+            mfa: text(&parts.headers, "x-vault-mfa").map(passcode),
             content_type: text(&parts.headers, CONTENT_TYPE.as_str()).map(str::to_owned),
             wrap_ttl: text(&parts.headers, "x-vault-wrap-ttl").map(str::to_owned),
         })
@@ -171,6 +181,7 @@ pub(super) fn echoed_namespace(parts: &Parts) -> Option<hyper::header::HeaderVal
 mod tests {
     use super::*;
     use hyper::Request;
+    use secrecy::ExposeSecret;
 
     fn head(method: &str, path: &str, headers: &[(&str, &str)]) -> Result<Head, u16> {
         let mut request = Request::builder().method(method).uri(path);
@@ -223,6 +234,14 @@ mod tests {
         assert_eq!(token(&[("Authorization", "Bearer good"), ("X-Vault-Token", "bad")]).as_deref(), Some("bad"));
         for none in ["bearer t", "Basic t", "Bearer "] {
             assert_eq!(token(&[("Authorization", none)]), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_second_factor_is_read_as_clients_send_it() {
+        for header in ["123456", "totp:123456", "a1b2-c3:passcode=123456", "passcode=123456", " totp: 123456 "] {
+            let read = head("GET", "/v1/a", &[("X-Vault-MFA", header)]).unwrap_or_else(|status| panic!("{status}"));
+            assert_eq!(read.mfa.as_ref().map(|code| code.expose_secret()), Some("123456"), "{header}");
         }
     }
 

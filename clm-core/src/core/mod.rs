@@ -19,7 +19,7 @@ use crate::organization_quotas::OrganizationQuotas;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
 use crate::token::AuthorityCache;
-use crate::userpass::PasswordWork;
+use crate::userpass::{Decoys, PasswordWork};
 use audit_chain::Event;
 use audit_log::{AuditLog, ChangeError, examine};
 use chrono::{DateTime, SubsecRound, Utc};
@@ -68,6 +68,7 @@ struct Inner {
     entries_written: Notify,
     system_changes: AtomicU64,
     passwords: PasswordWork,
+    decoys: Decoys,
     alerts: LoginAlerts,
     key_sets: KeySets,
     /// SHA-256 of rows' bytes with the MAC that was found right.
@@ -113,6 +114,7 @@ impl Core {
             entries_written: Notify::new(),
             system_changes: AtomicU64::new(1),
             passwords: PasswordWork::default(),
+            decoys: Decoys::default(),
             alerts: LoginAlerts::default(),
             key_sets: KeySets::new(Fetch),
             known_rows: Cache::new(KNOWN_ROWS),
@@ -182,6 +184,10 @@ impl Core {
         Ok(&self.0.passwords)
     }
 
+    pub(crate) fn decoys(&self) -> &Decoys {
+        &self.0.decoys
+    }
+
     pub(crate) fn alerts(&self) -> &LoginAlerts {
         &self.0.alerts
     }
@@ -231,6 +237,10 @@ impl Core {
 
     pub(crate) async fn api_key_hmac(&self, text: &SecretString) -> Result<[u8; 32]> {
         Ok(self.0.mac.mac(MacDomain::ApiKey, text.expose_secret().as_bytes().to_vec()).await?)
+    }
+
+    pub(crate) async fn backup_code_hmac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::BackupCode, bytes).await?)
     }
 
     pub(crate) async fn secret_id_hmac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {

@@ -15,6 +15,7 @@ pub(crate) mod entities;
 pub(crate) mod entity_aliases;
 mod entries;
 mod error;
+mod failed_logins;
 pub(crate) mod group_members;
 pub(crate) mod identity_groups;
 mod jobs;

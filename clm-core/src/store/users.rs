@@ -38,6 +38,8 @@ pub(crate) struct User {
     /// Outside the MAC, like all that only counts.
     pub(crate) failed_login_attempts: u32,
     pub(crate) last_failed_login_at: Option<DateTime<Utc>>,
+    /// Of the last code that was taken; outside, too.
+    pub(crate) mfa_last_step: Option<i64>,
     pub(crate) revision: i64,
     pub(crate) row_mac: [u8; 32],
 }
@@ -69,6 +71,7 @@ impl User {
             deleted_at: None,
             failed_login_attempts: 0,
             last_failed_login_at: None,
+            mfa_last_step: None,
             revision: 0,
             row_mac: [0; 32],
         }
@@ -104,6 +107,7 @@ pub(crate) fn bound_bytes(user: &User) -> Vec<u8> {
         deleted_at,
         failed_login_attempts: _,
         last_failed_login_at: _,
+        mfa_last_step: _,
         revision,
         row_mac: _,
     } = user;
@@ -149,6 +153,7 @@ struct UserRow {
     deleted_at: Option<DateTime<Utc>>,
     failed_login_attempts: i32,
     last_failed_login_at: Option<DateTime<Utc>>,
+    mfa_last_step: Option<i64>,
     revision: i64,
     row_mac: Vec<u8>,
 }
@@ -180,6 +185,7 @@ impl TryFrom<UserRow> for User {
             deleted_at: row.deleted_at,
             failed_login_attempts: u32::try_from(row.failed_login_attempts).unwrap_or(0),
             last_failed_login_at: row.last_failed_login_at,
+            mfa_last_step: row.mfa_last_step,
             revision: row.revision,
             row_mac: bytes32(&row.row_mac, "users.row_mac")?,
         })
@@ -194,7 +200,7 @@ impl Store {
             UserRow,
             "SELECT id, organization_id, username, email, password_hash, password_changed_at, must_change_password, first_name, last_name, display_name, \
              phone_number, status, email_verified, email_verified_at, mfa_enabled, mfa_secret, mfa_backup_codes, api_access_enabled, \
-             created_by_user_id, deleted_at, failed_login_attempts, last_failed_login_at, revision, row_mac FROM users WHERE id = $1",
+             created_by_user_id, deleted_at, failed_login_attempts, last_failed_login_at, mfa_last_step, revision, row_mac FROM users WHERE id = $1",
             id
         )
         .fetch_optional(&mut *transaction)
@@ -210,7 +216,7 @@ impl Store {
             UserRow,
             "SELECT id, organization_id, username, email, password_hash, password_changed_at, must_change_password, first_name, last_name, display_name, \
              phone_number, status, email_verified, email_verified_at, mfa_enabled, mfa_secret, mfa_backup_codes, api_access_enabled, \
-             created_by_user_id, deleted_at, failed_login_attempts, last_failed_login_at, revision, row_mac FROM users WHERE organization_id = $1 AND username = $2",
+             created_by_user_id, deleted_at, failed_login_attempts, last_failed_login_at, mfa_last_step, revision, row_mac FROM users WHERE organization_id = $1 AND username = $2",
             organization_id,
             name
         )
@@ -301,4 +307,17 @@ pub(crate) async fn logged_in(
     .execute(connection)
     .await?;
     expect_one(&done, "user")
+}
+
+/// Writes that the code of a time step was taken by a person of that revision; one that is not later than the last is [`StoreError::Conflict`].
+pub(crate) async fn spend_step(connection: &mut PgConnection, user: &User, step: i64) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE users SET mfa_last_step = $3 WHERE id = $1 AND revision = $2 AND (mfa_last_step IS NULL OR mfa_last_step < $3)",
+        user.id,
+        user.revision,
+        step
+    )
+    .execute(connection)
+    .await?;
+    expect_one(&done, "second factor")
 }

@@ -1,8 +1,10 @@
 //! Logging in with a password.
 //!
-//! A name that nobody has takes the same steps as a wrong password: looks, MACs and one password hash.
+//! A name that nobody has takes the same steps as a wrong password or a wrong code: looks, MACs, one password hash, one secret that is
+//! opened, and one row that counts.
 
 use super::UserRole;
+use super::totp::Factor;
 use super::user::user_name;
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -10,10 +12,13 @@ use crate::identity::Claim;
 use crate::login::{Login, LoginRecord, Visitor};
 use crate::mount::Mount;
 use crate::store::users::{self, User};
+use crate::store::{GoneRow, StoreError};
 use crate::token::{IssuedToken, Warning};
 use audit_chain::{Outcome, Severity, Value};
 use chrono::TimeDelta;
 use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 use std::collections::BTreeMap;
 
 /// What a person brings.
@@ -23,6 +28,31 @@ pub struct UserLogin {
     pub name: String,
     /// As typed.
     pub password: SecretString,
+    /// The second factor, as typed.
+    pub passcode: Option<SecretString>,
+}
+
+/// What a login takes of the second factor.
+#[derive(Clone, Copy)]
+enum Code {
+    None,
+    Step(i64),
+    /// The row goes without it from now on.
+    Backup,
+}
+
+impl Code {
+    /// Whoever was first has it.
+    async fn spend(self, connection: &mut PgConnection, user: &User) -> Result<Vec<GoneRow>, StoreError> {
+        match self {
+            Self::None => Ok(Vec::new()),
+            Self::Step(step) => users::spend_step(connection, user, step).await.map(|()| Vec::new()),
+            Self::Backup => {
+                users::put(connection, user).await?;
+                Ok(vec![(users::TABLE, user.id, user.revision, user.row_mac)])
+            }
+        }
+    }
 }
 
 const REFUSED: &str = "invalid username or password";
@@ -60,15 +90,18 @@ impl Core {
         };
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let fits = passwords.verify(login.password, hash).await?;
-        let (Some(role), Some(user)) = (role, user) else { return Err(Error::invalid(REFUSED)) };
-        if self.is_locked(&user) || !user.may_log_in() {
+        let factor = self.factor(mount.organization_id, user.as_ref(), login.passcode.as_ref()).await?;
+        let may_try = |user: &User| !self.is_locked(user) && user.may_log_in();
+        let (Some(role), Some(user)) = (role, user.filter(may_try)) else {
+            let bucket = Sha256::digest(name.as_bytes())[0];
+            self.store().count_failed_login_of_nobody(mount.organization_id, bucket, self.now()).await?;
             return Err(Error::invalid(REFUSED));
-        }
-        if !fits {
+        };
+        if !fits || factor == Factor::Wrong {
             self.count_failure(visitor, &user).await?;
             return Err(Error::invalid(REFUSED));
         }
-        self.give_user(visitor, mount, role, user).await
+        self.give_user(visitor, mount, role, (user, factor)).await
     }
 
     /// Too many failures, the last one not long ago.
@@ -89,12 +122,12 @@ impl Core {
         if failures != settings.lockout_failures {
             return Ok(());
         }
-        tracing::warn!(user = %user.id, alarm = "login_lockout", "a person is locked out after too many wrong passwords");
+        tracing::warn!(user = %user.id, alarm = "login_lockout", "a person is locked out after too many wrong passwords or codes");
         let who = ("user", Some(user.username.clone()));
         let mut event = self.event(&visitor.caller(), "user.lock", "authentication", who, "lock");
         event.outcome = Outcome::Failure;
         event.severity = Severity::Warning;
-        event.error_message = Some("too many wrong passwords".into());
+        event.error_message = Some("too many wrong passwords or codes".into());
         event.data.insert("failures".into(), Value::Integer(failures.into()));
         self.audit().append(event).await.map_err(Error::Audit)
     }
@@ -104,7 +137,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         role: UserRole,
-        user: User,
+        (user, factor): (User, Factor),
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
         let login = Login {
@@ -118,14 +151,27 @@ impl Core {
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }
-        let record = LoginRecord { event_type: "login.userpass", data: vec![("username", user.username.clone())] };
+        let mut data = vec![("username", user.username.clone())];
+        let (user, code) = match factor {
+            Factor::Backup(place) => {
+                data.push(("second_factor", "backup_code".to_owned()));
+                (self.without_code(&user, place).await?, Code::Backup)
+            }
+            Factor::Step(step) => {
+                data.push(("second_factor", "totp".to_owned()));
+                (user, Code::Step(step))
+            }
+            Factor::None | Factor::Wrong => (user, Code::None),
+        };
+        let record = LoginRecord { event_type: "login.userpass", data };
         let (now, source) = (self.now(), visitor.source);
         let given = self
             .give(visitor, login, record, move |connection| {
                 let user = user.clone();
                 Box::pin(async move {
+                    let rows = code.spend(connection, &user).await?;
                     users::logged_in(connection, &user, now, source).await?;
-                    Ok(Vec::new())
+                    Ok(rows)
                 })
             })
             .await;

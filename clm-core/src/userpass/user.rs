@@ -1,5 +1,6 @@
 //! People who log in with a password.
 
+use super::totp::without_factor;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::login::{TokenSettings, TokenSettingsChange};
@@ -88,6 +89,7 @@ impl Core {
             Some(mut user) => {
                 let now = self.now();
                 user.password_hash = None;
+                without_factor(&mut user);
                 user.status = "inactive".into();
                 user.deleted_at = Some(now);
                 user.revision += 1;

@@ -3,6 +3,7 @@
 
 mod explained;
 mod told;
+mod totp;
 
 use serde_json::{Value, json};
 use tests::{Answer, Server, Site};

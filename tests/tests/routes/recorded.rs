@@ -24,6 +24,8 @@ pub(crate) struct Known {
     chain: String,
     backup: String,
     ciphertext: String,
+    /// A second factor's secret, and the code of now.
+    factor: (String, String),
     login: String,
     outside: Option<Outside>,
     lease: String,
@@ -54,6 +56,7 @@ impl Known {
             ("$CHAIN", &self.chain),
             ("$BACKUP", &self.backup),
             ("$CIPHERTEXT", &self.ciphertext),
+            ("$CODE", &self.factor.1),
             ("$LOGIN", &self.login),
             ("$LEASE", &self.lease),
             ("$MOVE", &self.moved),
@@ -92,6 +95,10 @@ impl Known {
             let listed = server.ask(list, "sys/leases/lookup/auth/token/create", None).await.unwrap();
             let last = listed.body["data"]["keys"].as_array().unwrap().last().unwrap().as_str().unwrap().to_owned();
             self.lease = format!("auth/token/create/{last}");
+        }
+        if row.body.contains("$CODE") {
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs();
+            self.factor.1 = tests::totp(&self.factor.0, now).unwrap();
         }
         if row.body.contains("$SECRET") {
             let made = server.put("auth/approle/role/r/secret-id", json!({})).await.unwrap();
@@ -192,6 +199,7 @@ impl Known {
             "entity-alias-write" => self.identities.push(("$ALIAS", answer.text("id").to_owned())),
             "group-write" => self.identities.push(("$GROUP", answer.text("id").to_owned())),
             "group-alias-write" => self.identities.insert(0, ("$ALIAS_OF_GROUP", answer.text("id").to_owned())),
+            "userpass-enroll-totp" => self.factor.0 = answer.text("secret").to_owned(),
             "transit-back-up-key" => self.backup = answer.text("backup").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),
             "transit-sign" => self.signature = answer.text("signature").to_owned(),

@@ -13,7 +13,7 @@ pub(crate) struct Row {
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token or new shares,
     /// `$LEASE` is another token's lease,
     /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`,
-    /// `$SENT` a fresh private key, wrapped for the mount.
+    /// `$SENT` a fresh private key, wrapped for the mount, `$CODE` what the authenticator program of `userpass-enroll-totp` shows.
     pub(crate) body: &'static str,
     /// Type of the one record that it leaves; `None`: none.
     pub(crate) event: Option<&'static str>,
@@ -125,6 +125,11 @@ pub(crate) const TABLE: &[Row] = &[
     silent("userpass-read-user", "bob", ""),
     silent("userpass-list-users", "", ""),
     Row { name: "bob", ..open("userpass-login", r#"{"password":"other"}"#, Some("login.userpass")) },
+    recorded("userpass-enroll-totp", "bob", "{}", "totp.enroll"),
+    recorded("userpass-confirm-totp", "bob", r#"{"passcode":"$CODE"}"#, "totp.confirm"),
+    recorded("userpass-renew-backup-codes", "bob", "{}", "totp.renew_backup_codes"),
+    silent("userpass-read-totp", "bob", ""),
+    recorded("userpass-delete-totp", "bob", "", "totp.delete"),
     recorded("userpass-delete-user", "bob", "", "user.delete"),
     recorded("entity-write", "", r#"{"name":"alice","metadata":{"team":"blue"}}"#, "entity.write"),
     recorded("entity-write-by-name", "bob", r#"{"policies":"p1"}"#, "entity.write"),

@@ -21,6 +21,7 @@ const VALUES: &[(&str, &str, &str)] = &[
     ("certificates", "thumbprint_sha256", "lpad(to_hex($), 64, '0')"),
     // One of the two kinds of versions.
     ("key_usage", "encryption_key_id", ""),
+    ("failed_logins", "bucket", "$ % 256"),
     ("group_members", "member_entity_id", "(SELECT id FROM entities LIMIT 1)"),
     ("mounts", "path", "'m$/'"),
     ("private_keys", "hsm_key_id", "gen_random_uuid()"),

@@ -5,11 +5,14 @@ use crate::http::answer::Answer;
 use crate::http::auth_token::issued;
 use crate::http::call::OpenCall;
 use clm_core::UserLogin;
+use secrecy::SecretString;
 
 pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let password = call.parameters.text("password")?.filter(|password| !password.is_empty());
     let password = password.ok_or_else(|| Error::invalid("missing password"))?;
-    let login = UserLogin { name: call.capture("name").to_owned(), password: password.into() };
+    let named = |name: &str| -> Result<_> { Ok(call.parameters.text(name)?.filter(|code| !code.is_empty())) };
+    let passcode = named("passcode")?.or(named("totp")?).map(SecretString::from).or_else(|| call.mfa.clone());
+    let login = UserLogin { name: call.capture("name").to_owned(), password: password.into(), passcode };
     let (core, mount) = call.login_method()?;
     let (made, warnings) = core.login_user(&call.visitor(), mount, login).await?;
     Ok(issued(&made, warnings))

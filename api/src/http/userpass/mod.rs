@@ -1,6 +1,7 @@
 //! `auth/userpass/`: people with names and passwords.
 
 mod login;
+mod totp;
 mod user;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
@@ -18,6 +19,15 @@ const USER: [Parameter; 16] = with_token_settings([
     field("password", Text, "The password; needed for a new person"),
     field("ttl", Duration, "The old name of `token_ttl`"),
 ]);
+const LOGIN: &[Parameter] = &[
+    field(
+        "passcode",
+        Text,
+        "The second factor of a person who has one: a code, or a backup code; also in the header X-Vault-MFA",
+    ),
+    field("password", Text, "The password").required(),
+    field("totp", Text, "The same as `passcode`"),
+];
 const PASSWORD: &[Parameter] = &[field("password", Text, "The password").required()];
 
 pub(super) const ROUTES: &[Route] = &[
@@ -26,7 +36,7 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::login("userpass-login", "A token for a name and a password", |call| {
             Box::pin(login::login(call))
         })
-        .with(PASSWORD)],
+        .with(LOGIN)],
     },
     Route {
         pattern: "users",
@@ -67,4 +77,7 @@ pub(super) const ROUTES: &[Route] = &[
         )
         .with(&USER)],
     },
+    Route { pattern: "users/{name}/totp", endpoints: totp::FACTOR },
+    Route { pattern: "users/{name}/totp/backup-codes", endpoints: totp::BACKUP_CODES },
+    Route { pattern: "users/{name}/totp/confirm", endpoints: totp::CONFIRMATION },
 ];
