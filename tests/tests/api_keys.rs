@@ -40,7 +40,7 @@ async fn sql(site: &Site, statement: &str) -> u64 {
 
 #[tokio::test]
 async fn a_key_is_shown_once_acts_for_its_person_and_ends_when_it_is_revoked() {
-    let (site, server) = started().await;
+    let (site, mut server) = started().await;
     let made = create(&server, json!({"username": "bob", "key_name": "ci", "scopes": "p1", "ttl": "1h"})).await;
     done(&made, 200);
     let (key, id) = (made.text("api_key").to_owned(), made.text("id").to_owned());
@@ -73,10 +73,25 @@ async fn a_key_is_shown_once_acts_for_its_person_and_ends_when_it_is_revoked() {
     assert!(!rows.contains(secret), "{rows}");
 
     let path = format!("auth/api-key/keys/{id}");
+    // What it gave ends with it, and what was made of that; what another key gave does not.
+    let given = auth["client_token"].as_str().unwrap();
+    let of_other = create(&server, json!({"username": "bob", "scopes": "p1"})).await.text("api_key").to_owned();
+    let other = login(&server, &of_other).await.body["auth"]["client_token"].as_str().unwrap().to_owned();
+    let own_policy = json!({"policy": "path \"auth/token/create\" { capabilities = [\"update\"] }"});
+    done(&server.put("sys/policies/acl/p1", own_policy).await.unwrap(), 204);
+    let root = std::mem::replace(&mut server.token, given.to_owned());
+    let child = server.put("auth/token/create", json!({})).await.unwrap();
+    let child = child.body["auth"]["client_token"].as_str().unwrap().to_owned();
+    server.token = root;
     for _ in 0..2 {
         done(&server.ask(Method::DELETE, &path, None).await.unwrap(), 204);
     }
     told(&login(&server, &key).await, 400, "invalid API key");
+    for (token, status) in [(given, 403), (child.as_str(), 403), (other.as_str(), 200)] {
+        let root = std::mem::replace(&mut server.token, token.to_owned());
+        done(&server.get("auth/token/lookup-self").await.unwrap(), status);
+        server.token = root;
+    }
     assert_eq!(server.get(&path).await.unwrap().body["data"]["is_active"], false);
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }

@@ -3,8 +3,8 @@
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
-use crate::record::add_rows;
-use crate::store::{api_keys, users};
+use crate::record::{add_revoked, add_rows, rows_of_revoked};
+use crate::store::{api_keys, tokens, users};
 use crate::token::{ROOT_POLICY, random_base62, sanitized};
 use audit_chain::{Caller, Event, Value};
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
@@ -182,7 +182,7 @@ impl Core {
         Ok(self.store().api_keys(mount.organization_id, mount.id).await?)
     }
 
-    /// Has a key open nothing any more; tokens made with it live on until their end. `false`: there was none, or it was revoked before.
+    /// Has a key open nothing any more: its tokens end with it, and what lives below them. `false`: there was none, or it was revoked before.
     pub async fn revoke_api_key(&self, caller: &Caller, mount: &Mount, id: Uuid) -> Result<bool> {
         for _ in 0..ATTEMPTS {
             let Some(mut key) = self.api_key(mount, id).await?.filter(|key| key.is_active) else { return Ok(false) };
@@ -193,15 +193,27 @@ impl Core {
             key.revision += 1;
             key.row_mac = self.row_mac(api_keys::bound_bytes(&key)).await?;
             let mut event = self.api_key_event(caller, "api_key.revoke", "revoke", &key);
-            add_rows(&mut event, [(api_keys::TABLE, key.id, key.revision, key.row_mac)]);
+            let own = (api_keys::TABLE, key.id, key.revision, key.row_mac);
+            let now = self.now();
             let revoked = self
                 .change(mount.organization_id, move |connection| {
-                    Box::pin(async move { api_keys::revoke(connection, &key).await.map(|()| ((), event)) })
+                    Box::pin(async move {
+                        // First the key: a login that is under way waits for it, and finds it changed.
+                        api_keys::revoke(connection, &key).await?;
+                        let given = tokens::of_api_key(connection, key.user_id, &key.key_prefix).await?;
+                        let ended = tokens::revoke_trees(connection, &given, now).await?;
+                        add_revoked(&mut event, &ended);
+                        add_rows(&mut event, [own].into_iter().chain(rows_of_revoked(&ended)));
+                        Ok((ended, event))
+                    })
                 })
                 .await;
             match revoked {
                 Err(Error::Conflict(_)) => {}
-                other => return other.map(|()| true),
+                other => {
+                    other?.iter().for_each(|token| self.cache().forget(token.id));
+                    return Ok(true);
+                }
             }
         }
         Err(Error::Conflict("API key"))

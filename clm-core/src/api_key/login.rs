@@ -54,11 +54,20 @@ impl Core {
         key: ApiKey,
         user: User,
     ) -> Result<(IssuedToken, Vec<Warning>)> {
+        if mount.config.token_type == "batch" {
+            return Err(Error::invalid(
+                "API keys give tokens that end with them, which batch tokens cannot: tune the login method's token_type",
+            ));
+        }
         let now = self.now();
         // No token outlives its key's own end.
         let left = key.expires_at.map_or(0, |end| u64::try_from((end - now).num_seconds()).unwrap_or(0).max(1));
-        let settings =
-            TokenSettings { policies: key.scopes.clone(), explicit_max_ttl: left, ..TokenSettings::default() };
+        let settings = TokenSettings {
+            policies: key.scopes.clone(),
+            explicit_max_ttl: left,
+            token_type: "service".to_owned(),
+            ..TokenSettings::default()
+        };
         let meta = BTreeMap::from([
             ("key_name".to_owned(), key.key_name.clone()),
             ("key_prefix".to_owned(), key.key_prefix.clone()),

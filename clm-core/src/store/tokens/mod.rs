@@ -2,7 +2,7 @@
 
 mod revoke;
 
-pub(crate) use revoke::{REVOKED_MAC, RevokedRow, delete_revoked, revoke_trees};
+pub(crate) use revoke::{REVOKED_MAC, RevokedRow, delete_revoked, of_api_key, revoke_trees};
 
 use super::bind::RowBytes;
 use super::{Store, StoreError, bytes32, expect_one};

@@ -51,6 +51,21 @@ pub(crate) async fn revoke_trees(
     Ok(revoked)
 }
 
+/// Tokens that logins with an API key of a person gave, by what its text begins with. Nobody but a login writes such a path.
+pub(crate) async fn of_api_key(
+    connection: &mut PgConnection,
+    user_id: Uuid,
+    key_prefix: &str,
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM tokens WHERE user_id = $1 AND meta ->> 'key_prefix' = $2 AND path LIKE 'auth/%/login' AND revoked_at IS NULL",
+        user_id,
+        key_prefix
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
 /// Deletes revoked rows that nothing points to; how many.
 pub(crate) async fn delete_revoked(
     connection: &mut PgConnection,
