@@ -5,6 +5,7 @@ mod audit_device;
 pub mod commands;
 pub mod crash;
 pub mod http;
+mod in_flight;
 mod metrics;
 mod quota;
 pub mod server;

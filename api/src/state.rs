@@ -2,6 +2,7 @@
 
 use crate::app::seal::Seal;
 use crate::app::system_settings::SystemSettings;
+use crate::in_flight::InFlightRequests;
 use crate::metrics::Metrics;
 use crate::settings::Settings;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ pub struct State {
     pub(crate) settings: Settings,
     pub(crate) seal: Arc<Seal>,
     pub(crate) metrics: Metrics,
+    pub(crate) in_flight: InFlightRequests,
     pub(crate) system: SystemSettings,
     pub(crate) started: Instant,
 }
@@ -23,6 +25,7 @@ impl State {
         Self {
             seal: Arc::new(Seal::new(settings.seal.kind)),
             metrics: Metrics::new(),
+            in_flight: InFlightRequests::default(),
             system: SystemSettings::default(),
             started: Instant::now(),
             settings,

@@ -105,6 +105,11 @@ impl Core {
         self.revoke_made_at(caller, prefix).await
     }
 
+    /// How many entities the organization has.
+    pub async fn count_entities(&self, organization_id: Uuid) -> Result<i64> {
+        Ok(self.store().count_entities(organization_id).await?)
+    }
+
     /// How many tokens of the organization live.
     pub async fn count_tokens(&self, organization_id: Uuid) -> Result<i64> {
         Ok(self.store().count_living_tokens(organization_id, self.now()).await?)

@@ -29,6 +29,8 @@ pub enum EntryKind {
     RateLimit,
     /// How the seal was split.
     Seal,
+    /// A header of answers below `ui/`.
+    UiHeader,
 }
 
 /// An entry whose MAC was right.
@@ -54,6 +56,7 @@ impl EntryKind {
             Self::QuotaConfiguration => "quota_configuration",
             Self::RateLimit => "rate_limit",
             Self::Seal => "seal",
+            Self::UiHeader => "ui_header",
         }
     }
 
@@ -66,6 +69,7 @@ impl EntryKind {
             Self::QuotaConfiguration => ("quota_configuration.write", "quota_configuration.delete"),
             Self::RateLimit => ("rate_limit.write", "rate_limit.delete"),
             Self::Seal => ("seal.rekey", "seal.delete"),
+            Self::UiHeader => ("ui_header.write", "ui_header.delete"),
         }
     }
 }

@@ -6,6 +6,7 @@ use crate::audit_device::{AuditDevice, DeviceOptions};
 use crate::quota::{QuotaConfiguration, QuotaTable, RateLimit};
 use arc_swap::ArcSwap;
 use clm_core::{EntryKind, ROOT_ORGANIZATION, SystemEntry};
+use hyper::header::{HeaderName, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -27,6 +28,14 @@ pub(crate) struct Loaded {
     /// Headers that devices are told, and whether only as HMAC.
     pub(crate) audited_headers: BTreeMap<String, bool>,
     pub(crate) cors: Option<Cors>,
+    /// Of answers below `ui/`.
+    pub(crate) ui_headers: Vec<(HeaderName, Vec<HeaderValue>)>,
+}
+
+/// A header of answers below `ui/`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct UiHeader {
+    pub(crate) values: Vec<String>,
 }
 
 /// The settings of this server.
@@ -103,7 +112,12 @@ impl SystemSettings {
         let audited_headers =
             audited_headers.into_iter().map(|entry| (entry.name, entry.document["hmac"] == true)).collect();
         let cors = entries(EntryKind::Cors).await?.first().map(document).transpose()?;
-        self.loaded.store(Arc::new(Loaded { devices, quotas, audited_headers, cors }));
+        let mut ui_headers = Vec::new();
+        for entry in entries(EntryKind::UiHeader).await? {
+            let values: Vec<_> = document::<UiHeader>(&entry)?.values.iter().flat_map(|value| value.parse()).collect();
+            ui_headers.extend(entry.name.parse().ok().map(|name| (name, values)));
+        }
+        self.loaded.store(Arc::new(Loaded { devices, quotas, audited_headers, cors, ui_headers }));
         self.known.store(changes, Ordering::Release);
         Ok(())
     }

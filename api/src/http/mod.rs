@@ -59,6 +59,8 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[4] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[5] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[6] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[7] },
+    Engine { mount_type: "system", usual_path: "sys/", routes: sys::TABLES[8] },
     Engine { mount_type: "approle", usual_path: "auth/approle/", routes: approle::ROUTES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::ACCESS_POLICIES },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::EXPLANATIONS },

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use std::sync::Arc;
 
 /// Below `sys/`: what is of the whole service, and therefore the root namespace's alone.
-const OF_THE_SERVICE: [&str; 15] = [
+const OF_THE_SERVICE: [&str; 17] = [
     "audit",
     "audit-hash",
     "config/auditing",
@@ -16,6 +16,8 @@ const OF_THE_SERVICE: [&str; 15] = [
     "config/ui",
     "generate-root",
     "health",
+    "host-info",
+    "in-flight-req",
     "init",
     "metrics",
     "quotas/config",

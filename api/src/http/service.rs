@@ -7,9 +7,12 @@ use super::cors;
 use super::dispatch::{Dispatch, NO_OPERATION};
 use super::request::{Head, correlation_id, echoed_namespace};
 use super::trail::audited_headers;
+use crate::app::system_settings::Loaded;
+use crate::in_flight::UnderWay;
 use crate::state::State;
 use audit_chain::Arrival;
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -64,9 +67,15 @@ async fn respond(
     }
     let head = match Head::read(&parts) {
         Ok(head) => head,
-        Err(response) => return (*response, NO_OPERATION),
+        Err(mut response) => {
+            below_ui(&parts, &settings, &mut response);
+            return (*response, NO_OPERATION);
+        }
     };
     let bodiless = head.bodiless;
+    let listing = Arc::clone(&state);
+    let (method, path, source) = (head.verb.method(), Arc::clone(&head.path), peer.source);
+    let _listed = listing.in_flight.list(request_id, UnderWay { began, method, path, source });
     let arrival = Arc::new(Arrival { began, correlation_id: correlation_id(&parts.headers) });
     let headers = audited_headers(&parts.headers, &settings);
     let mut dispatch = Dispatch {
@@ -89,6 +98,19 @@ async fn respond(
         response.headers_mut().insert("x-vault-namespace", namespace);
     }
     (response, dispatch.operation)
+}
+
+/// There is no interface for people; what answers in its place has the headers that were set for it.
+fn below_ui(parts: &Parts, settings: &Loaded, response: &mut HttpResponse) {
+    let path = parts.uri.path();
+    if path == "/ui" || path.starts_with("/ui/") {
+        for (name, values) in &settings.ui_headers {
+            response.headers_mut().remove(name);
+            for value in values {
+                response.headers_mut().append(name, value.clone());
+            }
+        }
+    }
 }
 
 /// What succeeds, the audit log tells.

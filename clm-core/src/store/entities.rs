@@ -64,6 +64,19 @@ impl Store {
         Ok(entity)
     }
 
+    /// How many there are.
+    pub(crate) async fn count_entities(&self, organization_id: Uuid) -> Result<i64, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let count = sqlx::query_scalar!(
+            r#"SELECT count(*) AS "count!" FROM entities WHERE organization_id = $1"#,
+            organization_id
+        )
+        .fetch_one(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        Ok(count)
+    }
+
     /// Which entity has the name.
     pub(crate) async fn entity_id_by_name(
         &self,

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod explained;
+mod small;
 mod told;
 mod totp;
 

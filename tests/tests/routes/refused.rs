@@ -159,7 +159,17 @@ async fn a_token_with_every_capability_but_the_routes_own_is_refused_with_a_reco
 
 /// What is of the whole service, in no namespace but the root's.
 fn is_of_the_service(path: &str) -> bool {
-    let of_the_service = ["audit", "config/auditing", "config/cors", "metrics", "quotas/", "seal"];
+    let of_the_service = [
+        "audit",
+        "config/auditing",
+        "config/cors",
+        "config/ui",
+        "host-info",
+        "in-flight-req",
+        "metrics",
+        "quotas/",
+        "seal",
+    ];
     path.strip_prefix("sys/").is_some_and(|path| of_the_service.iter().any(|known| path.starts_with(known)))
 }
 

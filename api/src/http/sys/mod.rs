@@ -6,6 +6,7 @@ mod capabilities;
 mod cors;
 mod generate_root;
 mod health;
+mod host;
 mod hsm;
 mod init;
 mod integrity;
@@ -22,6 +23,7 @@ mod remount;
 mod rotate;
 mod routes;
 mod seal;
+mod ui_headers;
 mod wrapping;
 
 pub(super) use metrics::CONTENT_TYPE as METRICS_CONTENT_TYPE;
@@ -35,8 +37,17 @@ use crate::app::Result;
 use clm_core::EntryKind;
 
 /// What is in files of its own, found after that; narrower paths before wider ones, within a table and from one to the next.
-pub(super) const TABLES: [&[Route]; 7] =
-    [audit::ROUTES, cors::ROUTES, leases::ROUTES, namespaces::ROUTES, passwords::ROUTES, quotas::ROUTES, rekey::ROUTES];
+pub(super) const TABLES: [&[Route]; 9] = [
+    audit::ROUTES,
+    cors::ROUTES,
+    leases::ROUTES,
+    namespaces::ROUTES,
+    passwords::ROUTES,
+    quotas::ROUTES,
+    rekey::ROUTES,
+    host::ROUTES,
+    ui_headers::ROUTES,
+];
 
 /// Deletes what was made through `sys/`; nothing there is as good.
 async fn delete_entry(call: &Call, kind: EntryKind, name: &str) -> Result<Answer> {
