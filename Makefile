@@ -1,6 +1,6 @@
 # The daily words.
 SHELL := /bin/bash
-.PHONY: setup demo dev check test as-user crash bench evidence renew deny advisories kryoptic bench-keys
+.PHONY: setup demo dev check test fuzz as-user crash bench evidence renew deny advisories kryoptic bench-keys
 
 setup: ## install what is missing
 	scripts/setup.sh
@@ -37,6 +37,12 @@ test: setup ## every test, on real parts
 	scripts/setup-clients.sh
 	cargo build --workspace --all-targets --locked
 	scripts/with-postgres.sh cargo nextest run --workspace --locked
+
+SECONDS_OF_FUZZ ?= 600
+fuzz: ## strings that strangers send as policies and tokens, for SECONDS_OF_FUZZ; what makes one fall is written to proptest-regressions/
+	cargo test --release --locked -p clm-core --lib --no-run
+	@end=$$((SECONDS + $(SECONDS_OF_FUZZ))); while [ $$SECONDS -lt $$end ]; do \
+		PROPTEST_CASES=20000 cargo test --quiet --release --locked -p clm-core --lib fuzz_ || exit 1; done
 
 WORDS ?= demo test
 as-user: ## the words above as an ordinary user with sudo, whom root makes for it and takes away again

@@ -63,6 +63,8 @@ impl<'t> Parser<'t> {
                     let value = self.value()?;
                     return Ok(nest(keys, value));
                 }
+                // Each key is a level of nesting as well.
+                Some(_) if self.depth + keys.len() >= DEPTH => return self.fault("nested too deep"),
                 Some(_) => {
                     let key = self.key()?;
                     keys.push(key);

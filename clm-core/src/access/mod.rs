@@ -10,6 +10,8 @@ mod decide;
 mod document;
 mod duration;
 mod explain;
+#[cfg(test)]
+mod fuzz;
 mod glob;
 mod hcl;
 mod matcher;

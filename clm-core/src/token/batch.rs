@@ -193,11 +193,41 @@ mod tests {
             prop_assert_eq!(format!("{read:?}"), format!("{token:?}"));
         }
 
+        /// Texts that strangers send; `make fuzz` tries more of them.
         #[test]
-        fn no_text_makes_it_fall(text in "hvb\\.[A-Za-z0-9_-]{0,200}") {
+        fn fuzz_batch_tokens_that_are_none(text in "(hvb\\.)?[A-Za-z0-9_=+/.-]{0,400}|\\PC{0,60}") {
             if let Some((payload, _)) = split(&text) {
                 // Never reached with a wrong MAC; it must hold all the same.
-                let _ = token(&payload);
+                drop(token(&payload));
+            }
+        }
+
+        #[test]
+        fn fuzz_batch_tokens_whose_bytes_are_none(format in 0_u8..4, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            if let Some(token) = token(&[&[format], bytes.as_slice()].concat()) {
+                prop_assert!(token.batch && token.expire_time.is_some_and(|end| end > token.creation_time));
+            }
+        }
+
+        #[test]
+        fn fuzz_batch_tokens_that_were_damaged_are_other_tokens_or_none(
+            policies in prop::collection::vec("[a-z]{1,8}", 0..5), entity in any::<Option<u128>>(),
+            (at, other, kind) in (any::<usize>(), any::<char>(), 0..3),
+        ) {
+            let bytes = payload(&made(policies, "x", 60, entity.map(Uuid::from_u128))).expect("bytes");
+            let text = text(&bytes, &[7; 32]).expect("short").expose_secret().to_owned();
+            let mut characters: Vec<char> = text.chars().collect();
+            let at = at % characters.len();
+            match kind {
+                0 => characters[at] = other,
+                1 => characters.insert(at, other),
+                _ => drop(characters.remove(at)),
+            }
+            let damaged: String = characters.into_iter().collect();
+            if damaged != text && let Some((payload, mac)) = split(&damaged) {
+                // One token has one text: no other stands for the same bytes.
+                prop_assert!((payload.as_slice(), mac) != (bytes.as_slice(), [7; 32]), "{}", damaged);
+                drop(token(&payload));
             }
         }
     }
