@@ -31,7 +31,8 @@ pub(crate) struct Plan {
     pub(crate) connections: usize,
     /// Below `transit/`.
     pub(crate) path: String,
-    pub(crate) token: String,
+    /// Used in turn; all are of one length.
+    pub(crate) tokens: Arc<[String]>,
     /// Inputs in a request; 1: no batch.
     pub(crate) batch: usize,
     /// Fields beside the item, JSON, with a comma behind.
@@ -59,7 +60,7 @@ pub(crate) struct Answered {
 /// this returns.
 pub(crate) async fn run<T>(plan: Plan, window: Duration, at: impl Fn() -> Result<T>) -> Result<(Answered, T, T)> {
     let connector = plan.authority.as_deref().map(connector).transpose()?;
-    let (request, places) = request(&plan);
+    let (request, places, token_place) = request(&plan)?;
     let phase = Arc::new(AtomicU8::new(WARMING));
     let mut connections = JoinSet::new();
     for number in 0..plan.connections {
@@ -68,6 +69,10 @@ pub(crate) async fn run<T>(plan: Plan, window: Duration, at: impl Fn() -> Result
         let one = Connection {
             request: request.clone(),
             places: places.clone(),
+            tokens: Arc::clone(&plan.tokens),
+            token_place,
+            // Each connection begins elsewhere.
+            next_token: number * plan.tokens.len() / plan.connections.max(1),
             counter: (number as u64) << 40,
             batch: plan.batch,
             result: plan.result,
@@ -113,8 +118,10 @@ fn connector(authority: &[u8]) -> Result<TlsConnector> {
     Ok(TlsConnector::from(Arc::new(configuration)))
 }
 
-/// The bytes of a request, and where its inputs are in them.
-fn request(plan: &Plan) -> (Vec<u8>, Vec<usize>) {
+/// The bytes of a request, where its inputs are in them, and where its token is.
+fn request(plan: &Plan) -> Result<(Vec<u8>, Vec<usize>, usize)> {
+    let token = plan.tokens.first().context("no token")?;
+    ensure!(plan.tokens.iter().all(|other| other.len() == token.len()), "tokens of several lengths");
     let body = if plan.batch == 1 {
         format!("{{{}{}}}", plan.fields, plan.item)
     } else {
@@ -124,17 +131,21 @@ fn request(plan: &Plan) -> (Vec<u8>, Vec<usize>) {
     let head = format!(
         "PUT /v1/transit/{} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\nx-vault-token: {}\r\ncontent-length: {}\r\n\r\n",
         plan.path,
-        plan.token,
+        token,
         body.len()
     );
+    let place = head.find(token.as_str()).context("no place for a token")?;
     let text = head + &body;
     let places = text.match_indices(INPUT).map(|(at, _)| at).collect();
-    (text.into_bytes(), places)
+    Ok((text.into_bytes(), places, place))
 }
 
 struct Connection {
     request: Vec<u8>,
     places: Vec<usize>,
+    tokens: Arc<[String]>,
+    token_place: usize,
+    next_token: usize,
     counter: u64,
     batch: usize,
     result: &'static [u8],
@@ -151,6 +162,7 @@ impl Connection {
                 return Ok(answered);
             }
             self.number_inputs();
+            self.take_token();
             let began = Instant::now();
             stream.write_all(&self.request).await?;
             stream.flush().await?;
@@ -164,6 +176,14 @@ impl Connection {
         }
     }
 
+    fn take_token(&mut self) {
+        if self.tokens.len() > 1 {
+            let token = self.tokens[self.next_token % self.tokens.len()].as_bytes();
+            self.request[self.token_place..self.token_place + token.len()].copy_from_slice(token);
+            self.next_token += 1;
+        }
+    }
+
     /// Hexadecimal digits are base64 too.
     fn number_inputs(&mut self) {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
@@ -174,6 +194,35 @@ impl Connection {
             }
         }
     }
+}
+
+/// One request for a path and its answer, which must be 200 and is in `buffer` then; an empty token is none.
+pub(crate) async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    (method, path): (&str, &str),
+    token: &str,
+    body: &str,
+) -> Result<()> {
+    let token = if token.is_empty() { String::new() } else { format!("x-vault-token: {token}\r\n") };
+    let request = format!(
+        "{method} /v1/{path} HTTP/1.1\r\nhost: localhost\r\nuser-agent: bench\r\n{token}content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    stream.write_all(request.as_bytes()).await?;
+    answer(stream, buffer, b"\"").await.map(drop)
+}
+
+/// A login that must be refused.
+pub(crate) async fn refused<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: &mut S,
+    buffer: &mut Vec<u8>,
+    path: &str,
+    body: &str,
+) -> Result<()> {
+    let answered = exchange(stream, buffer, ("PUT", path), "", body).await;
+    ensure!(answered.is_err() && buffer.starts_with(b"HTTP/1.1 400 "), "{}", String::from_utf8_lossy(buffer));
+    Ok(())
 }
 
 /// Reads one answer, which must be 200; how many results are in it.

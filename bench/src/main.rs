@@ -4,6 +4,7 @@
 //! requests over kept-alive connections (`load`) against the real server on real parts. After each row the load stops and the records
 //! are counted and verified (`row`): an answer without a record, or a record without an answer, fails the run.
 
+mod access;
 mod cpu;
 mod load;
 mod machine;
@@ -33,7 +34,7 @@ struct Arguments {
     /// How long each row is measured, seconds.
     #[arg(long, default_value_t = 10.0)]
     seconds: f64,
-    /// Only rows whose name begins with this: `P-256`, `RSA-2048`, `batch`, `KV`, …
+    /// Only rows whose name begins with this: `P-256`, `RSA-2048`, `batch`, `KV`, `ACCESS`, …
     #[arg(long, default_value = "")]
     only: String,
     /// Only rows with that many connections.
@@ -103,6 +104,11 @@ async fn run(arguments: &Arguments) -> Result<()> {
         report.raw(group.key, before, raw::measure(&service.site, group.key, length, window)?);
     }
     if let Some((table, holds)) = secrets::measure(&mut service, window, &arguments.only, arguments.connections).await?
+    {
+        report.section(table, holds);
+    }
+    if arguments.connections.is_none()
+        && let Some((table, holds)) = access::measure(&mut service, window, &arguments.only).await?
     {
         report.section(table, holds);
     }

@@ -155,7 +155,7 @@ impl Row {
             authority: service.authority()?,
             connections: self.connections,
             path: format!("{verb}/{}", key_name(key)),
-            token: service.token.clone(),
+            tokens: [service.token.clone()].into(),
             batch: self.batch,
             fields: if key == Key::Rsa2048 { "\"signature_algorithm\":\"pkcs1v15\"," } else { "" },
             item,

@@ -7,7 +7,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("api", &["audit-chain", "audit-log", "clm-core", "keyvault", "softhsm"]),
     ("audit-chain", &[]),
     ("audit-log", &["audit-chain"]),
-    ("bench", &["keyvault", "tests"]),
+    ("bench", &["clm-core", "keyvault", "tests"]),
     ("clm-core", &["audit-chain", "audit-log"]),
     ("hsm-bridge", &[]),
     ("keyvault", &["audit-chain", "audit-log", "hsm-bridge"]),
