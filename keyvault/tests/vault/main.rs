@@ -436,6 +436,6 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         current.iter().for_each(|(id, row)| rows.compare(&table, *id, *row));
         compared.extend((!current.is_empty()).then_some(table));
     }
-    assert_eq!(compared, ["encryption_keys", "named_keys", "private_keys"]);
+    assert_eq!(compared, ["encryption_keys", "key_state_changes", "named_keys", "private_keys"]);
     assert_eq!(rows.finish(), []);
 }
