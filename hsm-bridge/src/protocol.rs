@@ -8,7 +8,8 @@ use crate::{
     Plaintext, PublicKey, Purpose, RsaDecrypted, Sealed, Settings, SignMechanism, TokenDescription, TokenKey,
     WorkerUnpadding,
 };
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_bytes::{ByteBuf, Bytes};
 use std::fmt;
 use std::io::{self, Read};
 use uuid::Uuid;
@@ -32,7 +33,7 @@ pub(crate) enum Request {
     Agree { key: KeyName, peer: Vec<u8>, kdf: AgreementKdf, info: Vec<u8>, wrapped_by: KeyName },
     Capabilities,
     Decapsulate { key: KeyName, ciphertext: Vec<u8>, wrapped_by: KeyName },
-    Cmac { key: KeyName, data: Vec<Vec<u8>> },
+    Cmac { key: KeyName, data: Strings },
     DestroyTokenKey { id: Uuid },
     Encapsulate { public: PublicKey, key_type: KeyType, wrapped_by: KeyName },
     Export(KeyExport),
@@ -40,14 +41,14 @@ pub(crate) enum Request {
     GenerateTokenKey { id: Uuid, label: String, key_type: KeyType, purpose: Purpose },
     GenerateWrappedKey { key_type: KeyType, purpose: Purpose, wrapped_by: KeyName },
     GenerateWrappedKeys { key_type: KeyType, purpose: Purpose, wrapped_by: KeyName, count: u32 },
-    Hmac { key: KeyName, hash: HashAlgorithm, data: Vec<Vec<u8>> },
+    Hmac { key: KeyName, hash: HashAlgorithm, data: Strings },
     Import(KeyImport),
     Load { id: Uuid, key_type: KeyType, purpose: Purpose, blob: Vec<u8>, wrapped_by: KeyName },
     PublicKey { key: TokenKey },
     Random { bytes: u32 },
     Rewrap { key_type: KeyType, blob: Vec<u8>, wrapped_by: KeyName, new: KeyName },
     RsaDecrypt { key: KeyName, hash: HashAlgorithm, items: Vec<Vec<u8>>, unpadding: WorkerUnpadding },
-    Sign { key: KeyName, mechanism: SignMechanism, data: Vec<Vec<u8>> },
+    Sign { key: KeyName, mechanism: SignMechanism, data: Strings },
 }
 
 /// The same key wrapped by AES-KWP under a key from outside.
@@ -86,7 +87,7 @@ pub(crate) enum Reply {
         public: Option<PublicKey>,
     },
     Imported(Box<ImportedKey>),
-    List(Vec<Vec<u8>>),
+    List(Strings),
     /// Send [`Request::Load`] for that key, then ask again.
     NotLoaded(Uuid),
     Objects(Vec<ObjectAttributes>),
@@ -150,6 +151,22 @@ pub(crate) struct Secret(pub(crate) Zeroizing<Vec<u8>>);
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret")
+    }
+}
+
+/// Strings of bytes, each copied as a whole. A `Vec<u8>` by itself is read byte by byte; on the wire both are the same.
+#[derive(Clone, Debug)]
+pub(crate) struct Strings(pub(crate) Vec<Vec<u8>>);
+
+impl Serialize for Strings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|string| Bytes::new(string)))
+    }
+}
+
+impl<'de> Deserialize<'de> for Strings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(Vec::<ByteBuf>::deserialize(deserializer)?.into_iter().map(ByteBuf::into_vec).collect()))
     }
 }
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http_body_util::Full;
 use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, RETRY_AFTER, STRICT_TRANSPORT_SECURITY};
 use hyper::{Response, StatusCode};
-use serde_json::{Map, Value, json};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 pub(super) type HttpResponse = Response<Full<Bytes>>;
@@ -27,10 +28,41 @@ pub(crate) struct Answer {
 enum Body {
     Nothing,
     Data(Value),
+    Batch(Vec<Fields>),
     Auth(Value),
     Status(StatusCode, Value),
     Text(&'static str, String),
     Refused(Refusal),
+}
+
+/// The fields of one result of a batch, in their order.
+pub(crate) type Fields = Vec<(&'static str, Value)>;
+
+/// `data`; results of a batch are written as they are, without a map for each.
+enum Data {
+    Value(Value),
+    Batch(Vec<Fields>),
+}
+
+impl Serialize for Data {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        struct Results<'r>(&'r [Fields]);
+        struct Item<'r>(&'r Fields);
+        impl Serialize for Results<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_seq(self.0.iter().map(Item))
+            }
+        }
+        impl Serialize for Item<'_> {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+            }
+        }
+        match self {
+            Self::Value(value) => value.serialize(serializer),
+            Self::Batch(results) => serializer.collect_map([("batch_results", Results(results))]),
+        }
+    }
 }
 
 /// What a handler refuses in words of its own.
@@ -59,6 +91,11 @@ impl Answer {
     /// `data`.
     pub(crate) fn data(data: impl Into<Value>) -> Self {
         Self::new(Body::Data(data.into()))
+    }
+
+    /// `data.batch_results`.
+    pub(crate) fn batch(results: Vec<Fields>) -> Self {
+        Self::new(Body::Batch(results))
     }
 
     /// `auth`.
@@ -123,13 +160,15 @@ impl Answer {
             return Err(Box::new(self));
         }
         let (data, auth) = match self.body {
-            Body::Data(data) => (data, Value::Null),
-            Body::Auth(auth) => (Value::Null, auth),
+            Body::Data(data) => (Data::Value(data), Value::Null),
+            Body::Batch(results) => (Data::Batch(results), Value::Null),
+            Body::Auth(auth) => (Data::Value(Value::Null), auth),
             other => return Err(Box::new(Self { body: other, ..self })),
         };
         self.warnings.extend_from_slice(ignored);
-        let filled = envelope(request_id, self.lease_duration, (data, auth), self.warnings, endpoint.shape);
-        Ok((filled, self.accessor))
+        let (lease_duration, warnings, shape) = (self.lease_duration, self.warnings, endpoint.shape);
+        let envelope = Envelope { request_id, lease_duration, data, auth, warnings, shape };
+        Ok((json!(envelope), self.accessor))
     }
 
     /// What goes to the client. `ignored`: warnings that are worth no answer of their own.
@@ -154,41 +193,58 @@ impl Answer {
             body => {
                 self.warnings.extend(ignored);
                 let (data, auth) = match body {
-                    Body::Data(data) => (data, Value::Null),
-                    Body::Auth(auth) => (Value::Null, auth),
-                    _ => (Value::Null, Value::Null),
+                    Body::Data(data) => (Data::Value(data), Value::Null),
+                    Body::Batch(results) => (Data::Batch(results), Value::Null),
+                    Body::Auth(auth) => (Data::Value(Value::Null), auth),
+                    _ => (Data::Value(Value::Null), Value::Null),
                 };
-                let parts = (data, auth);
-                json_response(
-                    self.status,
-                    &envelope(request_id, self.lease_duration, parts, self.warnings, endpoint.shape),
-                )
+                let (lease_duration, warnings, shape) = (self.lease_duration, self.warnings, endpoint.shape);
+                json_response(self.status, &Envelope { request_id, lease_duration, data, auth, warnings, shape })
             }
         }
     }
 }
 
-fn envelope(
+/// The eight keys of Vault's answers; the fields of `data` beside them where clients look for them there too.
+struct Envelope {
     request_id: Uuid,
     lease_duration: u64,
-    (data, auth): (Value, Value),
+    data: Data,
+    auth: Value,
     warnings: Vec<String>,
     shape: Shape,
-) -> Value {
-    let mut envelope = Map::with_capacity(8);
-    envelope.insert("request_id".into(), request_id.to_string().into());
-    envelope.insert("lease_id".into(), "".into());
-    envelope.insert("renewable".into(), false.into());
-    envelope.insert("lease_duration".into(), lease_duration.into());
-    let injected = if shape == Shape::Injected { data.as_object().cloned() } else { None };
-    envelope.insert("data".into(), data);
-    envelope.insert("wrap_info".into(), Value::Null);
-    envelope.insert("warnings".into(), if warnings.is_empty() { Value::Null } else { warnings.into() });
-    envelope.insert("auth".into(), auth);
-    for (name, value) in injected.into_iter().flatten() {
-        envelope.entry(name).or_insert(value);
+}
+
+impl Envelope {
+    const KEYS: [&str; 8] =
+        ["request_id", "lease_id", "renewable", "lease_duration", "data", "wrap_info", "warnings", "auth"];
+
+    /// The fields of `data` that stand beside it.
+    fn injected(&self) -> impl Iterator<Item = (&String, &Value)> {
+        let data = match &self.data {
+            Data::Value(data) if self.shape == Shape::Injected => data.as_object(),
+            _ => None,
+        };
+        data.into_iter().flatten().filter(|(name, _)| !Self::KEYS.contains(&name.as_str()))
     }
-    Value::Object(envelope)
+}
+
+impl Serialize for Envelope {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("request_id", &self.request_id)?;
+        map.serialize_entry("lease_id", "")?;
+        map.serialize_entry("renewable", &false)?;
+        map.serialize_entry("lease_duration", &self.lease_duration)?;
+        map.serialize_entry("data", &self.data)?;
+        map.serialize_entry("wrap_info", &())?;
+        map.serialize_entry("warnings", &Some(&self.warnings).filter(|warnings| !warnings.is_empty()))?;
+        map.serialize_entry("auth", &self.auth)?;
+        for (name, value) in self.injected() {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
 }
 
 /// A refusal. What only the operator should know stays in the log.
@@ -222,8 +278,15 @@ pub(super) fn wrapped(status: StatusCode, text: &str) -> HttpResponse {
 
 /// An envelope with a warning and nothing else.
 pub(super) fn warned(status: StatusCode, request_id: Uuid, warning: &str) -> HttpResponse {
-    let nothing = (Value::Null, Value::Null);
-    json_response(status, &envelope(request_id, 0, nothing, vec![warning.to_owned()], Shape::Envelope))
+    let envelope = Envelope {
+        request_id,
+        lease_duration: 0,
+        data: Data::Value(Value::Null),
+        auth: Value::Null,
+        warnings: vec![warning.to_owned()],
+        shape: Shape::Envelope,
+    };
+    json_response(status, &envelope)
 }
 
 /// No body.
@@ -239,9 +302,10 @@ pub(super) fn plain(status: StatusCode, text: &'static str) -> HttpResponse {
     respond(status, HeaderValue::from_static("text/plain; charset=utf-8"), text.into())
 }
 
-pub(super) fn json_response(status: StatusCode, body: &Value) -> HttpResponse {
+pub(super) fn json_response(status: StatusCode, body: &impl Serialize) -> HttpResponse {
     let mut bytes = Vec::with_capacity(512);
-    serde_json::to_writer(&mut bytes, body).expect("a Value always has a JSON form, and a Vec takes any bytes");
+    serde_json::to_writer(&mut bytes, body)
+        .expect("what answers are made of has a JSON form, and a Vec takes any bytes");
     bytes.push(b'\n');
     respond(status, JSON, bytes.into())
 }

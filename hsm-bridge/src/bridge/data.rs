@@ -2,7 +2,7 @@
 
 use super::call::{Route, cost};
 use super::{Bridge, on, unexpected};
-use crate::protocol::{Reply, Request};
+use crate::protocol::{Reply, Request, Strings};
 use crate::{
     Ciphertext, Error, HashAlgorithm, KeyRef, Plaintext, Result, RsaDecrypted, Sealed, SignMechanism, WorkerUnpadding,
 };
@@ -11,19 +11,34 @@ impl Bridge {
     /// One signature per item of `data`, in order.
     pub async fn sign(&self, key: &KeyRef, mechanism: SignMechanism, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let name = key.name();
-        self.chunked(key, cost(key.key_type()), data, |data| Request::Sign { key: name, mechanism, data }, list).await
+        self.chunked(
+            key,
+            cost(key.key_type()),
+            data,
+            |data| Request::Sign { key: name, mechanism, data: Strings(data) },
+            list,
+        )
+        .await
     }
 
     /// HMAC of each item (FIPS 198-1).
     pub async fn hmac(&self, key: &KeyRef, hash: HashAlgorithm, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let name = key.name();
-        self.chunked(key, cost(key.key_type()), data, |data| Request::Hmac { key: name, hash, data }, list).await
+        self.chunked(
+            key,
+            cost(key.key_type()),
+            data,
+            |data| Request::Hmac { key: name, hash, data: Strings(data) },
+            list,
+        )
+        .await
     }
 
     /// AES-CMAC of each item (SP 800-38B), 16 bytes.
     pub async fn cmac(&self, key: &KeyRef, data: Vec<Vec<u8>>) -> Result<Vec<Vec<u8>>> {
         let name = key.name();
-        self.chunked(key, cost(key.key_type()), data, |data| Request::Cmac { key: name, data }, list).await
+        self.chunked(key, cost(key.key_type()), data, |data| Request::Cmac { key: name, data: Strings(data) }, list)
+            .await
     }
 
     /// AES-GCM (SP 800-38D); IV from the token's generator.
@@ -123,7 +138,7 @@ fn nothing(function: &str) -> Error {
 
 pub(super) fn list(reply: Reply) -> Result<Vec<Vec<u8>>> {
     match reply {
-        Reply::List(list) => Ok(list),
+        Reply::List(Strings(list)) => Ok(list),
         other => Err(unexpected(&other)),
     }
 }

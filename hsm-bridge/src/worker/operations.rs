@@ -8,7 +8,7 @@ use super::sign::sign;
 use super::template::{self, Residence};
 use super::token::{Token, away};
 use super::{gcm, generation, mechanism, oaep, spki};
-use crate::protocol::{KeyName, Reply, Request};
+use crate::protocol::{KeyName, Reply, Request, Strings};
 use crate::{Capabilities, Error, KeyType, Purpose, Result};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
@@ -132,7 +132,7 @@ impl Operations {
             Request::Cmac { key, data } => {
                 let key = self.handle(session, *key)?;
                 let sign = |item: &Vec<u8>| session.sign(&Mechanism::AesCMac, *key, item).map_err(at("C_Sign"));
-                Ok(Reply::List(data.iter().map(sign).collect::<Attempt<_>>()?))
+                Ok(Reply::List(Strings(data.0.iter().map(sign).collect::<Attempt<_>>()?)))
             }
             Request::DestroyTokenKey { id } => {
                 for object in session.find_objects(&on_token(*id)).map_err(at("C_FindObjects"))? {
@@ -158,13 +158,13 @@ impl Operations {
             Request::GenerateWrappedKeys { key_type, purpose, wrapped_by, count } => {
                 let wrapping = self.handle(session, *wrapped_by)?;
                 let made = (0..*count).map(|_| self.generate_wrapped_secret(session, *key_type, *purpose, *wrapping));
-                Ok(Reply::List(made.collect::<Attempt<_>>()?))
+                Ok(Reply::List(Strings(made.collect::<Attempt<_>>()?)))
             }
             Request::Hmac { key, hash, data } => {
                 let key = self.handle(session, *key)?;
                 let mechanism = mechanism::hmac(*hash)?;
                 let sign = |item: &Vec<u8>| session.sign(&mechanism, *key, item).map_err(at("C_Sign"));
-                Ok(Reply::List(data.iter().map(sign).collect::<Attempt<_>>()?))
+                Ok(Reply::List(Strings(data.0.iter().map(sign).collect::<Attempt<_>>()?)))
             }
             Request::Import(import) => self.import(session, import),
             Request::Load { id, key_type, purpose, blob, wrapped_by } => {
@@ -209,7 +209,9 @@ impl Operations {
             }
             Request::Sign { key, mechanism, data } => {
                 let key = self.handle(session, *key)?;
-                Ok(Reply::List(data.iter().map(|item| sign(session, *key, *mechanism, item)).collect::<Attempt<_>>()?))
+                Ok(Reply::List(Strings(
+                    data.0.iter().map(|item| sign(session, *key, *mechanism, item)).collect::<Attempt<_>>()?,
+                )))
             }
         }
     }

@@ -67,7 +67,7 @@ pub struct VerifyItem {
 
 impl Vault {
     /// Signs. A version or algorithm that does not fit refuses the whole call; an input that does not fit, only itself.
-    pub async fn sign(&self, caller: &Caller, key: &Key, request: SignRequest) -> Result<Signed> {
+    pub async fn sign(&self, caller: &Caller, key: &Key, mut request: SignRequest) -> Result<Signed> {
         let mut event = self.begin(caller, key, "key.sign", request.inputs.len(), Use::Protect).await?;
         if !key.algorithm.supports_signing() {
             return Err(self
@@ -84,10 +84,12 @@ impl Vault {
             Ok(ready) => ready,
             Err(reason) => return Err(self.refuse(event, reason).await),
         };
-        let mut results: Vec<Result<Vec<u8>, String>> = Vec::with_capacity(request.inputs.len());
-        let mut prepared = Vec::with_capacity(request.inputs.len());
-        for input in &request.inputs {
-            let item = input.clone().and_then(|input| prepare(key.algorithm, &request, input));
+        let inputs = std::mem::take(&mut request.inputs);
+        let bytes = inputs.iter().flatten().map(Vec::len).sum();
+        let mut results: Vec<Result<Vec<u8>, String>> = Vec::with_capacity(inputs.len());
+        let mut prepared = Vec::with_capacity(inputs.len());
+        for input in inputs {
+            let item = input.and_then(|input| prepare(key.algorithm, &request, input));
             results.push(item.map(|data| {
                 prepared.push(data);
                 Vec::new()
@@ -96,7 +98,6 @@ impl Vault {
         let signatures = if prepared.is_empty() {
             Vec::new()
         } else {
-            let bytes = request.inputs.iter().flatten().map(Vec::len).sum();
             let spent = self.spend(key, version, prepared.len(), bytes).await;
             self.or_failed(&event, spent).await?;
             let signatures = self.inner.bridge.sign(private, mechanism, prepared).await.map_err(Error::from);

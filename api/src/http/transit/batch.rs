@@ -1,17 +1,17 @@
 //! Inputs: one, or many in a batch.
 
 use crate::app::{Error, Result};
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, Fields};
 use crate::http::body::kind;
 use crate::http::call::Call;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use hyper::StatusCode;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::borrow::Cow;
 
 /// The items of a batch, in their order; `None`: the request is for one input.
-pub(super) type Items = Option<Vec<Map<String, Value>>>;
+pub(super) type Items<'c> = Option<Vec<&'c Map<String, Value>>>;
 
 /// One item whose fields must have the types that they are said to have: one that has not refuses the whole batch.
 #[derive(Clone, Copy)]
@@ -22,7 +22,7 @@ pub(super) struct Item<'i> {
 
 impl<'i> Item<'i> {
     /// All of a batch.
-    pub(super) fn all(items: &'i [Map<String, Value>]) -> impl Iterator<Item = Self> {
+    pub(super) fn all(items: &[&'i Map<String, Value>]) -> impl Iterator<Item = Self> {
         items.iter().enumerate().map(|(index, fields)| Self { index, fields })
     }
 
@@ -60,7 +60,7 @@ impl<'i> Item<'i> {
 }
 
 /// The items of a batch.
-pub(super) fn items(call: &Call) -> Result<Items> {
+pub(super) fn items(call: &Call) -> Result<Items<'_>> {
     match call.parameters.value("batch_input") {
         None => Ok(None),
         Some(Value::Array(items)) if items.is_empty() => Err(Error::invalid("missing batch input to process")),
@@ -68,7 +68,7 @@ pub(super) fn items(call: &Call) -> Result<Items> {
             .iter()
             .enumerate()
             .map(|(index, item)| match item {
-                Value::Object(fields) => Ok(fields.clone()),
+                Value::Object(fields) => Ok(fields),
                 _ => Err(Error::invalid(format!("failed to parse batch input: '[{index}]' expected a map"))),
             })
             .collect::<Result<_>>()
@@ -110,13 +110,12 @@ pub(super) fn base64(text: &str) -> Result<Vec<u8>, String> {
 }
 
 /// An answer for each item, with its `reference`.
-pub(super) fn answered(items: &[Map<String, Value>], answers: impl IntoIterator<Item = Value>) -> Answer {
-    let with_reference = |(item, mut answer): (&Map<String, Value>, Value)| {
-        answer["reference"] = text(item, "reference").unwrap_or_default().into();
+pub(super) fn answered(items: &[&Map<String, Value>], answers: impl IntoIterator<Item = Fields>) -> Answer {
+    let with_reference = |(item, mut answer): (&&Map<String, Value>, Fields)| {
+        answer.push(("reference", text(item, "reference").unwrap_or_default().into()));
         answer
     };
-    let results: Vec<Value> = items.iter().zip(answers).map(with_reference).collect();
-    Answer::data(json!({ "batch_results": results }))
+    Answer::batch(items.iter().zip(answers).map(with_reference).collect())
 }
 
 /// Which status tells that items failed.

@@ -9,7 +9,6 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::table::{Kind, Parameter};
 use keyvault::key::{CMAC_BYTES, Key, KeyName};
-use serde_json::json;
 
 pub(super) const FIELDS: &[Parameter] = &[
     Parameter::new("batch_input", Kind::Objects, "Items with `input` and `reference`, instead of `input`"),
@@ -28,7 +27,7 @@ pub(super) async fn cmac(call: Call) -> Result<Answer> {
     mac::made("cmac", version, asked.items, macs)
 }
 
-fn read(call: &Call) -> Result<(usize, Inputs)> {
+fn read(call: &Call) -> Result<(usize, Inputs<'_>)> {
     Ok((length(call)?, mac::inputs(call, "missing input for CMAC")?))
 }
 
@@ -46,13 +45,13 @@ fn length(call: &Call) -> Result<usize> {
 }
 
 /// `verify` with CMACs.
-pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items) -> Result<Answer> {
+pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items<'_>) -> Result<Answer> {
     let read = length(call).and_then(|length| Ok((length, mac::given(call, items.as_deref(), "cmac", What::Cmac)?)));
     let (length, macs) = call.context.understood("key.verify", name, read).await?;
     let warnings = key.warnings(macs.iter().flatten().map(|item| item.version));
     let results = call.context.verify_cmac(key, length, macs).await?;
     mac::judged(items, results, warnings, |result| match result {
-        Ok(valid) => json!({ "valid": valid }),
-        Err(reason) => json!({ "valid": false, "error": reason }),
+        Ok(valid) => vec![("valid", valid.into())],
+        Err(reason) => vec![("valid", false.into()), ("error", reason.into())],
     })
 }

@@ -55,8 +55,8 @@ pub(super) async fn decrypt(call: Call) -> Result<Answer> {
     let shown = |plaintext: &[u8]| BASE64_STANDARD.encode(plaintext);
     if let Some(items) = items {
         let answers = results.iter().map(|result| match result {
-            Ok(plaintext) => json!({ "plaintext": shown(plaintext) }),
-            Err(reason) => json!({ "plaintext": "", "error": reason }),
+            Ok(plaintext) => vec![("plaintext", shown(plaintext).into())],
+            Err(reason) => vec![("plaintext", "".into()), ("error", reason.as_str().into())],
         });
         return Ok(status.of(answered(&items, answers), &results).warn(warnings));
     }
@@ -67,7 +67,7 @@ pub(super) async fn decrypt(call: Call) -> Result<Answer> {
     }
 }
 
-fn read(call: &Call) -> Result<(Items, Results<DecryptItem>, FailureStatus)> {
+fn read(call: &Call) -> Result<(Items<'_>, Results<DecryptItem>, FailureStatus)> {
     let parameters = &call.parameters;
     let status = FailureStatus::read(call)?;
     let items = items(call)?;
@@ -118,7 +118,7 @@ pub(super) async fn rewrap(call: Call) -> Result<Answer> {
     }
 }
 
-fn read_rewrap(call: &Call) -> Result<(Items, Results<(DecryptItem, i64)>)> {
+fn read_rewrap(call: &Call) -> Result<(Items<'_>, Results<(DecryptItem, i64)>)> {
     let parameters = &call.parameters;
     let items = items(call)?;
     let Some(batch) = &items else {

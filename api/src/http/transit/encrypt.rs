@@ -5,13 +5,13 @@ use super::keys::{algorithm, derivation, name};
 use super::settings::upsert_is_disabled;
 use super::versioned;
 use crate::app::{Context, Error, Result};
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, Fields};
 use crate::http::call::Call;
 use crate::http::table::{Captures, Kind, Parameter};
 use clm_core::Mount;
 use futures_util::future::BoxFuture;
 use keyvault::key::{EncryptItem, Encrypted, Key, KeyName, NewKey, Results};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 pub(super) const FIELDS: &[Parameter] = &[
@@ -37,8 +37,8 @@ pub(super) const PARTIAL_FAILURE: Parameter = Parameter::new(
 const MISSING: &str = "missing plaintext to encrypt";
 
 /// What is to be encrypted.
-struct Asked {
-    items: Items,
+struct Asked<'c> {
+    items: Items<'c>,
     inputs: Results<EncryptItem>,
     has_context: bool,
     status: FailureStatus,
@@ -86,21 +86,24 @@ pub(super) async fn encrypt(call: Call) -> Result<Answer> {
 pub(super) fn single(results: Results<Encrypted>) -> Result<Answer> {
     match results.into_iter().next() {
         Some(Err(reason)) => Err(Error::Invalid(reason)),
-        Some(encrypted) => Ok(Answer::data(shown(&encrypted))),
+        Some(Ok(Encrypted { version, ciphertext })) => {
+            Ok(Answer::data(json!({ "ciphertext": versioned::text(version, &ciphertext), "key_version": version })))
+        }
         None => Err(Error::Internal("neither a ciphertext nor an error".into())),
     }
 }
 
-pub(super) fn shown(result: &Result<Encrypted, String>) -> Value {
+/// One result of a batch.
+pub(super) fn shown(result: &Result<Encrypted, String>) -> Fields {
     match result {
         Ok(Encrypted { version, ciphertext }) => {
-            json!({ "ciphertext": versioned::text(*version, ciphertext), "key_version": version })
+            vec![("ciphertext", versioned::text(*version, ciphertext).into()), ("key_version", (*version).into())]
         }
-        Err(reason) => json!({ "error": reason }),
+        Err(reason) => vec![("error", reason.as_str().into())],
     }
 }
 
-fn read(call: &Call) -> Result<Asked> {
+fn read(call: &Call) -> Result<Asked<'_>> {
     let parameters = &call.parameters;
     let status = FailureStatus::read(call)?;
     let items = items(call)?;

@@ -9,7 +9,6 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::table::{Kind, Parameter};
 use keyvault::key::{Hash, Key, KeyName};
-use serde_json::json;
 
 pub(super) const FIELDS: &[Parameter] = &[
     Parameter::new("algorithm", Kind::Text, "sha1, sha2-224 … sha2-512; the path's goes over it"),
@@ -28,7 +27,7 @@ pub(super) async fn hmac(call: Call) -> Result<Answer> {
     mac::made("hmac", version, asked.items, macs)
 }
 
-fn read(call: &Call) -> Result<(Hash, Inputs)> {
+fn read(call: &Call) -> Result<(Hash, Inputs<'_>)> {
     Ok((hash(call, &["algorithm"])?, mac::inputs(call, "missing input for HMAC")?))
 }
 
@@ -45,7 +44,7 @@ fn hash(call: &Call, fields: &[&str]) -> Result<Hash> {
 }
 
 /// `verify` with HMACs.
-pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items) -> Result<Answer> {
+pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items<'_>) -> Result<Answer> {
     let read = hash(call, &["hash_algorithm", "algorithm"])
         .and_then(|hash| Ok((hash, mac::given(call, items.as_deref(), "hmac", What::Hmac)?)));
     let (hash, macs) = call.context.understood("key.verify", name, read).await?;
@@ -53,8 +52,8 @@ pub(super) async fn verify(call: &Call, name: &KeyName, key: &Key, items: Items)
     let results = call.context.verify_hmac(key, hash, macs).await?;
     // As clients know it: a verdict is left out where it is "no".
     mac::judged(items, results, warnings, |result| match result {
-        Ok(true) => json!({ "valid": true }),
-        Ok(false) => json!({}),
-        Err(reason) => json!({ "error": reason }),
+        Ok(true) => vec![("valid", true.into())],
+        Ok(false) => Vec::new(),
+        Err(reason) => vec![("error", reason.into())],
     })
 }

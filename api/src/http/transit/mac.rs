@@ -3,20 +3,20 @@
 use super::batch::{Items, answered, base64, decode, input, items, text};
 use super::versioned::{self, What, split};
 use crate::app::{Error, Result};
-use crate::http::answer::Answer;
+use crate::http::answer::{Answer, Fields};
 use crate::http::call::Call;
 use keyvault::key::{Results, VerifyItem};
 use serde_json::{Map, Value, json};
 
 /// What is to be authenticated, and by which version.
-pub(super) struct Inputs {
+pub(super) struct Inputs<'c> {
     pub(super) version: i64,
-    pub(super) items: Items,
+    pub(super) items: Items<'c>,
     pub(super) inputs: Results<Vec<u8>>,
 }
 
 /// `missing`: what is said where there is no input.
-pub(super) fn inputs(call: &Call, missing: &str) -> Result<Inputs> {
+pub(super) fn inputs<'c>(call: &'c Call, missing: &str) -> Result<Inputs<'c>> {
     let version = call.parameters.integer("key_version")?.unwrap_or(0);
     let items = items(call)?;
     let inputs = match &items {
@@ -30,15 +30,16 @@ pub(super) fn inputs(call: &Call, missing: &str) -> Result<Inputs> {
 }
 
 /// The MACs, each under `field`.
-pub(super) fn made(field: &str, version: u32, items: Items, macs: Results<Vec<u8>>) -> Result<Answer> {
-    let shown = |mac: &[u8]| json!({ field: versioned::text(version, mac) });
+pub(super) fn made(field: &'static str, version: u32, items: Items<'_>, macs: Results<Vec<u8>>) -> Result<Answer> {
     if let Some(items) = items {
-        let answers =
-            macs.into_iter().map(|mac| mac.map_or_else(|reason| json!({ "error": reason }), |mac| shown(&mac)));
+        let answers = macs.into_iter().map(|mac| match mac {
+            Ok(mac) => vec![(field, versioned::text(version, &mac).into())],
+            Err(reason) => vec![("error", reason.into())],
+        });
         return Ok(answered(&items, answers));
     }
     match macs.into_iter().next() {
-        Some(Ok(mac)) => Ok(Answer::data(shown(&mac))),
+        Some(Ok(mac)) => Ok(Answer::data(json!({ field: versioned::text(version, &mac) }))),
         Some(Err(reason)) => Err(Error::Invalid(reason)),
         None => Err(Error::Internal("neither a MAC nor an error".into())),
     }
@@ -47,7 +48,7 @@ pub(super) fn made(field: &str, version: u32, items: Items, macs: Results<Vec<u8
 /// Inputs and the MACs that `field` gives for them.
 pub(super) fn given(
     call: &Call,
-    items: Option<&[Map<String, Value>]>,
+    items: Option<&[&Map<String, Value>]>,
     field: &str,
     what: What,
 ) -> Result<Results<VerifyItem>> {
@@ -57,16 +58,16 @@ pub(super) fn given(
         return Ok(vec![Ok(parse(input, &mac, what).map_err(Error::Invalid)?)]);
     };
     let item =
-        |item: &Map<String, Value>| parse(input(item, "missing input")?, &text(item, field).unwrap_or_default(), what);
+        |item: &&Map<String, Value>| parse(input(item, "missing input")?, &text(item, field).unwrap_or_default(), what);
     Ok(items.iter().map(item).collect())
 }
 
 /// The verdicts; `of_item`: how one of a batch is told.
 pub(super) fn judged(
-    items: Items,
+    items: Items<'_>,
     results: Results<bool>,
     warnings: impl IntoIterator<Item = String>,
-    of_item: impl FnMut(Result<bool, String>) -> Value,
+    of_item: impl FnMut(Result<bool, String>) -> Fields,
 ) -> Result<Answer> {
     if let Some(items) = items {
         return Ok(answered(&items, results.into_iter().map(of_item)).warn(warnings));

@@ -32,7 +32,7 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
         Ok(signed) => signed,
         // In a batch, what refuses the whole call is each item's error.
         Err(Error::Invalid(reason)) if is_batch => {
-            let refused = || json!({ "key_version": 0, "error": reason });
+            let refused = || vec![("key_version", 0.into()), ("error", reason.as_str().into())];
             return Ok(answered(&items.unwrap_or_default(), std::iter::repeat_with(refused)));
         }
         Err(error) => return Err(error),
@@ -40,8 +40,8 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
     let shown = |signature: &[u8]| text(signed.version, signature, options.marshaling);
     if let Some(items) = items {
         let answers = signed.signatures.iter().map(|result| match result {
-            Ok(signature) => json!({ "signature": shown(signature), "key_version": signed.version }),
-            Err(reason) => json!({ "key_version": 0, "error": reason }),
+            Ok(signature) => vec![("signature", shown(signature).into()), ("key_version", signed.version.into())],
+            Err(reason) => vec![("key_version", 0.into()), ("error", reason.as_str().into())],
         });
         return Ok(answered(&items, answers));
     }
@@ -54,9 +54,9 @@ pub(super) async fn sign(call: Call) -> Result<Answer> {
     }
 }
 
-type Read = (Options, i64, Items, Vec<Result<Vec<u8>, String>>);
+type Read<'c> = (Options, i64, Items<'c>, Vec<Result<Vec<u8>, String>>);
 
-fn read(call: &Call, is_rsa: bool) -> Result<Read> {
+fn read(call: &Call, is_rsa: bool) -> Result<Read<'_>> {
     let options = Options::read(call, is_rsa)?;
     let options = if call.state.settings.fips { options.approved_for_signing()? } else { options };
     let version = call.parameters.integer("key_version")?.unwrap_or(0);

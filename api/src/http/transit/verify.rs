@@ -29,7 +29,7 @@ pub(super) async fn verify(call: Call) -> Result<Answer> {
 }
 
 /// What is given to be verified.
-fn what(call: &Call, items: Option<&[Map<String, Value>]>) -> Result<What> {
+fn what(call: &Call, items: Option<&[&Map<String, Value>]>) -> Result<What> {
     let neither = || Err(Error::invalid("neither a 'signature' nor an 'hmac' were given to verify"));
     let Some(items) = items else {
         let given = |name| call.parameters.text(name).map(|text| text.is_some_and(|text| !text.is_empty()));
@@ -59,7 +59,7 @@ fn what(call: &Call, items: Option<&[Map<String, Value>]>) -> Result<What> {
     }
 }
 
-async fn verify_signatures(call: &Call, name: &KeyName, key: &Key, items: Items) -> Result<Answer> {
+async fn verify_signatures(call: &Call, name: &KeyName, key: &Key, items: Items<'_>) -> Result<Answer> {
     let read = read(call, key.algorithm.is_rsa(), items.as_deref());
     let (options, inputs) = call.context.understood("key.verify", name, read).await?;
     let request = VerifyRequest {
@@ -74,8 +74,8 @@ async fn verify_signatures(call: &Call, name: &KeyName, key: &Key, items: Items)
     let results = call.context.verify(key, request).await?;
     if let Some(items) = items {
         let answers = results.into_iter().map(|result| match result {
-            Ok(valid) => json!({ "valid": valid }),
-            Err(reason) => json!({ "valid": false, "error": reason }),
+            Ok(valid) => vec![("valid", valid.into())],
+            Err(reason) => vec![("valid", false.into()), ("error", reason.into())],
         });
         return Ok(answered(&items, answers).warn(warnings));
     }
@@ -88,7 +88,7 @@ async fn verify_signatures(call: &Call, name: &KeyName, key: &Key, items: Items)
 
 type Read = (Options, Vec<Result<VerifyItem, String>>);
 
-fn read(call: &Call, is_rsa: bool, items: Option<&[Map<String, Value>]>) -> Result<Read> {
+fn read(call: &Call, is_rsa: bool, items: Option<&[&Map<String, Value>]>) -> Result<Read> {
     let options = Options::read(call, is_rsa)?;
     let Some(items) = items else {
         let input = decode(&call.parameters.text("input")?.unwrap_or_default()).map_err(Error::Invalid)?;
@@ -96,7 +96,7 @@ fn read(call: &Call, is_rsa: bool, items: Option<&[Map<String, Value>]>) -> Resu
         let (version, signature) = parse(&signature, options.marshaling).map_err(Error::Invalid)?;
         return Ok((options, vec![Ok(VerifyItem { input, version, signature })]));
     };
-    let item = |item: &Map<String, Value>| {
+    let item = |item: &&Map<String, Value>| {
         let input = input(item, "missing input")?;
         let (version, signature) = parse(&text(item, "signature").unwrap_or_default(), options.marshaling)?;
         Ok(VerifyItem { input, version, signature })
