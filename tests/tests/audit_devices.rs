@@ -55,7 +55,7 @@ async fn hash(server: &Server, device: &str, input: &str) -> String {
 
 #[tokio::test]
 async fn a_file_is_told_each_request_and_its_answer_and_what_is_secret_only_as_hmac() {
-    let (site, server) = started().await;
+    let (site, mut server) = started().await;
     let file = site.path("audit.log");
     let options = json!({"file_path": file, "mode": "0640"});
     enabled(&server, "f", "file", options.clone()).await;
@@ -123,6 +123,12 @@ async fn a_file_is_told_each_request_and_its_answer_and_what_is_secret_only_as_h
     server.get("team/sys/policies/acl/default").await.unwrap();
     let inside = entry(&file, "response", "sys/policies/acl/default").await;
     assert_eq!(inside["request"]["namespace"], json!({"id": id, "path": "team/"}));
+    let theirs = server.put("clm/organization-tokens/team", json!({})).await.unwrap();
+    let (_, root) = server.enter("", theirs.text("token"));
+    assert_eq!(server.get("kv/foreign").await.unwrap().status, 403);
+    server.enter("", &root);
+    let foreign = entry(&file, "response", "kv/foreign").await;
+    assert!(foreign["error"].as_str().unwrap().contains("permission denied"), "{foreign}");
 
     assert_eq!(server.ask(Method::DELETE, "sys/audit/f", None).await.unwrap().status, 204);
     let last = entries(&file).len();

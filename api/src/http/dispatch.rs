@@ -121,7 +121,7 @@ impl Dispatch {
             return Box::pin(self.answer_open(open, head, body)).await;
         }
         let Some(token) = head.token.clone() else {
-            return Err(Box::pin(self.unauthenticated(&services, &head, body)).await);
+            return Err(Box::pin(self.turned_away(&services, &head, body, Error::Unauthenticated)).await);
         };
         let comes = Comes {
             request_id: self.request_id,
@@ -134,16 +134,26 @@ impl Dispatch {
         };
         let context = match authenticated(services.clone(), &token, comes).await {
             Ok(context) => context,
-            Err(Error::Unauthenticated) => return Err(Box::pin(self.unauthenticated(&services, &head, body)).await),
+            Err(error @ (Error::Unauthenticated | Error::Denied)) => {
+                return Err(Box::pin(self.turned_away(&services, &head, body, error)).await);
+            }
             Err(error) => return Err(self.refusal(&error)),
         };
         self.answer_authenticated(context, token, head, body).await
     }
 
-    /// No good token: counted, and told to audit devices like all others.
-    async fn unauthenticated(&mut self, services: &Services, head: &Head, body: Incoming) -> Box<HttpResponse> {
+    /// No token that is good here: told to audit devices like all others, and counted where no record tells of it.
+    async fn turned_away(
+        &mut self,
+        services: &Services,
+        head: &Head,
+        body: Incoming,
+        error: Error,
+    ) -> Box<HttpResponse> {
         let organization = self.organization_id();
-        services.core.note_unauthenticated(organization, self.peer.source, &head.path);
+        if matches!(error, Error::Unauthenticated) {
+            services.core.note_unauthenticated(organization, self.peer.source, &head.path);
+        }
         if self.has_devices() {
             let parameters = match self.parameters(head, body).await {
                 Ok(parameters) => parameters,
@@ -156,7 +166,7 @@ impl Dispatch {
                 return response;
             }
         }
-        self.refusal(&Error::Unauthenticated)
+        self.refusal(&error)
     }
 
     /// Logins: nobody has a token yet. The mounts in memory are new enough, for [`Self::enter_namespace`] has seen to it.
