@@ -85,6 +85,25 @@ fn soup() -> impl Strategy<Value = String> {
         .prop_map(|pieces| pieces.into_iter().map(|(piece, times)| piece.repeat(times)).collect())
 }
 
+/// The same again and again inside itself: whoever reads or forgets it step by step needs a bound.
+fn nested() -> impl Strategy<Value = String> {
+    let kinds = vec![
+        ("a ", "= 1", ""),
+        ("\"a\"", "{}", ""),
+        ("a {", "", "}"),
+        ("a = [", "1", "]"),
+        ("a = {", "", "}"),
+        ("path \"a\" {", "", "}"),
+        ("{\"a\":", "1", "}"),
+        ("[", "", "]"),
+        ("{\"path\":[", "", "]}"),
+    ];
+    let times = prop_oneof![1..40_usize, 1..50_000_usize];
+    (prop::sample::select(kinds), times, any::<bool>()).prop_map(|((open, inside, close), times, closed)| {
+        format!("{}{inside}{}", open.repeat(times), close.repeat(if closed { times } else { 0 }))
+    })
+}
+
 /// Rules as somebody could have meant them.
 #[derive(Clone, Debug)]
 struct Meant {
@@ -208,6 +227,11 @@ fn bear(text: &str) {
 proptest! {
     #[test]
     fn fuzz_policies_that_are_none(text in soup()) {
+        bear(&text);
+    }
+
+    #[test]
+    fn fuzz_policies_that_are_nested(text in nested()) {
         bear(&text);
     }
 
