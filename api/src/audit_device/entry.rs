@@ -54,6 +54,8 @@ pub(crate) struct AskedBy {
     pub(crate) ttl: u64,
     pub(crate) issue_time: DateTime<Utc>,
     pub(crate) allowed: bool,
+    /// The organization whose policies those are; none: `root`.
+    pub(crate) home: Option<Uuid>,
     /// The rule that let it pass.
     pub(crate) rule: Option<Arc<MatchedRule>>,
 }
@@ -184,10 +186,11 @@ fn auth(asked: &Asked) -> Value {
 
 /// Which policies let it pass, as the reference names them.
 fn policy_results(by: &AskedBy) -> Value {
+    let namespace_id = by.home.map_or_else(|| "root".to_owned(), |id| id.to_string());
     let rule = by.rule.iter().filter(|_| by.allowed);
     let granting: Vec<Value> = rule
         .flat_map(|rule| &rule.policies)
-        .map(|name| json!({ "name": &**name, "namespace_id": "root", "type": "acl" }))
+        .map(|name| json!({ "name": &**name, "namespace_id": namespace_id, "type": "acl" }))
         .collect();
     if granting.is_empty() {
         return json!({ "allowed": by.allowed });
@@ -334,6 +337,7 @@ mod tests {
                 ttl: 60,
                 issue_time: DateTime::UNIX_EPOCH,
                 allowed: true,
+                home: None,
                 rule: None,
             }),
             refused: None,

@@ -71,7 +71,7 @@ enum Command {
     Migrate,
     /// Print the API as OpenAPI 3.1.
     Openapi,
-    /// What policies decide, through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT).
+    /// What policies decide, through a service (VAULT_ADDR, VAULT_TOKEN or ~/.vault-token, VAULT_CACERT, VAULT_NAMESPACE).
     Policy {
         #[command(subcommand)]
         command: policy::Command,

@@ -9,7 +9,7 @@ use crate::app::{Context, Error, Services};
 use crate::audit_device::{Answered, Asked, AskedBy, AuditDevice, Delivery, MountPoint};
 use crate::quota::{Verdict, is_never_limited};
 use chrono::{DateTime, Utc};
-use clm_core::{Mount, MountClass};
+use clm_core::{Mount, MountClass, ROOT_ORGANIZATION};
 use http_body_util::{BodyExt, Full};
 use hyper::header::{HeaderName, HeaderValue, RETRY_AFTER};
 use hyper::{HeaderMap, Response, StatusCode};
@@ -125,6 +125,7 @@ impl Dispatch {
                     ttl: token.ttl(time),
                     issue_time: token.creation_time,
                     allowed,
+                    home: Some(token.organization_id).filter(|id| *id != ROOT_ORGANIZATION),
                     rule: context.caller.verdict.as_ref().and_then(|verdict| verdict.rule.clone()),
                 }
             }),

@@ -97,13 +97,22 @@ async fn audit_devices_name_the_policies_that_granted_and_hear_of_requests_witho
     // Nobody in particular: no token, and one that is none.
     assert_eq!(by(&mut server, "", "sys/mounts/y", json!({})).await.status, 403);
     assert_eq!(by(&mut server, "hvs.none", "sys/mounts/z", json!({})).await.status, 403);
+    // A good token of another namespace.
+    assert_eq!(server.put("sys/namespaces/team", json!({})).await.unwrap().status, 200);
+    let theirs = server.put("clm/organization-tokens/team", json!({})).await.unwrap().text("token").to_owned();
+    assert_eq!(by(&mut server, &theirs, "sys/mounts/w", json!({})).await.status, 403);
     let told = async || -> Vec<Value> {
         let text = std::fs::read_to_string(&file).unwrap();
         let whole = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        whole.filter(|line| line["request"]["path"] != "sys/audit/file").collect()
+        whole
+            .filter(|line| {
+                line["request"]["path"].as_str().unwrap().starts_with("sys/mounts/")
+                    || line["request"]["path"] == "sys/capabilities-self"
+            })
+            .collect()
     };
     let patience = std::time::Duration::from_secs(10);
-    tests::until(patience, "requests and answers", 8, async || told().await.len()).await;
+    tests::until(patience, "requests and answers", 10, async || told().await.len()).await;
     let told = told().await;
     let results: Vec<&Value> = told
         .iter()
@@ -112,7 +121,7 @@ async fn audit_devices_name_the_policies_that_granted_and_hear_of_requests_witho
         .collect();
     let granting = json!([{"name": "caps", "namespace_id": "root", "type": "acl"}]);
     assert_eq!(results, [&json!({"allowed": true, "granting_policies": granting}), &json!({"allowed": false})]);
-    for path in ["sys/mounts/y", "sys/mounts/z"] {
+    for path in ["sys/mounts/w", "sys/mounts/y", "sys/mounts/z"] {
         let lines: Vec<&Value> = told.iter().filter(|line| line["request"]["path"] == path).collect();
         let kinds: Vec<&Value> = lines.iter().map(|line| &line["type"]).collect();
         assert_eq!(kinds, ["request", "response"], "{path}");
