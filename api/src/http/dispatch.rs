@@ -1,27 +1,26 @@
 //! The order of checks: namespace → sealed → token → policies → route and operation → handler.
 
-use super::answer::{Answer, HttpResponse, empty, errors, json_response, refuse, wrapped};
-use super::body::{self, BadBody};
+use super::answer::{HttpResponse, empty, errors, refuse, wrapped};
 use super::call::{Call, Comes, OpenCall, Peer, authenticated};
+use super::fields::warnings;
+use super::finish::Wrap;
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
 use super::trail::{AuditedHeaders, Seen, Trail, tell_limit};
 use super::transit::alias;
-use super::{ENGINES, kv, openapi, sys};
+use super::{ENGINES, help, kv};
 use crate::app::seal::Phase;
-use crate::app::wrapping;
 use crate::app::{Context, Error, Services};
 use crate::quota::Verdict;
 use crate::state::State;
-use audit_chain::{Arrival, Caller, Decided};
-use bytes::Bytes;
+use audit_chain::{Arrival, Decided};
 use clm_core::access::Operation;
 use clm_core::{Mount, Namespace, ROOT_ORGANIZATION};
 use futures_util::future::BoxFuture;
 use hyper::StatusCode;
 use hyper::body::Incoming;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock};
 use uuid::Uuid;
@@ -63,15 +62,8 @@ struct Wanted {
     wrap_ttl: Option<u64>,
 }
 
-/// For whom an answer may be wrapped, and for how long.
-struct Wrap<'w> {
-    services: &'w Services,
-    caller: &'w Caller,
-    ttl: Option<u64>,
-}
-
 /// Refusals are boxed: they are rare and large.
-type Outcome<T> = Result<T, Box<HttpResponse>>;
+pub(super) type Outcome<T> = Result<T, Box<HttpResponse>>;
 
 /// A route that asks for no token, and where it was found.
 type OpenRoute = (&'static Route, Option<Arc<Mount>>, Captures);
@@ -254,7 +246,7 @@ impl Dispatch {
         let resolved = context.services.core.resolve(organization, &head.path);
         let mut route = resolved.as_ref().and_then(|(mount, rest)| found(mount.engine(), rest));
         if head.help {
-            return Ok(help(route.as_ref().map(|(route, _)| *route), &head.path));
+            return Ok(help::of(route.as_ref().map(|(route, _)| *route), &head.path));
         }
         let endpoint =
             route.as_ref().and_then(|(route, _)| route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb));
@@ -347,61 +339,6 @@ impl Dispatch {
         self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl }).await
     }
 
-    /// The answer as it goes to the client: as it is, or in a wrapping token.
-    async fn finish(
-        &self,
-        endpoint: &'static Endpoint,
-        answer: Answer,
-        warnings: Vec<String>,
-        wrap: Wrap<'_>,
-    ) -> Outcome<HttpResponse> {
-        match wrap.ttl {
-            None => Ok(answer.render(endpoint, self.request_id, warnings)),
-            // Boxed because few answers are wrapped, and every request would carry room for it.
-            Some(ttl) => Box::pin(self.wrap(endpoint, answer, warnings, wrap, ttl)).await,
-        }
-    }
-
-    async fn wrap(
-        &self,
-        endpoint: &'static Endpoint,
-        answer: Answer,
-        warnings: Vec<String>,
-        wrap: Wrap<'_>,
-        ttl: u64,
-    ) -> Outcome<HttpResponse> {
-        let (content, accessor) = match answer.into_wrapped(endpoint, self.request_id, &warnings) {
-            Ok(content) => content,
-            Err(answer) => return Ok(answer.render(endpoint, self.request_id, warnings)),
-        };
-        // As it was routed.
-        let slash = if endpoint.verb == Verb::List { "/" } else { "" };
-        let path = format!("{}{slash}", wrap.caller.path);
-        let issued = wrapping::wrap(wrap.services, wrap.caller, &content, &path, ttl).await;
-        let issued = issued.map_err(|error| self.refusal(&error))?;
-        Ok(json_response(StatusCode::OK, &sys::wrapping_envelope(&issued, accessor)))
-    }
-
-    /// Fields of the query for reads, lists and deletions, whose body is not looked at; else of the body.
-    async fn parameters(&self, head: &Head, body: Incoming) -> Outcome<Parameters> {
-        if !head.verb.has_body() {
-            return Ok(Parameters::new(head.query.clone()));
-        }
-        let fields = self.fields(head, body).await.map_err(|bad| match bad {
-            BadBody::Cut => errors(StatusCode::BAD_REQUEST, &["the request's body did not arrive"]),
-            BadBody::Malformed(text) => errors(StatusCode::BAD_REQUEST, &[&text]),
-            BadBody::TooLarge => errors(StatusCode::PAYLOAD_TOO_LARGE, &["http: request body too large"]),
-        })?;
-        Ok(Parameters::new(fields))
-    }
-
-    async fn fields(&self, head: &Head, body: Incoming) -> Result<Map<String, Value>, BadBody> {
-        let server = &self.state.settings.server;
-        let read = body::read(body, server.max_request_bytes);
-        let bytes: Bytes = tokio::time::timeout(server.request_timeout(), read).await.unwrap_or(Err(BadBody::Cut))?;
-        body::fields(&bytes, head.content_type.as_deref())
-    }
-
     /// The organization that is acted in.
     fn organization_id(&self) -> Uuid {
         self.namespace.as_ref().map_or(ROOT_ORGANIZATION, |namespace| namespace.id)
@@ -446,44 +383,6 @@ async fn created_or_updated<'c>(
         (false, false) => Ok(Operation::Update),
         _ => Ok(if exists().await? { Operation::Update } else { Operation::Create }),
     }
-}
-
-/// What is worth saying about fields; those that the path says already are taken out.
-fn warnings(endpoint: &Endpoint, captures: &Captures, parameters: &mut Parameters) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if endpoint.takes_any_field() {
-        return warnings;
-    }
-    let replaced: Vec<&str> =
-        captures.iter().map(|(name, _)| *name).filter(|name| parameters.remove(name).is_some()).collect();
-    let unknown = parameters.unknown_to(endpoint);
-    if !unknown.is_empty() {
-        warnings.push(format!("Endpoint ignored these unrecognized parameters: [{}]", unknown.join(" ")));
-    }
-    if !replaced.is_empty() {
-        warnings.push(format!(
-            "Endpoint replaced the value of these parameters with the values captured from the endpoint's path: [{}]",
-            replaced.join(" ")
-        ));
-    }
-    warnings
-}
-
-fn help(route: Option<&'static Route>, path: &str) -> HttpResponse {
-    use std::fmt::Write;
-    let Some(route) = route else {
-        return wrapped(StatusCode::NOT_FOUND, "unsupported path");
-    };
-    let mut text = format!("Request: {path}\nMatching Route: {}\n", route.pattern);
-    for endpoint in route.endpoints {
-        // Writing to a String does not fail.
-        let _ = write!(text, "\n{}: {}\n", endpoint.verb.method(), endpoint.summary);
-        for parameter in endpoint.parameters {
-            let _ = writeln!(text, "    {} ({:?}): {}", parameter.name, parameter.kind, parameter.description);
-        }
-    }
-    static HELP: Endpoint = Endpoint::open(Verb::Read, "help", "Help", |_| Box::pin(async { Ok(Answer::nothing()) }));
-    Answer::data(json!({ "help": text, "openapi": openapi::of_route(route) })).render(&HELP, Uuid::nil(), Vec::new())
 }
 
 #[cfg(test)]
