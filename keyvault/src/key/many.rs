@@ -58,6 +58,7 @@ impl Vault {
                 if !closed_mounts::is_open(&mut *connection, mount_id).await? {
                     return Err(Error::NotFound("the mount was disabled meanwhile".into()));
                 }
+                let keys: Vec<(&Key, &[u8])> = keys.iter().map(|(key, mac)| (key, mac.as_slice())).collect();
                 if !named_keys::insert_all(&mut *connection, &keys, now).await? {
                     return Err(Error::Exists);
                 }

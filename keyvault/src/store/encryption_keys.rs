@@ -253,36 +253,10 @@ pub(super) async fn on_token(
 }
 
 pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersionRow) -> Result<(), sqlx::Error> {
-    sqlx::query!(
-        "INSERT INTO encryption_keys (id, organization_id, key_id, key_type, algorithm, key_state, key_version, key_wrap_algorithm, named_key_id, \
-         storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, revision, row_mac, created_at, activated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'AES-KWP', $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)",
-        key.id,
-        key.organization_id,
-        format!("key/{}/{}", key.named_key_id, key.version),
-        if key.algorithm.key_size().is_some() { "hmac" } else { "data" },
-        key.algorithm.name(),
-        key.key_state,
-        key.version,
-        key.named_key_id,
-        key.storage,
-        key.blob.as_deref(),
-        key.hmac_blob.as_deref(),
-        key.encryption_key_id,
-        key.is_exportable,
-        key.hsm_key_id,
-        key.hsm_token_id,
-        key.revision,
-        key.row_mac,
-        key.created_at,
-        key.activated_at
-    )
-    .execute(connection)
-    .await?;
-    Ok(())
+    insert_versions(connection, std::slice::from_ref(key)).await
 }
 
-/// Adds first versions of keys that were asked for alike: they differ in id, key, material and MAC.
+/// Adds versions of keys that were asked for alike: they differ in id, key, material, object and MAC.
 pub(super) async fn insert_versions(connection: &mut PgConnection, keys: &[KeyVersionRow]) -> Result<(), sqlx::Error> {
     let Some(first) = keys.first() else { return Ok(()) };
     let ids: Vec<Uuid> = keys.iter().map(|key| key.id).collect();
@@ -291,12 +265,16 @@ pub(super) async fn insert_versions(connection: &mut PgConnection, keys: &[KeyVe
     let blobs: Vec<Option<Vec<u8>>> = keys.iter().map(|key| key.blob.clone()).collect();
     let hmac_blobs: Vec<Option<Vec<u8>>> = keys.iter().map(|key| key.hmac_blob.clone()).collect();
     let macs: Vec<Vec<u8>> = keys.iter().map(|key| key.row_mac.clone()).collect();
+    let hsm_keys: Vec<Option<Uuid>> = keys.iter().map(|key| key.hsm_key_id).collect();
+    let hsm_tokens: Vec<Option<Uuid>> = keys.iter().map(|key| key.hsm_token_id).collect();
     sqlx::query!(
         "INSERT INTO encryption_keys (id, organization_id, key_id, key_type, algorithm, key_state, key_version, key_wrap_algorithm, named_key_id, \
-         storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, revision, row_mac, created_at, activated_at) \
-         SELECT n.id, $7, n.key_id, $8, $9, $10, $11, 'AES-KWP', n.named_key_id, $12, n.material, n.hmac_material, $13, $14, $15, n.row_mac, $16, $17 \
-         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[]) \
-         AS n(id, key_id, named_key_id, material, hmac_material, row_mac)",
+         storage, encrypted_key_material, hmac_key_material, encryption_key_id, is_exportable, revision, row_mac, created_at, activated_at, \
+         hsm_key_id, hsm_token_id) \
+         SELECT n.id, $7, n.key_id, $8, $9, $10, $11, 'AES-KWP', n.named_key_id, $12, n.material, n.hmac_material, $13, $14, $15, n.row_mac, $16, $17, \
+         n.hsm_key_id, n.hsm_token_id \
+         FROM unnest($1::uuid[], $2::text[], $3::uuid[], $4::bytea[], $5::bytea[], $6::bytea[], $18::uuid[], $19::uuid[]) \
+         AS n(id, key_id, named_key_id, material, hmac_material, row_mac, hsm_key_id, hsm_token_id)",
         &ids,
         &names,
         &named_keys,
@@ -313,7 +291,9 @@ pub(super) async fn insert_versions(connection: &mut PgConnection, keys: &[KeyVe
         first.is_exportable,
         first.revision,
         first.created_at,
-        first.activated_at
+        first.activated_at,
+        &hsm_keys as &[Option<Uuid>],
+        &hsm_tokens as &[Option<Uuid>]
     )
     .execute(connection)
     .await?;

@@ -274,54 +274,13 @@ pub(crate) async fn insert(
     row_mac: &[u8],
     now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
-    let done = sqlx::query!(
-        "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
-         min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
-         convergent_encryption, imported_key, imported_key_allow_rotation, key_state, activated_at, originator_usage_seconds, \
-         recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, $27, $28, $29, $30, $31) \
-         ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
-        key.id,
-        key.organization_id,
-        key.mount_id,
-        key.name.as_str(),
-        key.algorithm.name(),
-        integer(key.settings.latest_version),
-        integer(key.settings.min_decryption_version),
-        integer(key.settings.min_encryption_version),
-        integer(key.settings.min_available_version),
-        key.settings.deletion_allowed,
-        key.settings.exportable,
-        key.settings.allow_plaintext_backup,
-        signed(key.settings.auto_rotate_seconds),
-        key.revision,
-        row_mac,
-        now,
-        key.algorithm.key_size().map(i32::from),
-        key.derivation.kdf(),
-        key.derivation.is_convergent(),
-        key.settings.imported,
-        key.settings.imported_may_rotate,
-        key.settings.state.word(),
-        key.settings.activated_at,
-        signed(key.settings.limits.originator_usage_seconds),
-        signed(key.settings.limits.recipient_usage_seconds),
-        signed(key.settings.limits.max_uses),
-        signed(key.settings.limits.max_bytes),
-        key.settings.backup.map(|backup| backup.at),
-        key.settings.backup.map(|backup| integer(backup.version)),
-        key.settings.restoration.map(|restoration| restoration.at),
-        key.settings.restoration.map(|restoration| integer(restoration.version))
-    )
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() == 1)
+    insert_all(connection, &[(key, row_mac)], now).await
 }
 
 /// Adds new keys that were asked for alike: they differ in id, name and MAC. `false`: a name is taken.
 pub(crate) async fn insert_all(
     connection: &mut PgConnection,
-    keys: &[(Key, [u8; 32])],
+    keys: &[(&Key, &[u8])],
     now: DateTime<Utc>,
 ) -> Result<bool, sqlx::Error> {
     let Some((first, _)) = keys.first() else { return Ok(true) };
@@ -331,8 +290,10 @@ pub(crate) async fn insert_all(
     let done = sqlx::query!(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
          min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
-         convergent_encryption, key_state, originator_usage_seconds, recipient_usage_seconds, max_uses, max_bytes) \
-         SELECT n.id, $4, $5, n.name, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, n.row_mac, $16, $17, $18, $19, $20, $21, $22, $23, $24 \
+         convergent_encryption, imported_key, imported_key_allow_rotation, key_state, activated_at, originator_usage_seconds, \
+         recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version) \
+         SELECT n.id, $4, $5, n.name, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, n.row_mac, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, \
+         $27, $28, $29, $30, $31 \
          FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS n(id, name, row_mac) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
         &ids,
@@ -354,11 +315,18 @@ pub(crate) async fn insert_all(
         first.algorithm.key_size().map(i32::from),
         first.derivation.kdf(),
         first.derivation.is_convergent(),
+        first.settings.imported,
+        first.settings.imported_may_rotate,
         first.settings.state.word(),
+        first.settings.activated_at,
         signed(first.settings.limits.originator_usage_seconds),
         signed(first.settings.limits.recipient_usage_seconds),
         signed(first.settings.limits.max_uses),
-        signed(first.settings.limits.max_bytes)
+        signed(first.settings.limits.max_bytes),
+        first.settings.backup.map(|backup| backup.at),
+        first.settings.backup.map(|backup| integer(backup.version)),
+        first.settings.restoration.map(|restoration| restoration.at),
+        first.settings.restoration.map(|restoration| integer(restoration.version))
     )
     .execute(connection)
     .await?;
