@@ -30,9 +30,7 @@ pub(crate) struct Service {
 impl Service {
     /// Starts it. `settings`: more of them, TOML.
     pub(crate) async fn start(settings: &str) -> Result<Self> {
-        let site = Site::ready(settings).await?;
-        let mut server = site.serve().await?;
-        server.initialize().await?;
+        let (site, server) = Site::started(settings).await?;
         for kind in KEYS {
             let size = if kind == "hmac" { 32 } else { 0 };
             let made = server.put(&format!("transit/keys/{kind}"), json!({ "type": kind, "key_size": size })).await?;

@@ -75,7 +75,15 @@ impl Site {
         Self::new().await?.prepared(more)
     }
 
-    /// The same on a cluster of the test's own.
+    /// The same, served and initialised: the server speaks with the root token.
+    pub async fn started(more: &str) -> Result<(Self, Server)> {
+        let site = Self::ready(more).await?;
+        let mut server = site.serve().await?;
+        server.initialize().await?;
+        Ok((site, server))
+    }
+
+    /// As [`Self::ready`], on a cluster of the test's own.
     pub async fn ready_in(cluster: &Cluster) -> Result<Self> {
         let [secure, core] =
             [TestDatabase::create_in(cluster.url()).await?, TestDatabase::create_in(cluster.url()).await?];

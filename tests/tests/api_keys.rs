@@ -7,9 +7,7 @@ use sqlx::AssertSqlSafe;
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     done(&server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap(), 204);
     done(&server.put("sys/auth/api-key", json!({"type": "api-key"})).await.unwrap(), 204);
     done(&server.put("auth/userpass/users/bob", json!({"password": "pw"})).await.unwrap(), 204);

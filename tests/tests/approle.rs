@@ -8,9 +8,7 @@ use std::time::{Duration, Instant};
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     assert_eq!(server.put("sys/auth/approle", json!({"type": "approle"})).await.unwrap().status, 204);
     for name in ["p1", "p2"] {
         let policy = "path \"sys/mounts\" { capabilities = [\"read\"] }";

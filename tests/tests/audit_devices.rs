@@ -13,9 +13,7 @@ use tests::{Answer, Server, Site, found, process};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("[audit]\ndevices = true\n").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("[audit]\ndevices = true\n").await.unwrap();
     assert_eq!(server.put("sys/mounts/kv", json!({"type": "kv"})).await.unwrap().status, 204);
     (site, server)
 }
@@ -269,9 +267,7 @@ async fn what_would_tell_secrets_or_cannot_be_is_refused() {
         let refused = enable(&server, "x", kind, options).await;
         assert!(refused.status == 400 && refused.error().contains(text), "{refused:?}");
     }
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let refused = enable(&server, "x", "file", json!({"file_path": site.path("f")})).await;
     assert!(refused.status == 400 && refused.error().contains("audit.devices = true"), "{refused:?}");
 }

@@ -12,9 +12,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A service where bob and eve log in with passwords; `team` may sign, whoever is in it.
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     done(&put(&server, "sys/auth/userpass", json!({"type": "userpass"})).await, 204);
     done(&put(&server, "sys/mounts/kv", json!({"type": "kv", "options": {"version": "1"}})).await, 204);
     for name in ["bob", "eve"] {

@@ -37,9 +37,7 @@ async fn objects(bridge: &Bridge) -> Vec<Uuid> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn orphans_of_databases_and_token_are_named_and_only_destroyed_keys_are_removed() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, mut server) = Site::started("").await.unwrap();
     let mut secure = site.secure.superuser().await.unwrap();
     let mut core = site.core.superuser().await.unwrap();
     assert_eq!(server.put("sys/mounts/second", json!({"type": "transit"})).await.unwrap().status, 204);

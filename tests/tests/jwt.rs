@@ -91,9 +91,7 @@ impl Issuer {
 }
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     done(&server.put("sys/auth/jwt", json!({"type": "jwt"})).await.unwrap(), 204);
     (site, server)
 }

@@ -45,9 +45,7 @@ fn told(answer: &Answer, status: u16, text: &str) {
 
 #[tokio::test]
 async fn a_service_account_that_its_cluster_vouches_for_logs_in() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     done(&server.put("sys/auth/kubernetes", json!({"type": "kubernetes"})).await.unwrap(), 204);
     let cluster = StandIn::start(review).await.unwrap();
     let login = async |role: &str, jwt: &str| post(&server, "login", json!({"role": role, "jwt": jwt})).await;

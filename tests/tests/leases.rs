@@ -27,9 +27,7 @@ fn refused(answer: &Answer, text: &str) {
 
 #[tokio::test]
 async fn logins_have_leases_that_are_listed_looked_up_and_ended() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, mut server) = Site::started("").await.unwrap();
     server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap();
     for user in ["bob", "eve"] {
         server.put(&format!("auth/userpass/users/{user}"), json!({"password": "pw", "token_ttl": "1h"})).await.unwrap();

@@ -6,10 +6,7 @@ use serde_json::{Value, json};
 use tests::{Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 async fn limit(server: &Server, name: &str, body: Value) {

@@ -127,8 +127,6 @@ async fn with_the_seal_pkcs11_the_recovery_shares_do_and_without_them_or_the_set
     server.until_health(200).await.unwrap();
     told(&start(&server, json!({})).await, 405, "unsupported operation: set seal.generate_root = true");
 
-    let site = Site::ready("[seal]\ngenerate_root = true\n").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (_site, server) = Site::started("[seal]\ngenerate_root = true\n").await.unwrap();
     told(&start(&server, json!({})).await, 400, "initialised without recovery shares");
 }

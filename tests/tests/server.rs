@@ -12,10 +12,7 @@ use tests::process::{alive, descendants, signal};
 use tests::{Authority, Server, Site, openssl};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 async fn create(server: &Server, name: &str, key_type: &str) -> String {
@@ -305,9 +302,7 @@ async fn over_tls_it_is_the_same() {
 
 #[tokio::test]
 async fn with_fips_on_only_approved_signatures_are_made() {
-    let site = Site::ready("fips = true\n").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("fips = true\n").await.unwrap();
     let public_key = create(&server, "rsa", "rsa-2048").await;
     let signed = server.put("transit/sign/rsa", json!({"input": b64(b"m")})).await.unwrap();
     let salted = ["rsa_padding_mode:pss", "rsa_pss_saltlen:digest"];

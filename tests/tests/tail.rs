@@ -10,9 +10,7 @@ use tests::Site;
 
 #[tokio::test]
 async fn the_newest_records_of_both_logs_are_shown_and_those_that_follow() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     server.put("transit/keys/ec", json!({"type": "ecdsa-p256"})).await.unwrap();
     let shown = site.succeeds(&["audit", "tail"]).unwrap();
     let records: Vec<Value> = shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

@@ -10,10 +10,7 @@ use tests::{Server, Site, until};
 use uuid::Uuid;
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 async fn done(server: &Server, path: &str, body: serde_json::Value) {

@@ -7,10 +7,7 @@ use sqlx::AssertSqlSafe;
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 /// With the policies `default` and `p1` … `p3`, which exist.

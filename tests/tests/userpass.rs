@@ -7,9 +7,7 @@ use sqlx::AssertSqlSafe;
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     assert_eq!(server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap().status, 204);
     let policy = json!({"policy": "path \"sys/mounts\" { capabilities = [\"read\"] }"});
     assert_eq!(server.put("sys/policies/acl/p1", policy).await.unwrap().status, 204);
@@ -92,9 +90,7 @@ async fn a_person_logs_in_under_a_name_in_any_case() {
 
 #[tokio::test]
 async fn how_many_wrong_passwords_are_too_many_is_a_setting_and_under_fips_nobody_has_one() {
-    let site = Site::ready("[login]\nlockout_failures = 2\n").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, mut server) = Site::started("[login]\nlockout_failures = 2\n").await.unwrap();
     done(&server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap(), 204);
     done(&post(&server, "users/bob", json!({"password": "pw"})).await, 204);
     for _ in 0..2 {

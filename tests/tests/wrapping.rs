@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 fn list() -> Method {

@@ -10,10 +10,7 @@ use serde_json::{Value, json};
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 async fn policy(server: &Server, name: &str, text: &str) {

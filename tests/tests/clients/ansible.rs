@@ -60,9 +60,7 @@ impl Task {
 
 /// `secret/`, `kv/`, and a role that may do with what lies below `ansible/` what a play does.
 async fn started() -> (Site, Server, String) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let policy = "path \"secret/data/ansible/*\" { capabilities = [\"create\", \"read\", \"update\", \"delete\"] } \
                   path \"secret/delete/ansible/*\" { capabilities = [\"update\"] } path \"secret/metadata/ansible/*\" { capabilities = [\"list\"] } \
                   path \"kv/ansible/*\" { capabilities = [\"create\", \"read\", \"update\"] }";

@@ -48,25 +48,19 @@ async fn hvac_initialises_signs_and_verifies_over_tls() {
 
 #[tokio::test]
 async fn hvac_says_who_may_do_what() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     run(&site, &server, "hvac_access.py", &[]);
 }
 
 #[tokio::test]
 async fn hvac_encrypts_makes_data_keys_and_hmacs() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     run(&site, &server, "hvac_transit.py", &[]);
 }
 
 #[tokio::test]
 async fn hvac_keeps_secrets_in_both_versions_of_the_engine() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     run(&site, &server, "hvac_secrets.py", &[]);
 }
 
@@ -123,8 +117,6 @@ async fn hvac_makes_new_shares_audits_limits_and_ends_leases() {
 
 #[tokio::test]
 async fn hvac_makes_namespaces_and_works_inside() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     run(&site, &server, "hvac_namespaces.py", &[]);
 }

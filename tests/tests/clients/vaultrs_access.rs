@@ -12,9 +12,7 @@ use tests::Site;
 
 #[tokio::test]
 async fn vaultrs_logs_a_program_in_with_a_secret_id_that_it_was_handed_in_a_wrapping_token() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let operator = client(&site, &server, &server.token);
     policy::set(&operator, "reader", "path \"sys/mounts\" { capabilities = [\"read\"] }").await.unwrap();
     auth::enable(&operator, "programs", "approle", None).await.unwrap();

@@ -11,9 +11,7 @@ use tests::Site;
 
 #[tokio::test]
 async fn vaultrs_keeps_secrets_in_both_versions_of_the_engine() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let operator = client(&site, &server, &server.token);
     let mut options = EnableEngineRequest::builder();
     options.options(HashMap::from([("version".to_owned(), "2".to_owned())]));

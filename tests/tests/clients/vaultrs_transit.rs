@@ -30,9 +30,7 @@ async fn exported(operator: &VaultClient, name: &str, kind: ExportKeyType, versi
 
 #[tokio::test]
 async fn vaultrs_encrypts_makes_data_keys_hmacs_backups_and_imports() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let operator = client(&site, &server, &server.token);
     ciphertexts(&operator).await;
     derived(&operator).await;

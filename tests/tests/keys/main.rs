@@ -46,10 +46,7 @@ async fn restarted(site: &Site, server: Server) -> Server {
 
 /// `more` goes in front of the settings.
 async fn started_with(more: &str) -> (Site, Server) {
-    let site = Site::ready(more).await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started(more).await.unwrap()
 }
 
 /// A call below `transit/` that must succeed.

@@ -99,9 +99,7 @@ fn supervisor(server: &Server) -> u32 {
 #[tokio::test]
 async fn no_key_is_in_the_memory_of_server_or_supervisor_and_what_is_planted_is_found() {
     // Else its memory could be read by root alone, and no core dump be made of it.
-    let site = Site::ready("[server]\ncore_dumps = true\n").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("[server]\ncore_dumps = true\n").await.unwrap();
     let mut secrets = Needles::default();
 
     // Keys that were made elsewhere, and that this test knows.

@@ -16,10 +16,7 @@ const EVERYTHING: &str =
     r#"path "*" { capabilities = ["create", "read", "update", "patch", "delete", "list", "sudo"] }"#;
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 /// Does it, and must succeed.

@@ -86,9 +86,7 @@ const MOUNTS: [(&str, &str); 8] = [
 ];
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     for (path, kind) in MOUNTS {
         assert_eq!(server.put(path, serde_json::json!({"type": kind})).await.unwrap().status, 204, "{path}");
     }

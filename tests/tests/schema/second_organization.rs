@@ -129,9 +129,7 @@ fn tells(reading: &(String, u16, Value), accessor: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_changes_nothing() {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, mut server) = Site::started("").await.unwrap();
     let first = server.token.clone();
     mount(&server, &MOUNTS[1..]).await;
     let (accessor, secret_id) = furnish(&server, NAME).await;

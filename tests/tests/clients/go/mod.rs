@@ -52,9 +52,7 @@ impl Go {
 
 /// A server with `transit/`, and root's connection to it.
 async fn started() -> (Site, Server, Go) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let root = Go::new(&server, &server.token);
     (site, server, root)
 }
