@@ -52,7 +52,7 @@ pub use identity::{
     AliasChange, Entity, EntityAlias, EntityChange, EntityMerge, EntityName, Group, GroupAliasChange, GroupChange,
     GroupMember, GroupView, Persona,
 };
-pub use jwt::{JwtConfig, JwtConfigChange, JwtLogin, JwtRole, JwtRoleChange};
+pub use jwt::{JwtConfig, JwtConfigChange, JwtLogin, JwtRole, JwtRoleChange, OidcCallback, OidcRequest};
 pub use kubernetes::{KubernetesConfig, KubernetesConfigChange, KubernetesLogin, KubernetesRole, KubernetesRoleChange};
 pub use leases::Lease;
 pub use login::{TokenSettings, TokenSettingsChange, Visitor};

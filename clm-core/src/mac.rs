@@ -13,6 +13,8 @@ pub enum MacDomain {
     BackupCode,
     /// What a batch token says of itself, so that its text can be no one's own work.
     BatchToken,
+    /// What has to be shown to go on with a login that waits, likewise.
+    PendingLogin,
     /// The SecretID of an AppRole, likewise.
     SecretId,
     /// A token's text, so that the database holds nothing one could log in with.

@@ -19,6 +19,8 @@ pub enum MacDomain {
     BatchToken,
     /// Rows of clm_core_db.
     CoreRow,
+    /// What has to be shown to go on with a login that waits, stored only as MAC.
+    PendingLogin,
     /// SecretIDs of AppRoles, which are stored only as MAC.
     SecretId,
     /// What secrets hold, so that records can name it.
@@ -39,6 +41,7 @@ impl MacDomain {
             Self::BackupCode => b"clm-mac-v1 one-time code ",
             Self::BatchToken => b"clm-mac-v1 batch token ",
             Self::CoreRow => b"clm-mac-v1 core row ",
+            Self::PendingLogin => b"clm-mac-v1 pending login ",
             Self::SecretId => b"clm-mac-v1 secret id ",
             Self::SecretValue => b"clm-mac-v1 secret value ",
             Self::SecureRow => b"clm-mac-v1 secure row ",

@@ -1,93 +1,14 @@
 //! Logging in with tokens of an issuer, which is a small server of the test's own: its keys and signatures come from aws-lc.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair};
+use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
-use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
-use tests::{Answer, Server, Site, StandIn};
+use tests::{Answer, Issuer, Server, Signer, Site};
 
-/// A key of the issuer.
-enum Signer {
-    Ec(EcdsaKeyPair),
-    Rsa(RsaKeyPair),
-}
-
-impl Signer {
-    fn ec() -> Self {
-        Self::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap())
-    }
-
-    fn rsa() -> Self {
-        Self::Rsa(RsaKeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap())
-    }
-
-    fn jwk(&self, id: &str) -> Value {
-        let text = |bytes: &[u8]| BASE64_URL_SAFE_NO_PAD.encode(bytes);
-        match self {
-            Self::Ec(key) => {
-                let point = key.public_key().as_ref();
-                json!({"kty": "EC", "crv": "P-256", "use": "sig", "kid": id, "x": text(&point[1..33]), "y": text(&point[33..])})
-            }
-            Self::Rsa(key) => {
-                let public = key.public_key();
-                let (n, e) = (public.modulus(), public.exponent());
-                json!({"kty": "RSA", "use": "sig", "kid": id, "alg": "RS256",
-                    "n": text(n.big_endian_without_leading_zero()), "e": text(e.big_endian_without_leading_zero())})
-            }
-        }
-    }
-
-    fn sign(&self, id: &str, claims: &Value) -> String {
-        let algorithm = if matches!(self, Self::Ec(_)) { "ES256" } else { "RS256" };
-        let part = |value: &Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-        let text = format!("{}.{}", part(&json!({"alg": algorithm, "typ": "JWT", "kid": id})), part(claims));
-        let random = SystemRandom::new();
-        let signature = match self {
-            Self::Ec(key) => key.sign(&random, text.as_bytes()).unwrap().as_ref().to_vec(),
-            Self::Rsa(key) => {
-                let mut signature = vec![0; key.public_modulus_len()];
-                key.sign(&RSA_PKCS1_SHA256, &random, text.as_bytes(), &mut signature).unwrap();
-                signature
-            }
-        };
-        format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "an issuer tells the time by the wall clock, as the server does")]
 fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs()
-}
-
-/// An issuer whose keys can be changed.
-struct Issuer {
-    server: StandIn,
-    keys: Arc<Mutex<Vec<Value>>>,
-}
-
-impl Issuer {
-    async fn start(keys: Vec<Value>) -> Self {
-        let keys = Arc::new(Mutex::new(keys));
-        let (served, itself) = (Arc::clone(&keys), Arc::new(Mutex::new(String::new())));
-        let name = Arc::clone(&itself);
-        let server = StandIn::start(move |asked| match asked.path.as_str() {
-            "/keys" => (200, json!({"keys": *served.lock().unwrap()}).to_string()),
-            "/.well-known/openid-configuration" => {
-                let name = name.lock().unwrap();
-                (200, json!({"issuer": *name, "jwks_uri": format!("{name}/keys")}).to_string())
-            }
-            "/big" => (200, "x".repeat(2 << 20)),
-            _ => (404, "{}".into()),
-        })
-        .await
-        .unwrap();
-        *itself.lock().unwrap() = server.url();
-        Self { server, keys }
-    }
+    std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()
 }
 
 async fn started() -> (Site, Server) {
@@ -121,9 +42,9 @@ fn claims(issuer: &str) -> Value {
 #[tokio::test]
 async fn a_token_of_the_issuer_logs_in_and_its_groups_count() {
     let (site, server) = started().await;
-    let (ec, rsa) = (Signer::ec(), Signer::rsa());
-    let issuer = Issuer::start(vec![ec.jwk("one"), rsa.jwk("two")]).await;
-    let url = issuer.server.url();
+    let (ec, rsa) = (Signer::ec().unwrap(), Signer::rsa().unwrap());
+    let issuer = Issuer::start(vec![ec.jwk("one"), rsa.jwk("two")]).await.unwrap();
+    let url = issuer.url();
     done(&post(&server, "config", json!({"oidc_discovery_url": url, "default_role": "dev"})).await, 204);
     done(&post(&server, "role/dev", role()).await, 204);
     let policy = json!({"policy": "path \"sys/mounts\" { capabilities = [\"read\"] }"});
@@ -135,7 +56,7 @@ async fn a_token_of_the_issuer_logs_in_and_its_groups_count() {
     done(&server.put("identity/group-alias", alias).await.unwrap(), 200);
 
     for (signer, id) in [(&ec, "one"), (&rsa, "two")] {
-        let jwt = signer.sign(id, &claims(&url));
+        let jwt = signer.sign(id, &claims(&url)).unwrap();
         let answer = post(&server, "login", json!({"role": "dev", "jwt": jwt})).await;
         done(&answer, 200);
         let auth = &answer.body["auth"];
@@ -151,28 +72,28 @@ async fn a_token_of_the_issuer_logs_in_and_its_groups_count() {
     // The default role; out of the group, its policies are gone.
     let mut without = claims(&url);
     without["groups"] = json!([]);
-    let answer = post(&server, "login", json!({"jwt": ec.sign("one", &without)})).await;
+    let answer = post(&server, "login", json!({"jwt": ec.sign("one", &without).unwrap()})).await;
     assert_eq!(answer.body["auth"]["policies"], json!(["default", "p1"]), "{answer:?}");
     // All of that with one fetching of the keys.
-    assert_eq!(issuer.server.asked().iter().filter(|asked| asked.path == "/keys").count(), 1);
+    assert_eq!(issuer.asked().iter().filter(|asked| asked.path == "/keys").count(), 1);
 
     // A key that nobody has seen yet is fetched, but not with each such token.
-    let (next, last) = (Signer::ec(), Signer::ec());
-    issuer.keys.lock().unwrap().push(next.jwk("three"));
-    done(&post(&server, "login", json!({"jwt": next.sign("three", &claims(&url))})).await, 200);
-    issuer.keys.lock().unwrap().push(last.jwk("four"));
-    let refused = post(&server, "login", json!({"jwt": last.sign("four", &claims(&url))})).await;
+    let (next, last) = (Signer::ec().unwrap(), Signer::ec().unwrap());
+    issuer.publish(next.jwk("three"));
+    done(&post(&server, "login", json!({"jwt": next.sign("three", &claims(&url)).unwrap()})).await, 200);
+    issuer.publish(last.jwk("four"));
+    let refused = post(&server, "login", json!({"jwt": last.sign("four", &claims(&url)).unwrap()})).await;
     told(&refused, 400, "no known key successfully validated");
-    assert_eq!(issuer.server.asked().iter().filter(|asked| asked.path == "/keys").count(), 2);
+    assert_eq!(issuer.asked().iter().filter(|asked| asked.path == "/keys").count(), 2);
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }
 
 #[tokio::test]
 async fn what_is_not_the_issuers_or_not_for_the_role_is_refused() {
     let (_site, server) = started().await;
-    let (ec, other) = (Signer::ec(), Signer::ec());
-    let issuer = Issuer::start(vec![ec.jwk("one")]).await;
-    let url = issuer.server.url();
+    let (ec, other) = (Signer::ec().unwrap(), Signer::ec().unwrap());
+    let issuer = Issuer::start(vec![ec.jwk("one")]).await.unwrap();
+    let url = issuer.url();
     let config = json!({"jwks_url": format!("{url}/keys"), "bound_issuer": "me"});
     done(&post(&server, "config", config).await, 204);
     let mut wanted = role();
@@ -191,7 +112,7 @@ async fn what_is_not_the_issuers_or_not_for_the_role_is_refused() {
         claims
     };
     let login = async |jwt: String| post(&server, "login", json!({"role": "dev", "jwt": jwt})).await;
-    done(&login(ec.sign("one", &good())).await, 200);
+    done(&login(ec.sign("one", &good()).unwrap()).await, 200);
     for (claims, why) in [
         (with("iss", json!("them")), "invalid issuer"),
         (with("aud", json!("them")), "audience"),
@@ -203,10 +124,10 @@ async fn what_is_not_the_issuers_or_not_for_the_role_is_refused() {
         (with("nested", json!({})), "is missing"),
         (with("groups", Value::Null), "string list"),
     ] {
-        told(&login(ec.sign("one", &claims)).await, 400, why);
+        told(&login(ec.sign("one", &claims).unwrap()).await, 400, why);
     }
-    told(&login(other.sign("one", &good())).await, 400, "no known key successfully validated");
-    let signed = ec.sign("one", &good());
+    told(&login(other.sign("one", &good()).unwrap()).await, 400, "no known key successfully validated");
+    let signed = ec.sign("one", &good()).unwrap();
     let (body, signature) = signed.rsplit_once('.').unwrap();
     let unsigned = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"none"}"#);
     let payload = body.split_once('.').unwrap().1;
@@ -242,11 +163,11 @@ async fn keys_can_be_written_into_the_settings_and_what_cannot_be_is_said() {
     done(&post(&server, "role/Dev", role()).await, 204);
     let read = server.get("auth/jwt/role/dev").await.unwrap();
     assert_eq!((&read.body["data"]["user_claim"], &read.body["data"]["role_type"]), (&json!("sub"), &json!("jwt")));
-    let login = json!({"role": "dev", "jwt": signer.sign("x", &claims("anybody"))});
+    let login = json!({"role": "dev", "jwt": signer.sign("x", &claims("anybody")).unwrap()});
     done(&post(&server, "login", login.clone()).await, 200);
 
-    let issuer = Issuer::start(Vec::new()).await;
-    let url = issuer.server.url();
+    let issuer = Issuer::start(Vec::new()).await.unwrap();
+    let url = issuer.url();
     for (config, why) in [
         (json!({}), "exactly one of"),
         (json!({"jwks_url": "https://x", "oidc_discovery_url": "https://x"}), "exactly one of"),
@@ -264,7 +185,8 @@ async fn keys_can_be_written_into_the_settings_and_what_cannot_be_is_said() {
         ("user_claim", json!(""), "user claim must be defined"),
         ("bound_audiences", json!([]), "at least one bound constraint"),
         ("bound_claims_type", json!("regex"), "bound_claims_type"),
-        ("role_type", json!("oidc"), "not offered"),
+        ("role_type", json!("oidc"), "'allowed_redirect_uris' must be set"),
+        ("role_type", json!("saml"), "invalid 'role_type'"),
         ("bound_claims", json!("x"), "should be an object"),
     ] {
         let mut wrong = role();

@@ -68,6 +68,7 @@ impl RowMac for VaultMac {
             clm_core::MacDomain::ApiKey => keyvault::MacDomain::ApiKey,
             clm_core::MacDomain::BackupCode => keyvault::MacDomain::BackupCode,
             clm_core::MacDomain::BatchToken => keyvault::MacDomain::BatchToken,
+            clm_core::MacDomain::PendingLogin => keyvault::MacDomain::PendingLogin,
             clm_core::MacDomain::SecretId => keyvault::MacDomain::SecretId,
             clm_core::MacDomain::Token => keyvault::MacDomain::Token,
             clm_core::MacDomain::Row => keyvault::MacDomain::CoreRow,

@@ -243,6 +243,10 @@ impl Core {
         Ok(self.0.mac.mac(MacDomain::BackupCode, bytes).await?)
     }
 
+    pub(crate) async fn pending_login_hmac(&self, handle: &str) -> Result<[u8; 32]> {
+        Ok(self.0.mac.mac(MacDomain::PendingLogin, handle.as_bytes().to_vec()).await?)
+    }
+
     pub(crate) async fn secret_id_hmac(&self, bytes: Vec<u8>) -> Result<[u8; 32]> {
         Ok(self.0.mac.mac(MacDomain::SecretId, bytes).await?)
     }

@@ -65,6 +65,7 @@ impl Core {
             touched += self.revoke_ended(organization_id).await?;
             touched += self.delete_old(organization_id).await?;
             touched += self.sweep_secret_ids(organization_id).await?;
+            touched += self.sweep_pending_logins(organization_id).await?;
         }
         Ok(touched)
     }

@@ -27,7 +27,7 @@ pub(super) fn claim<'c>(claims: &'c Claims, name: &str) -> Option<&'c Value> {
 }
 
 /// Times as numbers; a fraction of a second does not count.
-fn time(claims: &Claims, name: &str) -> Result<i64, String> {
+pub(super) fn time(claims: &Claims, name: &str) -> Result<i64, String> {
     match claims.get(name) {
         None | Some(Value::Null) => Ok(0),
         Some(value) => {
@@ -45,6 +45,11 @@ fn leeway(role: i64, usual: i64) -> i64 {
     }
 }
 
+/// By how much clocks may differ, seconds.
+pub(super) fn skew(role: &JwtRole) -> i64 {
+    leeway(role.clock_skew_leeway, SKEW)
+}
+
 /// Whether it is good at `now`, seconds since 1970.
 pub(super) fn in_time(claims: &Claims, role: &JwtRole, now: i64) -> Result<(), String> {
     let (issued, mut begins, mut ends) = (time(claims, "iat")?, time(claims, "nbf")?, time(claims, "exp")?);
@@ -57,7 +62,7 @@ pub(super) fn in_time(claims: &Claims, role: &JwtRole, now: i64) -> Result<(), S
     if begins == 0 {
         begins = if issued == 0 { ends.saturating_sub(leeway(role.not_before_leeway, UNSAID)) } else { issued };
     }
-    let skew = leeway(role.clock_skew_leeway, SKEW);
+    let skew = skew(role);
     if now.saturating_add(skew) < begins {
         return Err("invalid not before (nbf) claim: token is not yet valid".into());
     }
@@ -70,14 +75,19 @@ pub(super) fn in_time(claims: &Claims, role: &JwtRole, now: i64) -> Result<(), S
     Ok(())
 }
 
-/// Whether it is meant for us (RFC 7519, 4.1.3): a token with an audience needs a role that names one of it.
+/// Whom it is meant for (RFC 7519, 4.1.3).
+pub(super) fn audience(claims: &Claims) -> Result<Vec<&str>, String> {
+    match claims.get("aud") {
+        None | Some(Value::Null) => Ok(Vec::new()),
+        Some(Value::String(one)) => Ok(vec![one]),
+        Some(Value::Array(all)) => Ok(all.iter().filter_map(Value::as_str).collect()),
+        Some(_) => Err("invalid audience (aud) claim".into()),
+    }
+}
+
+/// Whether it is meant for us: a token with an audience needs a role that names one of it.
 pub(super) fn for_us(claims: &Claims, bound: &[String]) -> Result<(), String> {
-    let audience: Vec<&str> = match claims.get("aud") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::String(one)) => vec![one],
-        Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
-        Some(_) => return Err("invalid audience (aud) claim".into()),
-    };
+    let audience = audience(claims)?;
     if bound.is_empty() {
         return if audience.is_empty() {
             Ok(())

@@ -33,8 +33,8 @@ pub(super) enum Source {
 #[derive(Clone)]
 pub(super) struct KeySet {
     keys: Vec<Key>,
-    /// The name that a provider gives itself.
-    pub(super) issuer: Option<String>,
+    /// What the OpenID provider says of itself, where it is one.
+    pub(super) provider: Option<Provider>,
 }
 
 #[derive(Clone)]
@@ -70,10 +70,16 @@ struct Fetched {
     asked_again: Option<DateTime<Utc>>,
 }
 
-#[derive(Deserialize)]
-struct Discovered {
-    issuer: String,
+/// What a provider says of itself (OpenID Connect Discovery 1.0, 3).
+#[derive(Clone, Deserialize)]
+pub(super) struct Provider {
+    pub(super) issuer: String,
     jwks_uri: String,
+    pub(super) authorization_endpoint: Option<String>,
+    pub(super) token_endpoint: Option<String>,
+    pub(super) userinfo_endpoint: Option<String>,
+    /// Not said: `client_secret_basic`.
+    pub(super) token_endpoint_auth_methods_supported: Option<Vec<String>>,
 }
 
 impl KeySets {
@@ -145,7 +151,7 @@ impl KeySets {
                 let trust = Trust::in_pem(ca_pem)?;
                 let at = format!("{}/.well-known/openid-configuration", url.trim_end_matches('/'));
                 let document = self.fetch.get(&at, &trust).await.map_err(|error| failed(error.to_string()))?;
-                let found: Discovered =
+                let found: Provider =
                     serde_json::from_slice(&document).map_err(|error| failed(format!("the document: {error}")))?;
                 // OpenID Connect Discovery 1.0, 4.3: it must name itself as it was asked.
                 if found.issuer.trim_end_matches('/') != url.trim_end_matches('/') {
@@ -153,14 +159,14 @@ impl KeySets {
                 }
                 crate::fetch::checked_url(&found.jwks_uri)?;
                 let set = self.fetch.get(&found.jwks_uri, &trust).await.map_err(|error| failed(error.to_string()))?;
-                read_set(&set, Some(found.issuer))
+                read_set(&set, Some(found))
             }
         }
     }
 }
 
 /// Keys that can verify signatures; others in the set are left out, and so are those of a kind that is not known here.
-fn read_set(bytes: &[u8], issuer: Option<String>) -> Result<KeySet> {
+fn read_set(bytes: &[u8], provider: Option<Provider>) -> Result<KeySet> {
     #[derive(Deserialize)]
     struct Set {
         keys: Vec<serde_json::Value>,
@@ -170,7 +176,7 @@ fn read_set(bytes: &[u8], issuer: Option<String>) -> Result<KeySet> {
     let jwks = set.keys.into_iter().filter_map(|key| serde_json::from_value::<Jwk>(key).ok());
     let set = JwkSet { keys: jwks.collect() };
     let keys = set.keys.iter().filter_map(usable).collect();
-    Ok(KeySet { keys, issuer })
+    Ok(KeySet { keys, provider })
 }
 
 fn usable(jwk: &Jwk) -> Option<Key> {
@@ -202,5 +208,5 @@ pub(super) fn from_pem(texts: &[String]) -> Result<KeySet> {
         let key = read.map_err(|_| Error::invalid("error parsing public key: RSA, P-256, P-384 or Ed25519 in PEM"))?;
         keys.push(Key { id: None, algorithm: None, key });
     }
-    Ok(KeySet { keys, issuer: None })
+    Ok(KeySet { keys, provider: None })
 }

@@ -2,7 +2,7 @@
 
 use super::claims::{self, Claims};
 use super::keys::KeySet;
-use super::{JwtConfig, bound};
+use super::{JwtConfig, JwtRole, bound};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
@@ -46,35 +46,50 @@ impl Core {
         let Some(role) = self.jwt_role(mount, &name).await? else {
             return Err(Error::invalid(format!("role {name:?} could not be found")));
         };
+        if role.is_oidc() {
+            return Err(Error::invalid("role with oidc role_type is not allowed"));
+        }
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }
         let claims = self.verified(&config, login.jwt.expose_secret()).await?;
-        let refused = |why: String| Error::invalid(format!("error validating claims: {why}"));
         let now = self.now().timestamp();
         claims::in_time(&claims, &role, now).map_err(|why| Error::invalid(format!("error validating token: {why}")))?;
         claims::for_us(&claims, &role.bound_audiences)
             .map_err(|why| Error::invalid(format!("error validating token: {why}")))?;
+        self.give_claimed(visitor, mount, (&name, &role), &claims, "login.jwt").await
+    }
+
+    /// Gives the token of a role for what the issuer says of somebody, once it is found to say it of a login here and now.
+    pub(super) async fn give_claimed(
+        &self,
+        visitor: &Visitor,
+        mount: &Mount,
+        (name, role): (&str, &JwtRole),
+        claims: &Claims,
+        event_type: &'static str,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
+        let refused = |why: String| Error::invalid(format!("error validating claims: {why}"));
         let subject = claims.get("sub").and_then(serde_json::Value::as_str);
         if !role.bound_subject.is_empty() && subject != Some(&role.bound_subject) {
             return Err(Error::invalid("error validating token: invalid subject (sub) claim"));
         }
-        bound::holds(&claims, &role.bound_claims, role.bound_claims_type == "glob").map_err(refused)?;
-        let user = claims::user(&claims, &role).map_err(Error::invalid)?;
-        let groups = claims::groups(&claims, &role).map_err(Error::invalid)?;
-        let mut meta = claims::mapped(&claims, &role).map_err(Error::invalid)?;
+        bound::holds(claims, &role.bound_claims, role.bound_claims_type == "glob").map_err(refused)?;
+        let user = claims::user(claims, role).map_err(Error::invalid)?;
+        let groups = claims::groups(claims, role).map_err(Error::invalid)?;
+        let mut meta = claims::mapped(claims, role).map_err(Error::invalid)?;
         let claim = Claim { name: user.clone(), metadata: meta.clone(), user_id: None, groups };
-        meta.insert("role".into(), name.clone());
+        meta.insert("role".into(), name.to_owned());
         let method = mount.path.trim_end_matches('/').replace('/', "-");
         let display_name = format!("{method}-{user}");
         let login = Login { mount, settings: &role.token, bound_cidrs: None, claim, display_name, meta };
-        let data = vec![("role", name), ("user", user)];
-        let record = LoginRecord { event_type: "login.jwt", data };
+        let data = vec![("role", name.to_owned()), ("user", user)];
+        let record = LoginRecord { event_type, data };
         self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await
     }
 
     /// What a token says, once one of the issuer's keys is found to have signed it.
-    async fn verified(&self, config: &JwtConfig, jwt: &str) -> Result<Claims> {
+    pub(super) async fn verified(&self, config: &JwtConfig, jwt: &str) -> Result<Claims> {
         if jwt.len() > LONGEST {
             return Err(Error::invalid(format!("error parsing token: longer than {LONGEST} bytes")));
         }
@@ -92,7 +107,9 @@ impl Core {
                 "error validating token: error verifying token signature: no known key successfully validated it",
             )
         })?;
-        let wanted = Some(&config.bound_issuer).filter(|issuer| !issuer.is_empty()).or(keys.issuer.as_ref());
+        let wanted = Some(&config.bound_issuer)
+            .filter(|issuer| !issuer.is_empty())
+            .or(keys.provider.as_ref().map(|provider| &provider.issuer));
         let issuer = claims.get("iss").and_then(serde_json::Value::as_str);
         if wanted.is_some_and(|wanted| issuer != Some(wanted)) {
             return Err(Error::invalid("error validating token: invalid issuer (iss) claim"));

@@ -12,11 +12,21 @@ use std::collections::BTreeMap;
 
 const EVENTS: RoleEvent = RoleEvent { write: "jwt_role.write", delete: "jwt_role.delete", resource: "jwt_role" };
 
+const OIDC: &str = "oidc";
+
 /// What tokens must be like, and what they give. Times in seconds, 0: the usual, below: none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[expect(missing_docs, reason = "the words are the API's")]
 pub struct JwtRole {
+    /// `jwt`: somebody brings a token; `oidc`: a browser is sent for one. Empty: `jwt`.
+    pub role_type: String,
+    /// Where a browser may be sent back to.
+    pub allowed_redirect_uris: Vec<String>,
+    /// Asked for beside `openid`.
+    pub oidc_scopes: Vec<String>,
+    /// How long ago the provider may have asked for a password, seconds; 0: any time.
+    pub max_age: u64,
     pub bound_audiences: Vec<String>,
     pub bound_subject: String,
     /// Values by claim, or by JSON pointer.
@@ -38,6 +48,9 @@ pub struct JwtRole {
 #[expect(missing_docs, reason = "the words are the API's")]
 pub struct JwtRoleChange {
     pub role_type: Option<String>,
+    pub allowed_redirect_uris: Option<Vec<String>>,
+    pub oidc_scopes: Option<Vec<String>>,
+    pub max_age: Option<u64>,
     pub bound_audiences: Option<Vec<String>>,
     pub bound_subject: Option<String>,
     pub bound_claims: Option<Map<String, Value>>,
@@ -53,15 +66,16 @@ pub struct JwtRoleChange {
 
 impl JwtRole {
     fn changed(mut self, change: JwtRoleChange) -> Result<Self> {
-        // Browsers are not sent to a provider here: what comes is a token.
-        match change.role_type.as_deref() {
-            None | Some("" | "jwt") => {}
-            Some("oidc") => {
-                return Err(Error::invalid(
-                    "role_type \"oidc\" is not offered: people log in at the provider and bring its token, role_type \"jwt\"",
-                ));
+        self.allowed_redirect_uris = change.allowed_redirect_uris.unwrap_or(self.allowed_redirect_uris);
+        self.oidc_scopes = change.oidc_scopes.unwrap_or(self.oidc_scopes);
+        self.max_age = change.max_age.unwrap_or(self.max_age);
+        match change.role_type.filter(|role_type| !role_type.is_empty()) {
+            Some(role_type) => self.role_type = role_type,
+            // Whoever says where browsers come back to means that they are sent.
+            None if self.role_type.is_empty() && !self.allowed_redirect_uris.is_empty() => {
+                OIDC.clone_into(&mut self.role_type)
             }
-            Some(other) => return Err(Error::invalid(format!("invalid 'role_type': {other}"))),
+            None => {}
         }
         self.bound_audiences = change.bound_audiences.unwrap_or(self.bound_audiences);
         self.bound_subject = change.bound_subject.unwrap_or(self.bound_subject);
@@ -78,6 +92,15 @@ impl JwtRole {
     }
 
     fn check(self) -> Result<Self> {
+        if !matches!(self.role_type.as_str(), "" | "jwt" | OIDC) {
+            return Err(Error::invalid(format!("invalid 'role_type': {}", self.role_type)));
+        }
+        if self.is_oidc() && self.allowed_redirect_uris.is_empty() {
+            return Err(Error::invalid("'allowed_redirect_uris' must be set if 'role_type' is 'oidc'"));
+        }
+        if let Some(scope) = self.oidc_scopes.iter().find(|scope| !is_scope(scope)) {
+            return Err(Error::invalid(format!("{scope:?} is no scope (RFC 6749, 3.3)")));
+        }
         if self.user_claim.is_empty() {
             return Err(Error::invalid("a user claim must be defined on the role"));
         }
@@ -94,7 +117,8 @@ impl JwtRole {
             || !self.bound_subject.is_empty()
             || !self.bound_claims.is_empty()
             || !self.token.bound_cidrs.is_empty();
-        if !bound {
+        // The ID token of a browser's login is for this service and for nobody else, whatever the role says.
+        if !bound && !self.is_oidc() {
             return Err(Error::invalid("must have at least one bound constraint when creating/updating a role"));
         }
         let mut keys: Vec<&String> = self.claim_mappings.values().collect();
@@ -105,10 +129,15 @@ impl JwtRole {
         Ok(self)
     }
 
+    pub(super) fn is_oidc(&self) -> bool {
+        self.role_type == OIDC
+    }
+
     /// As reading it shows it.
     pub fn data(&self) -> Map<String, Value> {
+        let listed = |texts: &[String]| if texts.is_empty() { Value::Null } else { json!(texts) };
         let Value::Object(mut data) = json!({
-            "allowed_redirect_uris": null,
+            "allowed_redirect_uris": listed(&self.allowed_redirect_uris),
             "bound_audiences": self.bound_audiences,
             "bound_claims": self.bound_claims,
             "bound_claims_type": if self.bound_claims_type.is_empty() { "string" } else { &self.bound_claims_type },
@@ -117,10 +146,10 @@ impl JwtRole {
             "clock_skew_leeway": self.clock_skew_leeway,
             "expiration_leeway": self.expiration_leeway,
             "groups_claim": self.groups_claim,
-            "max_age": 0,
+            "max_age": self.max_age,
             "not_before_leeway": self.not_before_leeway,
-            "oidc_scopes": null,
-            "role_type": "jwt",
+            "oidc_scopes": listed(&self.oidc_scopes),
+            "role_type": if self.role_type.is_empty() { "jwt" } else { &self.role_type },
             "user_claim": self.user_claim,
             "user_claim_json_pointer": self.user_claim.starts_with('/'),
             "verbose_oidc_logging": false,
@@ -130,6 +159,11 @@ impl JwtRole {
         data.extend(self.token.data());
         data
     }
+}
+
+/// NQCHAR but for quotes, RFC 6749, A.4.
+fn is_scope(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"\\".contains(&byte))
 }
 
 impl Core {

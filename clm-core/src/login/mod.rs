@@ -4,6 +4,7 @@ mod alerts;
 mod config;
 mod give;
 mod issue;
+mod pending;
 mod settings;
 
 // The public interface is:
@@ -13,4 +14,5 @@ pub use settings::{TokenSettings, TokenSettingsChange};
 pub(crate) use alerts::LoginAlerts;
 pub(crate) use give::LoginRecord;
 pub(crate) use issue::Login;
+pub(crate) use pending::Awaited;
 pub(crate) use settings::count;

@@ -15,7 +15,7 @@ use uuid::Uuid;
 /// Engines that can be mounted, beside those of KV.
 const ENGINES: [&str; 1] = ["transit"];
 /// Ways to log in that can be enabled.
-const METHODS: [&str; 6] = ["api-key", "approle", "cert", "jwt", "kubernetes", "userpass"];
+const METHODS: [&str; 7] = ["api-key", "approle", "cert", "jwt", "kubernetes", "oidc", "userpass"];
 
 impl Core {
     /// Mounts an engine at `path` (a final `/` is added). The keys of the mount are the engine's to make.

@@ -70,6 +70,8 @@ impl Mount {
             "generic" => "kv-v1",
             "kv" if self.options.as_ref().is_some_and(is_second) => "kv-v2",
             "kv" => "kv-v1",
+            // Two names of one login method.
+            "oidc" => "jwt",
             other => other,
         }
     }

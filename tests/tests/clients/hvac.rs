@@ -7,7 +7,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::process::Command;
-use tests::{Authority, Server, Site, StandIn, python};
+use tests::{Authority, Issuer, Server, Site, StandIn, python};
 
 /// Runs a script as a user of hvac would: address, authority and token come from the environment.
 fn run(site: &Site, server: &Server, script: &str, arguments: &[&str]) {
@@ -91,6 +91,17 @@ async fn hvac_says_who_somebody_is_and_logs_in_as_others_vouch() {
     let arguments: Vec<&str> = files.iter().chain([&url]).map(String::as_str).collect();
     // The script waits for the cluster, which is served by this test's own runtime.
     tokio::task::block_in_place(|| run(&site, &server, "hvac_identity.py", &arguments));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn hvac_sends_a_browser_to_a_provider_and_gets_a_token_for_its_code() {
+    let site = Site::ready("").await.unwrap();
+    let provider = Issuer::start(Vec::new()).await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    let (url, (name, secret)) = (provider.url(), Issuer::CLIENT);
+    // The script waits for the provider, which is served by this test's own runtime.
+    tokio::task::block_in_place(|| run(&site, &server, "hvac_oidc.py", &[&url, name, secret]));
 }
 
 /// An issuer's public key in PEM, and a token of it that is good until 2100.

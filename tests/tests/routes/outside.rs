@@ -1,17 +1,13 @@
 //! What login methods believe, each with one client of its own: an issuer, a cluster, an authority.
 
-use aws_lc_rs::rand::SystemRandom;
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
-use base64::Engine;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::json;
-use tests::{Authority, Site, StandIn};
+use tests::{Authority, Issuer, Site, StandIn};
 
 pub(super) struct Outside {
-    /// PEM with `\\n` for its line ends.
-    public: String,
+    pub(super) provider: Issuer,
     jwt: String,
     cluster: StandIn,
+    /// PEM with `\\n` for its line ends.
     authority: String,
 }
 
@@ -21,12 +17,12 @@ impl Outside {
         let authority = Authority::create("outside").unwrap();
         site.protect(&authority, "").unwrap();
         site.present(&authority.issue("client").unwrap()).unwrap();
-        let key = rcgen::KeyPair::generate().unwrap();
+        let provider = Issuer::start(Vec::new()).await.unwrap();
         let account = json!({"username": "system:serviceaccount:prod:app", "uid": "1"});
         let review = json!({"kind": "TokenReview", "status": {"authenticated": true, "user": account}}).to_string();
         Self {
-            public: key.public_key_pem().replace('\r', "").replace('\n', "\\n"),
-            jwt: jwt(&key),
+            jwt: jwt(&provider),
+            provider,
             cluster: StandIn::start(move |_| (201, review.clone())).await.unwrap(),
             authority: authority.pem.replace('\r', "").replace('\n', "\\n"),
         }
@@ -34,7 +30,8 @@ impl Outside {
 
     pub(super) fn words(&self) -> Vec<(&'static str, String)> {
         vec![
-            ("$PUBLIC", self.public.clone()),
+            ("$PROVIDER", self.provider.url()),
+            ("$CLIENT_SECRET", Issuer::CLIENT.1.to_owned()),
             ("$JWT", self.jwt.clone()),
             ("$CLUSTER", self.cluster.url()),
             ("$AUTHORITY", self.authority.clone()),
@@ -43,14 +40,7 @@ impl Outside {
 }
 
 /// Good until 2100.
-fn jwt(key: &rcgen::KeyPair) -> String {
-    let part = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
-    let text = format!(
-        "{}.{}",
-        part(json!({"alg": "ES256"})),
-        part(json!({"sub": "me", "iat": 1_700_000_000, "exp": 4_102_444_800_i64}))
-    );
-    let signer = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &key.serialize_der()).unwrap();
-    let signature = signer.sign(&SystemRandom::new(), text.as_bytes()).unwrap();
-    format!("{text}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+fn jwt(provider: &Issuer) -> String {
+    let claims = json!({"iss": provider.url(), "sub": "me", "iat": 1_700_000_000, "exp": 4_102_444_800_i64});
+    provider.sign(&claims).unwrap()
 }

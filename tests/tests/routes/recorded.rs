@@ -26,6 +26,8 @@ pub(crate) struct Known {
     ciphertext: String,
     /// A second factor's secret, and the code of now.
     factor: (String, String),
+    /// With what a browser came back from the provider.
+    back: (String, String),
     login: String,
     outside: Option<Outside>,
     lease: String,
@@ -57,6 +59,7 @@ impl Known {
             ("$BACKUP", &self.backup),
             ("$CIPHERTEXT", &self.ciphertext),
             ("$CODE", &self.factor.1),
+            ("$GRANT", &self.back.1),
             ("$LOGIN", &self.login),
             ("$LEASE", &self.lease),
             ("$MOVE", &self.moved),
@@ -68,6 +71,7 @@ impl Known {
             ("$SENT", &self.sent),
             ("$SHARE", &self.share),
             ("$SIGNATURE", &self.signature),
+            ("$STATE", &self.back.0),
             ("$WRAPPED", &self.wrapped),
         ];
         let words = words.iter().map(|(word, value)| (*word, value.as_str()));
@@ -107,6 +111,17 @@ impl Known {
         if row.body.contains("$LOGIN") {
             let mounts = server.get("sys/auth").await.unwrap();
             mounts.body["data"]["userpass/"]["accessor"].as_str().unwrap().clone_into(&mut self.login);
+        }
+        if row.body.contains(r#""role":"browser""#) || row.body.contains("$GRANT") {
+            let role = json!({"role_type": "oidc", "user_claim": "sub", "allowed_redirect_uris": "https://here/"});
+            server.put("auth/jwt/role/browser", role).await.unwrap();
+        }
+        if row.body.contains("$GRANT")
+            && let Some(outside) = &self.outside
+        {
+            let wanted = json!({"role": "browser", "redirect_uri": "https://here/"});
+            let away = server.put("auth/jwt/oidc/auth_url", wanted).await.unwrap();
+            self.back = outside.provider.browse(away.text("auth_url")).await.unwrap();
         }
         if row.id == "api-key-create" {
             server.put("auth/userpass/users/ann", json!({"password": "pw"})).await.unwrap();

@@ -7,7 +7,7 @@ pub(crate) struct Row {
     /// versions of a pair of keys.
     pub(crate) name: &'static str,
     /// `$ENTITY`, `$ALIAS`, `$GROUP` and such are ids of what earlier rows made, `$LOGIN` is the accessor of a login method.
-    /// `$PUBLIC` is an issuer's key and `$JWT` a token of it, `$CLUSTER` is an API server of Kubernetes, `$AUTHORITY` is who made the certificate that the
+    /// `$PROVIDER` is an OpenID provider, `$JWT` a token of it, `$STATE` and `$GRANT` are with what a browser comes back from it, `$CLUSTER` is an API server of Kubernetes, `$AUTHORITY` is who made the certificate that the
     /// connection shows.
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token or new shares,
@@ -182,12 +182,20 @@ pub(crate) const TABLE: &[Row] = &[
     silent("api-key-list", "", ""),
     open("api-key-login", r#"{"api_key":"$API_KEY"}"#, Some("login.api_key")),
     recorded("api-key-revoke", "$KEY_ID", "", "api_key.revoke"),
-    recorded("jwt-write-config", "", r#"{"jwt_validation_pubkeys":"$PUBLIC"}"#, "login_method.configure"),
+    recorded(
+        "jwt-write-config",
+        "",
+        r#"{"oidc_discovery_url":"$PROVIDER","oidc_client_id":"clm","oidc_client_secret":"$CLIENT_SECRET"}"#,
+        "login_method.configure",
+    ),
     silent("jwt-read-config", "", ""),
     recorded("jwt-write-role", "r", r#"{"user_claim":"sub","bound_subject":"me"}"#, "jwt_role.write"),
     silent("jwt-read-role", "r", ""),
     silent("jwt-list-roles", "", ""),
     open("jwt-login", r#"{"role":"r","jwt":"$JWT"}"#, Some("login.jwt")),
+    open("jwt-oidc-auth-url", r#"{"role":"browser","redirect_uri":"https://here/"}"#, None),
+    open("jwt-oidc-callback", "?state=$STATE&code=$GRANT", Some("login.oidc")),
+    open("jwt-oidc-callback-post", r#"{"state":"$STATE","code":"$GRANT"}"#, Some("login.oidc")),
     recorded("jwt-delete-role", "r", "", "jwt_role.delete"),
     recorded("kubernetes-write-config", "", r#"{"kubernetes_host":"$CLUSTER"}"#, "login_method.configure"),
     silent("kubernetes-read-config", "", ""),

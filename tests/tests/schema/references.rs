@@ -80,6 +80,7 @@ const REFERENCES: &[(&str, &str, Checked)] = &[
     ("notifications", "related_resource_id", Unwritten),
     ("outbox", "leased_by", Nothing),
     ("outbox", "resource_id", Mount),
+    ("pending_logins", "mount_id", Mount),
     ("private_keys", "created_by_user_id", Unwritten),
     ("private_keys", "hsm_key_id", Nothing),
     ("private_keys", "organization_id", Caller),

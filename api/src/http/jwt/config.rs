@@ -3,7 +3,7 @@
 use crate::app::Result;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use clm_core::JwtConfig;
+use clm_core::{JwtConfig, JwtConfigChange};
 
 pub(super) async fn read(call: Call) -> Result<Answer> {
     let config = call.context.services.core.jwt_config(&call.mount).await?;
@@ -13,9 +13,13 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 pub(super) async fn write(call: Call) -> Result<Answer> {
     let text = |name: &str| Ok::<_, crate::app::Error>(call.parameters.text(name)?.unwrap_or_default());
     let list = |name: &str| Ok::<_, crate::app::Error>(call.parameters.list(name)?.unwrap_or_default());
+    let secret = text("oidc_client_secret")?;
     let config = JwtConfig {
         oidc_discovery_url: text("oidc_discovery_url")?,
         oidc_discovery_ca_pem: text("oidc_discovery_ca_pem")?,
+        oidc_client_id: text("oidc_client_id")?,
+        oidc_client_secret: String::new(),
+        oidc_response_mode: text("oidc_response_mode")?,
         jwks_url: text("jwks_url")?,
         jwks_ca_pem: text("jwks_ca_pem")?,
         jwt_validation_pubkeys: list("jwt_validation_pubkeys")?,
@@ -23,7 +27,12 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         bound_issuer: text("bound_issuer")?,
         default_role: text("default_role")?,
     };
-    let written = call.context.services.core.put_jwt_config(&call.context.caller, &call.mount, config).await;
+    let change = JwtConfigChange {
+        config,
+        oidc_client_secret: (!secret.is_empty()).then(|| secret.into()),
+        oidc_response_types: list("oidc_response_types")?,
+    };
+    let written = call.context.services.core.put_jwt_config(&call.context.caller, &call.mount, change).await;
     call.context.recorded("update", written).await?;
     Ok(Answer::nothing())
 }

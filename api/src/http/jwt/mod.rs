@@ -1,12 +1,13 @@
-//! `auth/jwt/`: tokens of issuers that the method was told to believe.
+//! `auth/jwt/` and `auth/oidc/`: tokens of issuers that the method was told to believe, brought or fetched through a browser.
 
 mod config;
 mod login;
+mod oidc;
 mod role;
 
-use super::table::{Endpoint, Kind, Parameter, Route, Verb};
+use super::table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
 use super::token_settings::with_token_settings;
-use Kind::{Integer, List, Object, Text, Texts};
+use Kind::{Duration, Integer, List, Object, Text, Texts};
 use Verb::{Delete, Read, Write};
 
 const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
@@ -20,10 +21,15 @@ const CONFIG: &[Parameter] = &[
     field("jwks_url", Text, "Where the issuer's keys are (RFC 7517)"),
     field("jwt_supported_algs", List, "Algorithms; none: all that need two keys"),
     field("jwt_validation_pubkeys", List, "The issuer's public keys in PEM"),
+    field("oidc_client_id", Text, "As whom the provider knows the service; with it, browsers are sent there"),
+    field("oidc_client_secret", Text, "By what it knows the service; shown to nobody"),
     field("oidc_discovery_ca_pem", Text, "Whose certificates are believed there"),
     field("oidc_discovery_url", Text, "The OpenID provider, which says where its keys are"),
+    field("oidc_response_mode", Text, "How a browser comes back from it: query, or form_post"),
+    field("oidc_response_types", List, "code: no tokens go through the browser"),
 ];
-const ROLE: [Parameter; 23] = with_token_settings([
+const ROLE: [Parameter; 26] = with_token_settings([
+    field("allowed_redirect_uris", List, "Where browsers may come back to; on their own machine at any port"),
     field("bound_audiences", List, "Audiences (aud), one of which a token must name"),
     field("bound_claims", Object, "Values by claim, or by JSON pointer"),
     field("bound_claims_type", Text, "string, or glob: `*` in values stands for any text"),
@@ -32,11 +38,33 @@ const ROLE: [Parameter; 23] = with_token_settings([
     field("clock_skew_leeway", Integer, "Seconds that clocks may differ by; 0: 60, below: none"),
     field("expiration_leeway", Integer, "How long a token is good that does not say so; 0: 150, below: none"),
     field("groups_claim", Text, "The claim that names external groups"),
+    field("max_age", Duration, "How long ago the provider may have asked for a password; 0: any time"),
     field("not_before_leeway", Integer, "As expiration_leeway, of when a token begins"),
-    field("role_type", Text, "jwt"),
+    field("oidc_scopes", List, "What to ask the provider for beside openid"),
+    field(
+        "role_type",
+        Text,
+        "jwt: a token is brought; oidc: a browser is sent for it, as with a new role that has allowed_redirect_uris",
+    ),
     field("user_claim", Text, "The claim that names whoever comes").required(),
 ]);
 const LOGIN: &[Parameter] = &[field("jwt", Text, "The token").required(), field("role", Text, "The role")];
+
+const AUTH_URL: &[Parameter] = &[
+    field("client_nonce", Text, "The client's own, to be shown at the end"),
+    field("redirect_uri", Text, "Where the browser is to come back to").required(),
+    field("role", Text, "The role"),
+];
+const CALLBACK: &[Parameter] = &[
+    field("client_nonce", Text, "As it was given at the beginning"),
+    field("code", Text, "What the provider gave"),
+    field("error", Text, "Why it gave nothing"),
+    field("error_description", Text, "The same in more words"),
+    field("iss", Text, "Read, without meaning here: the ID token names its issuer"),
+    field("nonce", Text, "Read, without meaning here: the ID token has it"),
+    field("session_state", Text, "Read, without meaning here"),
+    field("state", Text, "As the browser was sent away with").required(),
+];
 
 pub(super) const ROUTES: &[Route] = &[
     Route {
@@ -45,6 +73,34 @@ pub(super) const ROUTES: &[Route] = &[
             Box::pin(login::login(call))
         })
         .with(LOGIN)],
+    },
+    Route {
+        pattern: "oidc/auth_url",
+        endpoints: &[Endpoint::open(
+            Write,
+            "jwt-oidc-auth-url",
+            "Where to send a browser; empty where it must not come back to redirect_uri",
+            |call| Box::pin(oidc::auth_url(call)),
+        )
+        .with(AUTH_URL)
+        .shaped(Shape::Envelope)],
+    },
+    Route {
+        pattern: "oidc/callback",
+        endpoints: &[
+            Endpoint::open(Read, "jwt-oidc-callback", "A token for whom the provider names", |call| {
+                Box::pin(oidc::callback(call))
+            })
+            .with(CALLBACK)
+            .shaped(Shape::Envelope)
+            .audited(true),
+            Endpoint::login(
+                "jwt-oidc-callback-post",
+                "The same, posted; without the client's nonce where one was given, it waits for whoever has that",
+                |call| Box::pin(oidc::callback(call)),
+            )
+            .with(CALLBACK),
+        ],
     },
     Route {
         pattern: "config",

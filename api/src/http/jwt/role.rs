@@ -20,6 +20,9 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     let parameters = &call.parameters;
     let change = JwtRoleChange {
         role_type: parameters.text("role_type")?,
+        allowed_redirect_uris: parameters.list("allowed_redirect_uris")?,
+        oidc_scopes: parameters.list("oidc_scopes")?,
+        max_age: parameters.lasting("max_age")?,
         bound_audiences: parameters.list("bound_audiences")?,
         bound_subject: parameters.text("bound_subject")?,
         bound_claims: bound_claims(parameters.value("bound_claims"))?,
