@@ -2,6 +2,10 @@
 
 use std::process::ExitCode;
 
+/// Requests allocate much and briefly. Of Rust alone: a vendor's library keeps the allocator that it was tried with.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     // The HSM's supervisor and workers are this executable too; they start neither a runtime nor anything else of ours.
     match std::env::args().nth(1).as_deref() {

@@ -36,7 +36,8 @@ fn lock_all() -> std::io::Result<()> {
     if limited && !capabilities(None)?.effective.contains(CapabilitySet::IPC_LOCK) {
         return Err(rustix::io::Errno::NOMEM.into());
     }
-    Ok(mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE)?)
+    // Locked when first touched: an allocator reserves far more than it ever uses.
+    Ok(mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT)?)
 }
 
 /// Takes standard input for ourselves.
