@@ -10,8 +10,12 @@ use futures_util::future::BoxFuture;
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions, PgConnection};
 use std::fmt;
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use uuid::Uuid;
+
+/// For how long work is queued already whose records will come: asked before a commit, which may then wait for some of them.
+pub type Ahead = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// Records waiting for the database.
 const QUEUE: usize = 16_384;
@@ -32,18 +36,19 @@ impl fmt::Debug for AuditLog {
 impl AuditLog {
     /// Starts the writer; must be called inside a Tokio runtime. The database may be away: records then fail until it is back.
     pub fn start(options: PgConnectOptions, table: Table) -> Self {
-        Self::begin(options, table, false)
+        Self::start_behind(options, table, false, Box::new(|| Duration::ZERO))
     }
 
     /// The same through a pooler that gives connections for one transaction (`options` without a statement cache): nothing runs outside one.
     pub fn start_pooled(options: PgConnectOptions, table: Table) -> Self {
-        Self::begin(options, table, true)
+        Self::start_behind(options, table, true, Box::new(|| Duration::ZERO))
     }
 
-    fn begin(options: PgConnectOptions, table: Table, pooled: bool) -> Self {
+    /// Either, `pooled` or not, for records of work that is queued somewhere: `ahead` says for how long.
+    pub fn start_behind(options: PgConnectOptions, table: Table, pooled: bool, ahead: Ahead) -> Self {
         let options = options.disable_statement_logging();
         let (jobs, receiver) = mpsc::channel(QUEUE);
-        tokio::spawn(Writer::new(options.clone(), table, pooled).run(receiver));
+        tokio::spawn(Writer::new(options.clone(), table, pooled, ahead).run(receiver));
         tokio::spawn(partitions::keep(options, table, jobs.downgrade()));
         Self { jobs, table }
     }

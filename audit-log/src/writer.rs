@@ -1,20 +1,26 @@
-//! The writer of a chain: commits whatever came in while its last commit ran. No timer stands between a record and its commit.
+//! The writer of a chain: commits whatever came in while its last commit ran, and waits for more only where waiting costs nobody time.
 
 use crate::batch::{Batch, Verdict};
 use crate::job::{Job, reason, unavailable};
 use crate::lease::Lease;
-use crate::{AuditError, Table};
+use crate::{Ahead, AuditError, Table};
 use audit_chain::Head;
 use sqlx::postgres::PgConnectOptions;
 use std::time::Duration;
 use tokio::sync::mpsc;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use uuid::Uuid;
 
 /// Records in one commit.
 const BATCH: usize = 1_024;
 /// An idle writer shows that it lives, well within its lease of 30 s.
 const IDLE: Duration = Duration::from_secs(10);
+/// A commit waits for company this part of the work that lies ahead: what waits with it has that work before it anyway.
+const SHARE: u32 = 4;
+/// Less is not worth a timer, whose steps are milliseconds.
+const LEAST_WAIT: Duration = Duration::from_millis(1);
+/// Whatever lies ahead.
+const LONGEST_WAIT: Duration = Duration::from_millis(20);
 /// How long one commit may take before its connection is given up.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -23,6 +29,7 @@ pub(crate) struct Writer {
     table: Table,
     /// Each commit is a transaction of more than one statement.
     pooled: bool,
+    ahead: Ahead,
     owner: Uuid,
     lease: Option<Lease>,
     /// The chain written last; ours until its lease ends.
@@ -30,8 +37,8 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(options: PgConnectOptions, table: Table, pooled: bool) -> Self {
-        Self { options, table, pooled, owner: Uuid::new_v4(), lease: None, chain: None }
+    pub(crate) fn new(options: PgConnectOptions, table: Table, pooled: bool, ahead: Ahead) -> Self {
+        Self { options, table, pooled, ahead, owner: Uuid::new_v4(), lease: None, chain: None }
     }
 
     pub(crate) async fn run(mut self, mut jobs: mpsc::Receiver<Job>) {
@@ -40,6 +47,7 @@ impl Writer {
             match timeout(IDLE, jobs.recv_many(&mut batch, BATCH)).await {
                 Ok(0) => break,
                 Ok(_) => {
+                    self.gather(&mut jobs, &mut batch).await;
                     if let Err(error) = self.write(&mut batch).await {
                         tracing::error!(%error, table = self.table.name, "there is no database for audit records");
                         // Nobody waits longer for a database that is away than it takes to see that it is.
@@ -56,6 +64,21 @@ impl Writer {
             && let Err(error) = lease.release().await
         {
             tracing::debug!(%error, "the audit chain's lease runs out by itself");
+        }
+    }
+
+    /// Lets more records come into a commit while the token has work for much longer than that: whoever waits for this commit waits less for
+    /// the processors that each commit takes.
+    async fn gather(&self, jobs: &mut mpsc::Receiver<Job>, batch: &mut Vec<Job>) {
+        let wait = (self.ahead)() / SHARE;
+        if wait < LEAST_WAIT || batch.len() >= BATCH {
+            return;
+        }
+        sleep(wait.min(LONGEST_WAIT)).await;
+        while batch.len() < BATCH
+            && let Ok(job) = jobs.try_recv()
+        {
+            batch.push(job);
         }
     }
 

@@ -107,8 +107,8 @@ impl Vault {
         let bridge = Bridge::open(settings.hsm).await?;
         let cache = Arc::new(KeyCache::new());
         tokio::spawn(KeyCache::listen(Arc::downgrade(&cache), listening));
-        let start = if settings.pooler { AuditLog::start_pooled } else { AuditLog::start };
-        let audit = start(options.clone(), audit_log::SECURE);
+        let ahead = Box::new(bridge.backlog());
+        let audit = AuditLog::start_behind(options.clone(), audit_log::SECURE, settings.pooler, ahead);
         let (deployment, alarms, doomed_uses) = (RwLock::new(None), AtomicU64::new(0), AtomicU64::new(0));
         let destruction = settings.destruction;
         let (turns, wrapping_key_turn) = (Turns::new(), Mutex::new(()));

@@ -2,10 +2,12 @@
 
 use crate::support::{self, Site, event};
 use audit_chain::{BreakKind, Found, Value};
-use audit_log::{AuditError, CORE, ChangeError, SECURE};
+use audit_log::{AuditError, AuditLog, CORE, ChangeError, SECURE};
 use futures_util::future::join_all;
 use sqlx::AssertSqlSafe;
 use std::collections::BTreeSet;
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 use uuid::Uuid;
 
 #[tokio::test]
@@ -27,6 +29,30 @@ async fn sixty_four_callers_at_once_leave_one_chain_without_gaps() {
     assert_eq!(records.iter().map(|record| record.event.id).collect::<BTreeSet<_>>(), ids);
     assert_eq!(records.iter().map(|record| record.seq).collect::<Vec<_>>(), (1..=64 * 8).collect::<Vec<_>>());
     assert_eq!(site.report().await.breaks, []);
+}
+
+#[tokio::test]
+async fn a_commit_waits_for_company_only_while_work_lies_ahead() {
+    for (ahead, commits) in [(Duration::from_secs(1), 1), (Duration::ZERO, 2)] {
+        let site = Site::secure().await;
+        let itself: Arc<Mutex<Option<AuditLog>>> = Arc::default();
+        let (told, company) = mpsc::channel();
+        // The second record is queued when the writer has taken the first.
+        let asked = Arc::clone(&itself);
+        let ahead = Box::new(move || {
+            if let Some(log) = asked.lock().unwrap().take() {
+                told.send(tokio::spawn(log.append(event()))).unwrap();
+            }
+            ahead
+        });
+        let log = AuditLog::start_behind(site.options(), site.table, false, ahead);
+        *itself.lock().unwrap() = Some(log.clone());
+        log.append(event()).await.unwrap();
+        company.recv().unwrap().await.unwrap().unwrap();
+        let transactions = "SELECT count(DISTINCT xmin::text) FROM secure_audit_log";
+        let found: i64 = sqlx::query_scalar(transactions).fetch_one(&mut site.superuser().await).await.unwrap();
+        assert_eq!((found, site.records().await.len()), (commits, 2));
+    }
 }
 
 #[tokio::test]

@@ -136,6 +136,12 @@ impl Fleet {
         }
     }
 
+    /// Estimated work of the idlest worker for ordinary requests.
+    pub(super) fn backlog(&self) -> Duration {
+        let idlest = self.pick(Lane::Ordinary, None, 0, None).map_or(0, |connection| connection.load());
+        Duration::from_micros(idlest)
+    }
+
     fn start_supervisor(&self) -> Result<mpsc::UnboundedReceiver<(Notice, Option<OwnedFd>)>> {
         let executable = match &self.settings.executable {
             Some(path) => path.clone(),

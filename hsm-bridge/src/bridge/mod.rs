@@ -141,6 +141,12 @@ impl Bridge {
         Status { locked: state.locked, workers, unavailable: state.failure.as_ref().map(ToString::to_string) }
     }
 
+    /// Tells for how long the workers are busy with what was asked already, by estimate: the one that is done first. It keeps no worker alive.
+    pub fn backlog(&self) -> impl Fn() -> Duration + Send + Sync + use<> {
+        let fleet = Arc::downgrade(&self.fleet);
+        move || fleet.upgrade().map_or(Duration::ZERO, |fleet| fleet.backlog())
+    }
+
     /// What the token can do.
     pub async fn capabilities(&self) -> Result<Capabilities> {
         match self.call(quick(20), &[], Request::Capabilities).await? {
