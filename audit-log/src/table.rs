@@ -61,12 +61,16 @@ macro_rules! log_table {
                 "SELECT head.chain_id, r.seq, r.previous_hash, r.record_hash, $6, r.event_id, r.event_type, r.event_category, r.severity, ",
                 "r.organization_id, r.resource_type, r.resource_id, r.action, r.result, r.error_message, r.result_sha256, r.request_id, ",
                 "r.user_id, r.accessor, r.ip_address::inet, r.user_agent, r.event_data::jsonb, r.event_timestamp ",
-                "FROM head, unnest($7::bigint[], $8::bytea[], $9::bytea[], $10::uuid[], $11::text[], $12::text[], $13::text[], $14::uuid[], ",
-                "$15::text[], $16::text[], $17::text[], $18::text[], $19::text[], $20::bytea[], $21::uuid[], $22::uuid[], $23::text[], ",
-                "$24::text[], $25::text[], $26::text[], $27::timestamptz[]) ",
-                "AS r(seq, previous_hash, record_hash, event_id, event_type, event_category, severity, organization_id, resource_type, ",
-                "resource_id, action, result, error_message, result_sha256, request_id, user_id, accessor, ip_address, user_agent, event_data, ",
-                "event_timestamp)"
+                // Set-returning functions of a SELECT keep no rows; those of a FROM would keep each column's in a store of its own.
+                "FROM head, (SELECT ",
+                "unnest($7::bigint[]) AS seq, unnest($8::bytea[]) AS previous_hash, unnest($9::bytea[]) AS record_hash, ",
+                "unnest($10::uuid[]) AS event_id, unnest($11::text[]) AS event_type, unnest($12::text[]) AS event_category, ",
+                "unnest($13::text[]) AS severity, unnest($14::uuid[]) AS organization_id, unnest($15::text[]) AS resource_type, ",
+                "unnest($16::text[]) AS resource_id, unnest($17::text[]) AS action, unnest($18::text[]) AS result, ",
+                "unnest($19::text[]) AS error_message, unnest($20::bytea[]) AS result_sha256, unnest($21::uuid[]) AS request_id, ",
+                "unnest($22::uuid[]) AS user_id, unnest($23::text[]) AS accessor, unnest($24::text[]) AS ip_address, ",
+                "unnest($25::text[]) AS user_agent, unnest($26::text[]) AS event_data, ",
+                "unnest($27::timestamptz[]) AS event_timestamp) AS r"
             ),
             select: concat!(columns!($result), $name, " ORDER BY chain_id, seq, event_timestamp"),
             select_part: concat!(
