@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 /// What a key is (algorithm and size).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -239,8 +240,8 @@ pub struct Encapsulated {
 /// What is to be encrypted by AES-GCM.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Plaintext {
-    /// Plaintext.
-    pub data: Vec<u8>,
+    /// Plaintext: wiped when dropped.
+    pub data: Zeroizing<Vec<u8>>,
     /// Authenticated, not encrypted.
     pub aad: Vec<u8>,
     /// With keys derived for a context, instead of the key itself.

@@ -109,7 +109,7 @@ async fn aes_gcm_gives_back_what_it_took_and_refuses_what_was_changed() {
     let bridge = fixture.bridge().await;
     let root = root(&bridge).await;
     let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Encryption).await;
-    let plaintext = |data: &[u8]| Plaintext { data: data.to_vec(), aad: b"aad".to_vec(), context: None };
+    let plaintext = |data: &[u8]| Plaintext { data: data.to_vec().into(), aad: b"aad".to_vec(), context: None };
     let made = bridge.aes_gcm_encrypt_all(&key, vec![plaintext(b"attack at dawn"), plaintext(b"")]).await.unwrap();
     let sealed = |ciphertext: &Ciphertext, aad: &[u8]| Sealed {
         ciphertext: ciphertext.clone(),
@@ -130,7 +130,7 @@ async fn of_a_million_nonces_made_in_parallel_none_is_the_same() {
     let bridge = fixture.bridge().await;
     let root = root(&bridge).await;
     let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Encryption).await;
-    let items = || vec![Plaintext { data: Vec::new(), aad: Vec::new(), context: None }; 5_000];
+    let items = || vec![Plaintext { data: Vec::new().into(), aad: Vec::new(), context: None }; 5_000];
     let batches = (0..200).map(|_| bridge.aes_gcm_encrypt_all(&key, items()));
     let mut batches = futures_util::stream::iter(batches).buffer_unordered(20);
     let mut nonces = std::collections::HashSet::new();
@@ -150,7 +150,7 @@ async fn keys_of_contexts_are_derived_in_the_token() {
     let context = |cipher: u8, nonce: Option<u8>| {
         Some(Context { key_type: KeyType::Aes256, cipher: [cipher; 32], nonce: nonce.map(|byte| [byte; 32]) })
     };
-    let plaintext = |context| Plaintext { data: b"m".to_vec(), aad: Vec::new(), context };
+    let plaintext = |context| Plaintext { data: b"m".to_vec().into(), aad: Vec::new(), context };
     let all = vec![
         plaintext(context(1, Some(9))),
         plaintext(context(1, Some(9))),
@@ -166,7 +166,7 @@ async fn keys_of_contexts_are_derived_in_the_token() {
     let opened = bridge.aes_gcm_decrypt_all(&key, vec![sealed(1), sealed(2)]).await.unwrap();
     assert_eq!(opened, [Some(b"m".to_vec()), None]);
     // Nothing else may be done with such a key.
-    let own = Plaintext { data: b"m".to_vec(), aad: Vec::new(), context: None };
+    let own = Plaintext { data: b"m".to_vec().into(), aad: Vec::new(), context: None };
     assert!(matches!(bridge.aes_gcm_encrypt_all(&key, vec![own]).await, Err(Error::Refused { .. })));
 }
 

@@ -4,7 +4,7 @@ use super::{Context, Error, Result};
 use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
 use keyvault::key::{
-    ByokRequest, DataKey, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial,
+    ByokRequest, DataKey, DataKeyPair, DataKeyPairRequest, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial,
     Key, KeyConfig, KeyName, Named, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
 };
 use std::collections::BTreeMap;
@@ -209,6 +209,11 @@ impl Context {
     /// A new key for the caller.
     pub(crate) async fn data_key(&self, key: &Key, request: DataKeyRequest) -> Result<DataKey> {
         Ok(self.services.vault.data_key(&self.caller, key, request).await?)
+    }
+
+    /// A new pair for the caller.
+    pub(crate) async fn data_key_pair(&self, key: &Key, request: DataKeyPairRequest) -> Result<DataKeyPair> {
+        Ok(self.services.vault.data_key_pair(&self.caller, key, request).await?)
     }
 
     /// HMACs, and the version that made them.

@@ -13,6 +13,9 @@ use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::{Notify, oneshot};
 
+/// Bytes that a buffer has from the start: one that grows leaves what it held behind.
+const ROOM: usize = 64 << 10;
+
 /// One living worker.
 #[derive(Debug)]
 pub(super) struct Connection {
@@ -65,7 +68,7 @@ impl Connection {
             load: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             closed: AtomicBool::new(false),
-            outgoing: Mutex::default(),
+            outgoing: Mutex::new(Vec::with_capacity(ROOM)),
             flush: Notify::new(),
             waiting: Mutex::default(),
         });
@@ -121,7 +124,7 @@ impl Connection {
     }
 
     async fn write(self: Arc<Self>, mut writer: OwnedWriteHalf) {
-        let mut buffer = Vec::new();
+        let mut buffer = Vec::with_capacity(ROOM);
         while !self.is_closed() {
             std::mem::swap(&mut buffer, &mut lock(&self.outgoing));
             if buffer.is_empty() {
@@ -131,17 +134,19 @@ impl Connection {
             if writer.write_all(&buffer).await.is_err() {
                 break;
             }
-            buffer.clear();
+            wipe(&mut buffer, 0);
         }
     }
 
     async fn read(self: Arc<Self>, mut reader: OwnedReadHalf) {
-        let mut buffer = Vec::with_capacity(64 << 10);
+        let mut buffer = Vec::with_capacity(ROOM);
         while let Ok(1..) = reader.read_buf(&mut buffer).await {
             self.heard.store(self.now_ms(), Ordering::Relaxed);
             match self.dispatch(&buffer) {
                 Ok(taken) => {
-                    buffer.drain(..taken);
+                    let rest = buffer.len() - taken;
+                    buffer.copy_within(taken.., 0);
+                    wipe(&mut buffer, rest);
                 }
                 Err(error) => {
                     tracing::error!(pid = self.pid, %error, "an HSM worker sent what cannot be read");
@@ -182,6 +187,13 @@ impl Connection {
     fn now_ms(&self) -> u64 {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
+}
+
+/// Cuts a buffer to that length; of requests and replies, which may hold secrets, nothing is left behind it.
+fn wipe(buffer: &mut Vec<u8>, length: usize) {
+    buffer[length..].fill(0);
+    std::hint::black_box(buffer.as_slice());
+    buffer.truncate(length);
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -43,7 +43,7 @@ impl Bridge {
 
     /// AES-GCM (SP 800-38D); IV from the token's generator.
     pub async fn aes_gcm_encrypt(&self, key: &KeyRef, data: Vec<u8>, aad: Vec<u8>) -> Result<Ciphertext> {
-        let item = Plaintext { data, aad, context: None };
+        let item = Plaintext { data: data.into(), aad, context: None };
         self.aes_gcm_encrypt_all(key, vec![item]).await?.pop().ok_or_else(|| nothing("C_Encrypt"))
     }
 

@@ -94,7 +94,7 @@ pub(super) fn derives(session: &Session) -> bool {
         return false;
     };
     let context = Context { key_type: KeyType::Aes128, cipher: [1; 32], nonce: Some([2; 32]) };
-    let item = Plaintext { data: b"probe".to_vec(), aad: Vec::new(), context: Some(context) };
+    let item = Plaintext { data: b"probe".to_vec().into(), aad: Vec::new(), context: Some(context) };
     let derives = encrypt(session, base, &item).is_ok();
     session.destroy_object(base).is_ok() && derives
 }

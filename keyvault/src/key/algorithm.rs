@@ -133,6 +133,16 @@ impl KeyAlgorithm {
         matches!(self, Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521)
     }
 
+    /// The algorithm that signs with a key like one for agreement, on the same curve; others are their own.
+    pub(crate) fn as_ecdsa(self) -> Self {
+        match self {
+            Self::EcdhP256 => Self::EcdsaP256,
+            Self::EcdhP384 => Self::EcdsaP384,
+            Self::EcdhP521 => Self::EcdsaP521,
+            other => other,
+        }
+    }
+
     /// ML-DSA (FIPS 204).
     pub fn is_ml_dsa(self) -> bool {
         self.key_type().is_ml_dsa()

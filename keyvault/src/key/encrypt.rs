@@ -6,12 +6,13 @@ use super::{Key, rsa};
 use crate::{Result, Vault, record};
 use audit_chain::{Caller, Event, Value};
 use std::collections::BTreeMap;
+use zeroize::Zeroizing;
 
 /// What is to be encrypted.
 #[derive(Clone, Debug, Default)]
 pub struct EncryptItem {
-    /// Plaintext.
-    pub plaintext: Vec<u8>,
+    /// Plaintext: wiped when dropped.
+    pub plaintext: Zeroizing<Vec<u8>>,
     /// Version; 0: the newest.
     pub version: i64,
     /// Whose derived key encrypts; other keys do not look at it.
@@ -116,7 +117,12 @@ impl Vault {
             .map(|(plaintext, item)| {
                 let (item, version) = item?;
                 let plaintext = plaintext?;
-                Ok(EncryptItem { plaintext, version, context: item.context, associated_data: Vec::new() })
+                Ok(EncryptItem {
+                    plaintext: plaintext.into(),
+                    version,
+                    context: item.context,
+                    associated_data: Vec::new(),
+                })
             })
             .collect();
         let results = self.encrypt_items(key, again).await;

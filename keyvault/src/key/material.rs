@@ -112,9 +112,14 @@ pub(crate) fn private(
     }
 }
 
+/// PKCS#8, DER, of the private half that a token gave.
+pub(super) fn pkcs8(algorithm: KeyAlgorithm, spki: &[u8], filled_up: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    whole(algorithm, spki, document(filled_up)?)
+}
+
 /// PKCS#8, of EC keys with the public key inside, which tokens may leave out.
 fn whole(algorithm: KeyAlgorithm, spki: &[u8], pkcs8: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-    if algorithm.order_bytes().is_none() {
+    if algorithm.as_ecdsa().order_bytes().is_none() {
         return Ok(Zeroizing::new(pkcs8.to_vec()));
     }
     let key = sec1(spki, pkcs8, false)?;

@@ -4,8 +4,6 @@ use super::generator::{Generated, Generator, compose, enough, pair};
 use crate::key::{ExportFormat, KeyAlgorithm, material};
 use crate::{Error, Result, Vault};
 use ed25519_dalek::SigningKey;
-use hsm_bridge::{KeyRef, KeyType, Purpose, WrappedKey};
-use std::sync::Arc;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
@@ -54,18 +52,12 @@ impl Vault {
     /// PKCS#8 and SubjectPublicKeyInfo, PEM. Made in the token, wrapped there, and taken out under an AES key drawn for this call, as an export
     /// is; Ed25519, which not every token wraps, from a seed that the token draws (docs/KEY-HIERARCHY.md, exceptions).
     async fn key_pair(&self, organization_id: Uuid, algorithm: KeyAlgorithm) -> Result<(Zeroizing<String>, String)> {
-        let key_type = algorithm.key_type();
-        if key_type == KeyType::Ed25519 && !self.inner.bridge.capabilities().await?.wraps_ed25519 {
+        if algorithm == KeyAlgorithm::Ed25519 && !self.inner.bridge.capabilities().await?.wraps_ed25519 {
             return self.ed25519_pair().await;
         }
-        let wrapped_by = KeyRef::Wrapped(self.organization_key(organization_id).await?);
-        let generated = self.inner.bridge.generate_wrapped_key(key_type, Purpose::Signing, &wrapped_by).await?;
-        let public = generated.public.ok_or_else(|| Error::Operator("the token gave no public key".into()))?.spki_der;
-        let (id, purpose, blob) = (Uuid::now_v7(), Purpose::Signing, generated.blob);
-        let key = WrappedKey { id, key_type, purpose, blob, wrapped_by };
-        let pkcs8 = self.clear(&KeyRef::Wrapped(Arc::new(key))).await?;
-        let private = material::private(algorithm, &public, &pkcs8, ExportFormat::Pem)?;
-        Ok((private, material::public(algorithm, &public, ExportFormat::Pem)?))
+        let pair = self.leaving_pair(organization_id, algorithm).await?;
+        let private = material::private(algorithm, &pair.public, &pair.private, ExportFormat::Pem)?;
+        Ok((private, material::public(algorithm, &pair.public, ExportFormat::Pem)?))
     }
 
     async fn ed25519_pair(&self) -> Result<(Zeroizing<String>, String)> {

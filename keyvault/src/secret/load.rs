@@ -42,7 +42,7 @@ impl Vault {
             }
             let secret = SecretRow { version: 1, ..new_secret(caller, &name, now) };
             let place = Place { organization_id, name: &secret.name, secret_id: secret.id, version: 1 };
-            plaintexts.push(Plaintext { data: content.clone(), aad: bound(&place, &key), context: None });
+            plaintexts.push(Plaintext { data: content.clone().into(), aad: bound(&place, &key), context: None });
             let value = RowBytes::new("value").id(Some(organization_id)).bytes(Some(content)).finish();
             values.push(Zeroizing::new(value));
             let version = SecretVersionRow {

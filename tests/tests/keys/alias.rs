@@ -45,6 +45,7 @@ async fn an_alias_stands_for_its_key_in_every_verb_and_is_pointed_elsewhere_in_o
         ("decrypt/data", json!({"ciphertext": ciphertext})),
         ("rewrap/data", json!({"ciphertext": ciphertext})),
         ("datakey/wrapped/data", json!({})),
+        ("datakeypair/wrapped/data", json!({"key_type": "ecdsa-p256"})),
         ("hmac/data", json!({"input": ""})),
         ("keys/data/rotate", json!({})),
         ("keys/data/config", json!({"deletion_allowed": true})),

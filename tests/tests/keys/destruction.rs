@@ -26,6 +26,7 @@ async fn a_key_that_is_to_be_destroyed_does_nothing_and_whoever_uses_it_raises_a
         ("encrypt/app", json!({"plaintext": ""})),
         ("hmac/app", json!({"input": ""})),
         ("datakey/wrapped/app", json!({})),
+        ("datakeypair/wrapped/app", json!({"key_type": "ecdsa-p256"})),
         ("rewrap/app", json!({"ciphertext": ciphertext})),
         ("keys/app/rotate", json!({})),
     ];

@@ -125,6 +125,14 @@ async fn no_key_is_in_the_memory_of_server_or_supervisor_and_what_is_planted_is_
         done(&server, &format!("keys/{kind}/rotate"), json!({})).await;
         sign(&server, kind, 2).await;
     }
+    // Pairs that left it for as long as it took to encrypt them.
+    let mut left = Vec::new();
+    for kind in ["ecdsa-p256", "rsa-2048"] {
+        for time in 1..=3 {
+            let made = done(&server, "datakeypair/wrapped/aes", json!({"key_type": kind})).await;
+            left.push((format!("{kind} that left, {time}"), made["ciphertext"].clone()));
+        }
+    }
 
     let supervisor = supervisor(&server);
     let directory = site.path("dumps");
@@ -148,6 +156,15 @@ async fn no_key_is_in_the_memory_of_server_or_supervisor_and_what_is_planted_is_
             for (part, number) in private_parts(&site, "exported.pem").iter().enumerate() {
                 secrets.add(&format!("{kind}, version {version}, number {part}"), number);
             }
+        }
+    }
+    for (name, ciphertext) in left {
+        let opened = done(&server, "decrypt/aes", json!({"ciphertext": ciphertext})).await;
+        let private = BASE64_STANDARD.decode(opened["plaintext"].as_str().unwrap()).unwrap();
+        std::fs::write(site.path("left.der"), private).unwrap();
+        openssl(&site, "pkey -inform DER -in left.der -out left.pem");
+        for (part, number) in private_parts(&site, "left.pem").iter().enumerate() {
+            secrets.add(&format!("{name}, number {part}"), number);
         }
     }
     let secrets = secrets.search();

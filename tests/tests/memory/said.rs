@@ -3,7 +3,8 @@
 //! exporting them, which is one of the places where a key may stand:
 //!
 //! - `export/…` of a key that was made exportable: that key, as its owner wants it;
-//! - `datakey/plaintext` and the decryption of what it gave: that data key, which is the caller's.
+//! - `datakey/plaintext`, `datakeypair/plaintext` and the decryption of what `datakey` and `datakeypair` gave: that data key, or that private half, which
+//!   is the caller's.
 
 use super::needles::{Needles, Search};
 use super::{brought, openssl, private_parts};
@@ -175,6 +176,22 @@ impl Run {
         }
     }
 
+    /// Of a pair that was only wrapped, the private half is known by decrypting it, after everything else was said.
+    async fn data_key_pair(&mut self) {
+        let Some((name, ..)) = self.pick() else { return };
+        let word = *["plaintext", "wrapped"].choose(&mut self.random).unwrap();
+        let kind = *["ecdsa-p256", "ecdsa-p521", "ecdh-p384", "rsa-2048", "ed25519"].choose(&mut self.random).unwrap();
+        let label = format!("data key {}", self.data_keys.len());
+        let path = format!("transit/datakeypair/{word}/{name}");
+        let allowed = (word == "plaintext").then_some(label.as_str());
+        let answer = self.say(Method::PUT, &path, Some(json!({"key_type": kind})), allowed).await;
+        let Some(ciphertext) = answer["data"]["ciphertext"].as_str() else { return };
+        let body = json!({"ciphertext": ciphertext});
+        let opened = self.say(Method::PUT, &format!("transit/decrypt/{name}"), Some(body), Some(&label)).await;
+        self.learn(&label, kind, "signing-key", opened["data"]["plaintext"].as_str().unwrap());
+        self.data_keys.push((name, ciphertext.to_owned(), label));
+    }
+
     async fn open_data_key(&mut self) {
         let Some((name, ciphertext, label)) = self.data_keys.choose(&mut self.random).cloned() else { return };
         let path = format!("transit/decrypt/{name}");
@@ -227,7 +244,8 @@ impl Run {
             0..18 => self.generate().await,
             18..34 => self.import().await,
             34..52 => self.export().await,
-            52..64 => self.data_key().await,
+            52..58 => self.data_key().await,
+            58..64 => self.data_key_pair().await,
             64..70 => self.open_data_key().await,
             70..78 => self.backup().await,
             78..84 => self.restore().await,

@@ -384,6 +384,7 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("transit-decrypt", "aes", ENCRYPTED, "key.decrypt"),
     recorded("transit-rewrap", "aes", ENCRYPTED, "key.rewrap"),
     recorded("transit-datakey", "aes", r#"{"context":"Y3R4"}"#, "key.datakey"),
+    recorded("transit-datakeypair", "aes", r#"{"context":"Y3R4","key_type":"ecdsa-p256"}"#, "key.datakeypair"),
     recorded("transit-hmac", "aes", INPUT, "key.hmac"),
     recorded("transit-hmac-with-algorithm", "aes", INPUT, "key.hmac"),
     recorded("transit-cmac", "mac", INPUT, "key.cmac"),

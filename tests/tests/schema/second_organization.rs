@@ -157,6 +157,7 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("PUT", format!("transit/decrypt/{NAME}"), json!({"ciphertext": "vault:v1:YQ=="})),
         ("PUT", format!("transit/hmac/{NAME}"), json!({"input": "YQ=="})),
         ("PUT", format!("transit/datakey/wrapped/{NAME}"), json!({})),
+        ("PUT", format!("transit/datakeypair/wrapped/{NAME}"), json!({"key_type": "ecdsa-p256"})),
         ("PUT", format!("{key}/rotate"), json!({})),
         ("PUT", format!("{key}/config"), json!({"min_decryption_version": 1})),
         ("PUT", format!("{key}/trim"), json!({"min_available_version": 1})),

@@ -140,7 +140,7 @@ fn item(
     index: usize,
 ) -> Result<EncryptItem, String> {
     Ok(EncryptItem {
-        plaintext: base64(plaintext)?,
+        plaintext: base64(plaintext)?.into(),
         version,
         context: decode_context(context)?,
         associated_data: decode_associated_data(associated_data, index)?,

@@ -19,6 +19,11 @@ pub(super) const EXCEPTIONS: &[Exception] = &[
         why: "it is the caller's key; the token's generator makes it",
     },
     Exception {
+        cause: Cause::DataKeyPair,
+        what: "the private half of a data key pair",
+        why: "it is the caller's key; made in the token, and encrypted there again under the caller's key",
+    },
+    Exception {
         cause: Cause::Export,
         what: "export of a key that was made exportable",
         why: "its owner asked for that when it was made",

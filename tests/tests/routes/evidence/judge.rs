@@ -30,6 +30,7 @@ pub(super) enum Finding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cause {
     DataKey,
+    DataKeyPair,
     Export,
     NewValue,
     RawRsa,
@@ -88,6 +89,7 @@ const HARMLESS: &[&str] = &[
     "key_info",
     "key_name",
     "key_size",
+    "key_type",
     "key_version",
     "keys",
     "last_rotated_at",
@@ -155,6 +157,8 @@ const KEPT: [(&str, &str); 14] = [
 ];
 /// Events of making a key, and of none other.
 const MAKING: [&str; 3] = ["data_key.rotate", "key.create", "key.rotate"];
+/// The event of making a pair for a caller.
+const PAIRING: &str = "key.datakeypair";
 /// The event of agreeing on one.
 const AGREEING: &str = "key.agree";
 /// The event of taking in a key that a caller wrapped.
@@ -176,6 +180,15 @@ pub(super) fn judge(answered: &Answered<'_>, calls: &[Call]) -> Finding {
         return match made(calls) {
             Ok(reason) => {
                 Finding::Software(Cause::NewValue, format!("the caller's new key is taken out as a value: {reason}"))
+            }
+            Err(reason) => Finding::Software(Cause::Unlisted, reason),
+        };
+    }
+    if answered.event == Some(PAIRING) {
+        return match made(calls).and_then(|reason| encrypted(answered, calls).map(|then| format!("{reason}; {then}"))) {
+            Ok(reason) => {
+                let what = "the caller's new private key is taken out and encrypted under the caller's key";
+                Finding::Software(Cause::DataKeyPair, format!("{what}: {reason}"))
             }
             Err(reason) => Finding::Software(Cause::Unlisted, reason),
         };
@@ -310,6 +323,14 @@ fn made(calls: &[Call]) -> Result<String, String> {
     Ok(format!("{}{then}", first.function))
 }
 
+/// What a caller's new key was encrypted by: a key that stays inside, or a public one.
+fn encrypted(answered: &Answered<'_>, calls: &[Call]) -> Result<String, String> {
+    if answered.kind.starts_with("rsa-") {
+        return Ok("encrypting takes the public key alone".into());
+    }
+    used(calls, "C_Encrypt", "CKO_SECRET_KEY").ok_or_else(|| "a new key was not encrypted in the token".into())
+}
+
 /// A key that comes in is extractable until the token has wrapped it anew, and then gone.
 fn taken_in(calls: &[Call]) -> Result<String, String> {
     let count = |function: &str| calls.iter().filter(|call| call.function == function).count();
@@ -439,6 +460,26 @@ mod tests {
         assert!(matches!(judged(&json!({}), Some("key.create"), &[generate("false")]), Finding::Token(_)));
         assert!(unlisted(&judged(&json!({}), Some("key.create"), &wrapped[..2])));
         assert!(unlisted(&judged(&json!({}), Some("key.create"), &[])));
+    }
+
+    #[test]
+    fn a_pair_for_a_caller_is_made_in_the_token_and_its_private_half_encrypted_there() {
+        let flags = [("CKA_EXTRACTABLE", "true"), ("CKA_SENSITIVE", "true")]
+            .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
+        let made = [
+            Call { template: flags.into(), ..call("C_GenerateKeyPair", Object::default()) },
+            call("C_WrapKey", Object::default()),
+            call("C_DestroyObject", Object::default()),
+            call("C_Encrypt", inside("CKO_SECRET_KEY", "")),
+        ];
+        let judged = |calls: &[Call]| judged(&json!({"ciphertext": "x", "plaintext": "x"}), Some(PAIRING), calls);
+        assert!(matches!(judged(&made), Finding::Software(Cause::DataKeyPair, _)));
+        // Not made there; not wrapped and destroyed; not encrypted there; encrypted by a key that can leave.
+        assert!(unlisted(&judged(&made[1..])));
+        assert!(unlisted(&judged(&[&made[..1], &made[3..]].concat())));
+        assert!(unlisted(&judged(&made[..3])));
+        let leaves = Object { extractable: Some(true), ..inside("CKO_SECRET_KEY", "") };
+        assert!(unlisted(&judged(&[&made[..3], &[call("C_Encrypt", leaves)]].concat())));
     }
 
     #[test]

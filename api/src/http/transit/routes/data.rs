@@ -132,6 +132,16 @@ pub(super) const ROUTES: &[Route] = &[
         .with(data_key::FIELDS)],
     },
     Route {
+        pattern: "datakeypair/{plaintext}/{name}",
+        endpoints: &[Endpoint::new(
+            Write,
+            "transit-datakeypair",
+            "A new key pair for the caller, its private half encrypted, and on `plaintext` in the clear as well",
+            |call| Box::pin(data_key::make_pair(call)),
+        )
+        .with(data_key::PAIR_FIELDS)],
+    },
+    Route {
         pattern: "rewrap/{name}",
         endpoints: &[Endpoint::new(Write, "transit-rewrap", "Encrypt a ciphertext with another version", |call| {
             Box::pin(decrypt::rewrap(call))
