@@ -30,18 +30,22 @@ impl Operations {
         }
         let (transport, wrapping) = (self.handle(session, import.transport)?, self.handle(session, import.wrapped_by)?);
         let (kek, unpadded_in_worker) = self.kek(session, *transport, import)?;
-        let key = self
+        let taken = self
             .unwrap(session, import.key_type, import.purpose, Residence::Wrapping, &import.blob, kek)
-            .and_then(|key| match self.unchanged(session, import, kek, key) {
-                Ok(()) => Ok(key),
-                Err(error) => destroying(session, key, Err(error)),
+            .and_then(|key| {
+                let looked =
+                    self.unchanged(session, import, kek, key).and_then(|()| self.look(session, import, kek, key));
+                match looked {
+                    Ok(looked) => Ok((key, looked)),
+                    Err(error) => destroying(session, key, Err(error)),
+                }
             });
-        let key = destroying(session, kek, key)?;
-        let imported = self.examine(session, key, import).and_then(|(public, signatures)| {
+        let (key, (public, signatures)) = destroying(session, kek, taken)?;
+        let imported = (|| -> Attempt<ImportedKey> {
             let blob = self.wrap(session, *wrapping, key)?;
             let key_type = measured(session, key, import.key_type, &blob)?;
             Ok(ImportedKey { blob, key_type, public, signatures, unpadded_in_worker })
-        });
+        })();
         Ok(Reply::Imported(Box::new(destroying(session, key, imported)?)))
     }
 
@@ -70,12 +74,16 @@ impl Operations {
         Err(Error::Refused { function: "import".into(), reason: reason.into() }.into())
     }
 
-    fn examine(
-        &self,
-        session: &Session,
-        key: ObjectHandle,
-        import: &KeyImport,
-    ) -> Attempt<(Option<crate::PublicKey>, Vec<Vec<u8>>)> {
+    /// Examines a key, or of a pair for agreement, which signs nothing, the same pair unwrapped once more as one that signs, for as long as that takes.
+    fn look(&self, session: &Session, import: &KeyImport, kek: ObjectHandle, key: ObjectHandle) -> Attempt<Looked> {
+        if import.purpose != Purpose::Agreement {
+            return self.examine(session, key, import);
+        }
+        let signer = self.unwrap(session, import.key_type, Purpose::Signing, Residence::Session, &import.blob, kek)?;
+        destroying(session, signer, self.examine(session, signer, import))
+    }
+
+    fn examine(&self, session: &Session, key: ObjectHandle, import: &KeyImport) -> Attempt<Looked> {
         let key_type = import.key_type;
         let mechanism = match key_type {
             KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => {
@@ -96,6 +104,9 @@ impl Operations {
         Ok((public, signatures))
     }
 }
+
+/// The public half, where the token knows it, and signatures of the probes.
+type Looked = (Option<crate::PublicKey>, Vec<Vec<u8>>);
 
 /// Destroys an object, whatever became of what it was for.
 fn destroying<T>(session: &Session, object: ObjectHandle, outcome: Attempt<T>) -> Attempt<T> {

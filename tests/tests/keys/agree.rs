@@ -1,9 +1,11 @@
 //! ECDH: what this side and another, which is `openssl`, agree on.
 
+use super::import::{P256, P384, P521, pair, wrapped};
 use super::{b64, done, exported, read, refused, restarted, started, started_with};
 use crate::crypto::{ecb, gcm_open};
 use crate::encrypt::bytes;
 use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
@@ -11,7 +13,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use tests::{Server, Site};
 
-const KDF: &str = "aes-ecb-encrypt-data";
+pub(super) const KDF: &str = "aes-ecb-encrypt-data";
 
 /// The other side: a pair in two files.
 struct Peer {
@@ -44,7 +46,7 @@ impl Peer {
 }
 
 /// As docs/SHARED-SECRETS.md says.
-fn made_of(shared: &[u8], info: &str) -> Vec<u8> {
+pub(super) fn made_of(shared: &[u8], info: &str) -> Vec<u8> {
     let data = digest(&SHA256, format!("clm-agree-v1 {info}").as_bytes());
     ecb(&shared[shared.len() - 32..], data.as_ref().try_into().unwrap())
 }
@@ -195,6 +197,85 @@ async fn nobody_agrees_by_another_curve_a_point_that_is_on_none_or_a_key_for_som
     let state = json!({"state": "deactivated", "reason": "a test"});
     done(&server, "keys/dh/state/1", state).await;
     refused(&server, "agree/dh/x", body(&peer, json!({})), "is deactivated and decrypts and verifies only").await;
+    assert_eq!(read(&server, "keys/x").await.status, 404, "nothing was made");
+}
+
+#[tokio::test]
+async fn two_keys_of_the_service_come_to_the_same_key_whichever_is_asked_and_no_third_does() {
+    let (_site, server) = started().await;
+    let mut publics = Vec::new();
+    for name in ["a", "b", "c"] {
+        done(&server, &format!("keys/{name}"), json!({"type": "ecdh-p384"})).await;
+        publics.push(public(&server, name, 1).await);
+    }
+    let mut agreed = Vec::new();
+    for (key, with, info) in [("a", 1, "m"), ("b", 0, "m"), ("c", 0, "m"), ("a", 2, "m"), ("b", 2, "m"), ("a", 1, "n"), ("a", 0, "m")] {
+        let into = format!("{key}-{with}-{info}");
+        let body = json!({"public_key": publics[with], "kdf": KDF, "info": b64(info), "exportable": true});
+        done(&server, &format!("agree/{key}/{into}"), body).await;
+        agreed.push(exported(&server, "encryption-key", &into).await);
+    }
+    assert_eq!(agreed[0], agreed[1], "a with b, and b with a");
+    assert_eq!(agreed[2], agreed[3], "c with a, and a with c");
+    let different: std::collections::HashSet<_> = agreed.iter().collect();
+    assert_eq!(different.len(), 5, "another side, other information: another key");
+}
+
+#[tokio::test]
+async fn a_pair_that_openssl_made_agrees_here_as_it_does_there_and_does_nothing_else() {
+    let (site, mut server) = started().await;
+    let mut brought = Vec::new();
+    for (kind, options, curve) in
+        [("ecdh-p256", P256, "P-256"), ("ecdh-p384", P384, "P-384"), ("ecdh-p521", P521, "P-521")]
+    {
+        let (private, ours) = pair(&site, options);
+        let ciphertext = wrapped(&server, &OAEP_SHA256_MGF1SHA256, &private).await;
+        // Even if it may be exported, it is answered to nobody.
+        let sent = json!({"type": kind, "ciphertext": ciphertext, "exportable": true});
+        assert_eq!(done(&server, &format!("keys/{kind}/import"), sent).await.status, 204);
+        assert_eq!(public(&server, kind, 1).await, ours, "{kind}");
+        for (path, body, ends) in [
+            (format!("sign/{kind}"), json!({"input": ""}), "does not support signing"),
+            (format!("encrypt/{kind}"), json!({"plaintext": ""}), "message encryption not supported"),
+        ] {
+            let answer = server.put(&format!("transit/{path}"), body).await.unwrap();
+            assert!(answer.status == 400 && answer.error().contains(ends), "{answer:?}");
+        }
+        let stays = read(&server, &format!("export/signing-key/{kind}")).await;
+        assert_eq!(stays.error(), "signing not supported for the key");
+        brought.push((kind, curve, ours));
+    }
+    server = restarted(&site, server).await;
+    for (kind, curve, ours) in &brought {
+        let peer = Peer::new(&site, curve, &[]);
+        done(&server, &format!("agree/{kind}/{kind}-agreed"), body(&peer, json!({"exportable": true}))).await;
+        let agreed = exported(&server, "encryption-key", &format!("{kind}-agreed")).await;
+        assert_eq!(agreed, made_of(&peer.shared(&site, ours), ""), "{kind}");
+    }
+    // A public half alone agrees on nothing until its own private one is there.
+    let (private, ours) = pair(&site, P256);
+    let (other, _) = pair(&site, P256);
+    done(&server, "keys/half/import", json!({"type": "ecdh-p256", "public_key": ours})).await;
+    let peer = Peer::new(&site, "P-256", &[]);
+    let ends = "requested version for key agreement does not contain a private part";
+    refused(&server, "agree/half/x", body(&peer, json!({})), ends).await;
+    for (material, ends) in [(other, Some("cannot import key, key pair does not match")), (private.clone(), None)] {
+        let body = json!({"ciphertext": wrapped(&server, &OAEP_SHA256_MGF1SHA256, &material).await, "version": 1});
+        match ends {
+            Some(ends) => refused(&server, "keys/half/import_version", body, ends).await,
+            None => drop(done(&server, "keys/half/import_version", body).await),
+        }
+    }
+    done(&server, "agree/half/whole", body(&peer, json!({"exportable": true}))).await;
+    assert_eq!(exported(&server, "encryption-key", "whole").await, made_of(&peer.shared(&site, &ours), ""));
+    // Another curve, a key for something else.
+    let ciphertext = wrapped(&server, &OAEP_SHA256_MGF1SHA256, &private).await;
+    let body = json!({"type": "ecdh-p384", "ciphertext": ciphertext});
+    refused(&server, "keys/x/import", body, "invalid curve: expected P-384, got P-256").await;
+    let (rsa, _) = pair(&site, "-algorithm RSA -pkeyopt rsa_keygen_bits:2048");
+    let ciphertext = wrapped(&server, &OAEP_SHA256_MGF1SHA256, &rsa).await;
+    let answer = server.put("transit/keys/x/import", json!({"type": "ecdh-p256", "ciphertext": ciphertext})).await.unwrap();
+    assert!(answer.status == 400 && answer.error().starts_with("error importing key: "), "{answer:?}");
     assert_eq!(read(&server, "keys/x").await.status, 404, "nothing was made");
 }
 

@@ -31,8 +31,8 @@ pub(super) fn pair(site: &Site, options: &str) -> (Vec<u8>, String) {
 }
 
 pub(super) const P256: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-256";
-const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
-const P521: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-521";
+pub(super) const P384: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-384";
+pub(super) const P521: &str = "-algorithm EC -pkeyopt ec_paramgen_curve:P-521";
 
 /// As Vault's clients wrap: RSA-OAEP(wrapping key, AES key) ‖ AES-KWP(AES key, material).
 pub(super) async fn wrapped(server: &Server, hash: &'static OaepAlgorithm, material: &[u8]) -> String {

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod agree;
+mod agree_vectors;
 mod alias;
 mod backup;
 mod byok;

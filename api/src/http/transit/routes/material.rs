@@ -30,7 +30,7 @@ const IMPORT: &[Parameter] = &[
     field(
         "type",
         Text,
-        "aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, aes256-gcm96, hmac, ecdsa-p256 … ecdsa-p521, ed25519 (public) or rsa-2048 … rsa-4096",
+        "aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, aes256-gcm96, hmac, ecdsa-p256 … ecdsa-p521, ecdh-p256 … ecdh-p521, ed25519 (public) or rsa-2048 … rsa-4096",
     )
     .required(),
 ];
