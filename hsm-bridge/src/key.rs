@@ -259,15 +259,46 @@ pub struct Sealed {
     pub context: Option<Context>,
 }
 
-/// Keys derived in the token by CKM_AES_ECB_ENCRYPT_DATA (PKCS#11 v2.40, 2.15), from a key whose purpose is derivation; destroyed after use.
+/// Keys derived in the token from a key whose purpose is derivation; destroyed after use.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Context {
     /// Type of the key that encrypts.
     pub key_type: KeyType,
-    /// What that key is derived from.
-    pub cipher: [u8; 32],
-    /// What an HMAC key is derived from, whose MAC of the plaintext is the IV. `None`: the IV is random. Decrypting does not look at it.
-    pub nonce: Option<[u8; 32]>,
+    /// How, and from what.
+    pub derivation: ContextDerivation,
+}
+
+/// How the keys of a context come of another. Of those for the IV, the HMAC-SHA-256 of the plaintext is the IV; decrypting does not look at them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum ContextDerivation {
+    /// An AES key encrypts: CKM_AES_ECB_ENCRYPT_DATA (PKCS#11 v2.40, 2.15).
+    AesEcbEncryptData {
+        /// What the key that encrypts is derived from.
+        cipher: [u8; 32],
+        /// What an HMAC key for the IV is derived from. `None`: the IV is random.
+        nonce: Option<[u8; 32]>,
+    },
+    /// HKDF with SHA-256 and without salt (RFC 5869), of a generic secret: CKM_HKDF_DERIVE (PKCS#11 v3.0, 2.43).
+    HkdfSha256 {
+        /// The context.
+        info: Vec<u8>,
+        /// The 32 bytes that follow the key that encrypts are an HMAC key for the IV; otherwise that is random.
+        makes_nonce: bool,
+    },
+}
+
+/// Names of [`ContextDerivation`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ContextKdf {
+    /// For tokens that have no better one, and no approved one.
+    AesEcbEncryptData,
+    /// The values that Vault has.
+    HkdfSha256,
+}
+
+impl ContextKdf {
+    /// All of them, the best first.
+    pub const ALL: [Self; 2] = [Self::HkdfSha256, Self::AesEcbEncryptData];
 }
 
 /// What RSA-OAEP decryption gave.

@@ -25,8 +25,8 @@ pub mod worker;
 pub use bridge::{Bridge, ObjectAttributes, Status, WorkerStatus};
 pub use error::{Error, Responsible, Result};
 pub use key::{
-    AgreementKdf, Ciphertext, Context, Encapsulated, GeneratedKey, HashAlgorithm, ImportedKey, KeyRef, KeyType, PROBES,
-    Plaintext, PublicKey, Purpose, RsaDecrypted, Sealed, SignMechanism, TokenKey, TransportedKey, WorkerUnpadding,
-    WrappedKey,
+    AgreementKdf, Ciphertext, Context, ContextDerivation, ContextKdf, Encapsulated, GeneratedKey, HashAlgorithm,
+    ImportedKey, KeyRef, KeyType, PROBES, Plaintext, PublicKey, Purpose, RsaDecrypted, Sealed, SignMechanism, TokenKey,
+    TransportedKey, WorkerUnpadding, WrappedKey,
 };
 pub use settings::{Capabilities, PinSource, Settings, TokenDescription, TokenSelector};

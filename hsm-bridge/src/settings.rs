@@ -1,6 +1,6 @@
 //! What the operator says about the token, and what the token says of itself.
 
-use crate::{AgreementKdf, KeyType};
+use crate::{AgreementKdf, ContextKdf, KeyType};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -130,8 +130,10 @@ pub struct Capabilities {
     pub wraps_ml_kem: bool,
     /// Ed25519 signing works.
     pub ed25519: bool,
-    /// Keys can be derived by CKM_AES_ECB_ENCRYPT_DATA, and encrypt.
-    pub derives: bool,
+    /// How keys of contexts can be derived that encrypt, the best first; none: the token derives none.
+    pub derivation: Vec<ContextKdf>,
+    /// The token makes the IVs of AES-GCM itself while it encrypts (CKG_GENERATE_RANDOM), rather than giving them from its generator before.
+    pub makes_ivs: bool,
     /// How keys are made of secrets shared by ECDH; none: the token does not agree.
     pub agreement: Vec<AgreementKdf>,
     /// AES-KWP by 0x210A (CKM_AES_KEY_WRAP_PAD) rather than 0x210B (CKM_AES_KEY_WRAP_KWP).

@@ -6,8 +6,8 @@ mod processes;
 
 use futures_util::StreamExt;
 use hsm_bridge::{
-    Bridge, Ciphertext, Context, Error, HashAlgorithm, KeyRef, KeyType, PinSource, Plaintext, Purpose, Sealed,
-    Settings, SignMechanism, TokenKey, WrappedKey, setup,
+    Bridge, Ciphertext, Context, ContextDerivation, ContextKdf, Error, HashAlgorithm, KeyRef, KeyType, PinSource,
+    Plaintext, Purpose, Sealed, Settings, SignMechanism, TokenKey, WrappedKey, setup,
 };
 use p256::ecdsa::signature::hazmat::PrehashVerifier;
 use processes::{alive, kill, parent_of};
@@ -144,11 +144,12 @@ async fn of_a_million_nonces_made_in_parallel_none_is_the_same() {
 async fn keys_of_contexts_are_derived_in_the_token() {
     let fixture = Fixture::new();
     let bridge = fixture.bridge().await;
-    assert!(bridge.capabilities().await.unwrap().derives);
+    assert_eq!(bridge.capabilities().await.unwrap().derivation, [ContextKdf::AesEcbEncryptData]);
     let root = root(&bridge).await;
     let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Derivation).await;
     let context = |cipher: u8, nonce: Option<u8>| {
-        Some(Context { key_type: KeyType::Aes256, cipher: [cipher; 32], nonce: nonce.map(|byte| [byte; 32]) })
+        let (cipher, nonce) = ([cipher; 32], nonce.map(|byte| [byte; 32]));
+        Some(Context { key_type: KeyType::Aes256, derivation: ContextDerivation::AesEcbEncryptData { cipher, nonce } })
     };
     let plaintext = |context| Plaintext { data: b"m".to_vec().into(), aad: Vec::new(), context };
     let all = vec![

@@ -4,8 +4,9 @@ use super::{Context, Error, Result};
 use audit_chain::{Event, Outcome, Severity, Value};
 use clm_core::Mount;
 use keyvault::key::{
-    ByokRequest, DataKey, DataKeyPair, DataKeyPairRequest, DataKeyRequest, DecryptItem, EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial,
-    Key, KeyConfig, KeyName, Named, NewImport, NewKey, Results, SignRequest, Signed, VerifyItem, VerifyRequest,
+    ByokRequest, DataKey, DataKeyPair, DataKeyPairRequest, DataKeyRequest, DecryptItem, DerivationFunction,
+    EncryptItem, Encrypted, ExportRequest, Hash, ImportedMaterial, Key, KeyConfig, KeyName, Named, NewImport, NewKey,
+    Results, SignRequest, Signed, VerifyItem, VerifyRequest,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -204,6 +205,11 @@ impl Context {
         fips: bool,
     ) -> Result<Results<Encrypted>> {
         Ok(self.services.vault.rewrap(&self.caller, key, items, fips).await?)
+    }
+
+    /// By what keys of contexts are derived on this token.
+    pub(crate) async fn derivation_function(&self) -> Result<DerivationFunction> {
+        Ok(self.services.vault.derivation_function().await?)
     }
 
     /// A new key for the caller.

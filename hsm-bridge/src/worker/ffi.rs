@@ -1,7 +1,7 @@
 //! What cryptoki cannot do.
 //!
 //! It has no name for CKM_AES_KEY_WRAP_KWP (0x210B, PKCS#11 v3.0, 6.13.4), which newer tokens offer instead of CKM_AES_KEY_WRAP_PAD (0x210A), and
-//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15); its `wrap_key` gives back all the room that the module asked for, not the bytes
+//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15) and the parameter of CKM_EXTRACT_KEY_FROM_KEY; its `wrap_key` gives back all the room that the module asked for, not the bytes
 //! it then wrote (NSS asks for more).
 #![expect(unsafe_code, reason = "both need PKCS#11's own types and functions")]
 
@@ -32,6 +32,11 @@ pub(super) fn with_ecb_encrypt_data<T>(data: &[u8; 32], with: impl FnOnce(&Mecha
     let parameters = CK_KEY_DERIVATION_STRING_DATA { pData: data.as_ptr().cast_mut(), ulLen: 32 };
     let kind = numbered(cryptoki_sys::CKM_AES_ECB_ENCRYPT_DATA);
     with(&Mechanism::VendorDefined(VendorDefinedMechanism::new(kind, Some(&parameters))))
+}
+
+/// CKM_EXTRACT_KEY_FROM_KEY (PKCS#11 v2.40, 2.43.7) from the bit `first` on, for as long as `with` runs.
+pub(super) fn with_extraction<T>(first: CK_ULONG, with: impl FnOnce(&Mechanism<'_>) -> T) -> T {
+    with(&Mechanism::VendorDefined(VendorDefinedMechanism::new(MechanismType::EXTRACT_KEY_FROM_KEY, Some(&first))))
 }
 
 /// CKM_AES_KEY_WRAP_KWP without parameter.

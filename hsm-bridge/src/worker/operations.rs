@@ -2,6 +2,7 @@
 
 use super::cache::{Cache, Held};
 use super::failure::{Attempt, Failure, at, is_device, is_stale, named_key, refused, repeatable, takes_no_blob};
+use super::gcm::Ivs;
 use super::objects::{find_objects, find_token_key, on_token};
 use super::probe::{self, Kwp};
 use super::sign::sign;
@@ -117,7 +118,9 @@ impl Operations {
             }
             Request::AesGcmEncrypt { key, items } => {
                 let key = self.handle(session, *key)?;
-                let sealed = items.iter().map(|item| gcm::encrypt(session, *key, item)).collect::<Attempt<Vec<_>>>()?;
+                let ivs = if self.capabilities.makes_ivs { Ivs::Made } else { Ivs::Drawn };
+                let sealed =
+                    items.iter().map(|item| gcm::encrypt(session, *key, item, ivs)).collect::<Attempt<Vec<_>>>()?;
                 Ok(Reply::Ciphertexts(sealed))
             }
             Request::Agree { key, peer, kdf, info, wrapped_by } => {

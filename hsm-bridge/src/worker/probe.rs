@@ -9,6 +9,7 @@ use super::sign;
 use super::template::{self, Residence};
 use super::token::{Token, away, clean};
 use crate::{Capabilities, Error, KeyType, Purpose, Result};
+use cryptoki::context::Function;
 use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::Attribute;
 use cryptoki::session::Session;
@@ -48,6 +49,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
     let makes = |key_type, kwp| trial(&token.raw, session, key_type, kwp).is_ok();
     let ed25519 = list.contains(&MechanismType::EDDSA) && makes(KeyType::Ed25519, None);
     let wraps = |mechanism, key_type| list.contains(&mechanism) && makes(key_type, Some(kwp));
+    let makes_ivs = token.pkcs11.is_fn_supported(Function::MessageEncryptInit) && gcm::makes_ivs(session);
     let info = &token.info;
     let firmware = info.firmware_version();
     let capabilities = Capabilities {
@@ -65,7 +67,8 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
         wraps_ml_dsa: wraps(MechanismType::ML_DSA, KeyType::MlDsa44),
         wraps_ml_kem: wraps(MechanismType::ML_KEM, KeyType::MlKem512),
         ed25519,
-        derives: gcm::derives(session),
+        derivation: gcm::derivation(session),
+        makes_ivs,
         agreement: agree::functions(session),
         kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
     };

@@ -2,9 +2,9 @@
 
 use super::encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 use super::sign::{choose, readable};
-use super::{Derivation, Key, KeyVersion};
+use super::{Key, KeyVersion};
 use crate::{Error, Result, Vault};
-use hsm_bridge::{Ciphertext, Context, KeyRef, Plaintext, Sealed};
+use hsm_bridge::{Ciphertext, Context, ContextDerivation, ContextKdf, KeyRef, Plaintext, Sealed};
 use sha2::{Digest, Sha256};
 use std::collections::BTreeMap;
 
@@ -79,18 +79,19 @@ fn usable(key: &Key, number: u32) -> Result<(&KeyVersion, &KeyRef)> {
     Ok((version, version.key.as_ref().ok_or_else(missing)?))
 }
 
-/// What the token derives the keys of a context from: SHA-256 of a label and the context, a label a use.
+/// What the token derives the keys of a context from: for HKDF the context itself, for AES SHA-256 of a label and the context, a label a use.
 fn context(key: &Key, context: &[u8], makes_nonce: bool) -> Result<Option<Context>, String> {
-    if key.derivation == Derivation::None {
-        return Ok(None);
-    }
+    let Some(function) = key.derivation.function() else { return Ok(None) };
     if context.is_empty() {
         return Err(MISSING_CONTEXT.into());
     }
     let labelled = |label: &[u8]| Sha256::new().chain_update(label).chain_update(context).finalize().into();
-    Ok(Some(Context {
-        key_type: key.algorithm.key_type(),
-        cipher: labelled(b"clm-derive-v1 cipher "),
-        nonce: makes_nonce.then(|| labelled(b"clm-derive-v1 nonce ")),
-    }))
+    let derivation = match function.0 {
+        ContextKdf::AesEcbEncryptData => ContextDerivation::AesEcbEncryptData {
+            cipher: labelled(b"clm-derive-v1 cipher "),
+            nonce: makes_nonce.then(|| labelled(b"clm-derive-v1 nonce ")),
+        },
+        ContextKdf::HkdfSha256 => ContextDerivation::HkdfSha256 { info: context.to_vec(), makes_nonce },
+    };
+    Ok(Some(Context { key_type: key.algorithm.key_type(), derivation }))
 }

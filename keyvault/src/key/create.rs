@@ -160,8 +160,10 @@ impl Vault {
         let offered = self.inner.bridge.capabilities().await?;
         let missing = if !offered.mechanisms.iter().any(|offered| offered == needed) {
             needed
-        } else if new.derivation != Derivation::None && !offered.derives {
-            "CKM_AES_ECB_ENCRYPT_DATA"
+        } else if let Some(function) = new.derivation.function()
+            && !offered.derivation.contains(&function.0)
+        {
+            function.mechanism()
         } else if new.algorithm.is_ecdh() && offered.agreement.is_empty() {
             needed
         } else {
@@ -172,7 +174,7 @@ impl Vault {
 
     /// A new version's material, made in the token; its row still lacks the MAC.
     pub(super) async fn generate_version(&self, key: &Key, version: u32, on_token: bool) -> Result<KeyVersionRow> {
-        let key_type = key.algorithm.key_type();
+        let key_type = key.key_type();
         let bridge = &self.inner.bridge;
         // Where the token cannot wrap a type, the key stays on it (Ed25519 on SoftHSM, ML-DSA and ML-KEM on kryoptic).
         let on_token = on_token || key_type.may_not_be_wrapped() && !bridge.capabilities().await?.wraps(key_type);

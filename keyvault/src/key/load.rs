@@ -116,7 +116,7 @@ impl Vault {
 
     /// A checked row as something that can be used.
     async fn usable(&self, named: &Key, row: &KeyVersionRow) -> Result<KeyVersion> {
-        let key_type = row.algorithm.key_type();
+        let key_type = named.key_type();
         let tampered = || Error::RowTampered { table: row.table(), id: row.id };
         let on_token = row.storage == "token";
         let key = if row.storage == "public" {

@@ -95,7 +95,7 @@ impl Vault {
         let keys: Vec<Key> = names.into_iter().map(|name| of_many(caller, mount_id, name, new)).collect();
         let Some(first) = keys.first() else { return Ok(Vec::new()) };
         let bridge = &self.inner.bridge;
-        let blobs = bridge.generate_wrapped_keys(new.algorithm.key_type(), first.purpose(), &wrapped_by, keys.len());
+        let blobs = bridge.generate_wrapped_keys(first.key_type(), first.purpose(), &wrapped_by, keys.len());
         let is_hmac = new.algorithm.key_size().is_some();
         let beside = if is_hmac { 0 } else { keys.len() };
         let hmac = KeyType::Hmac(HMAC_KEY_BYTES);

@@ -46,7 +46,7 @@ pub use change::KeyConfig;
 pub use cmac::CMAC_BYTES;
 pub use create::NewKey;
 pub use data_key::{DataKey, DataKeyPair, DataKeyPairRequest, DataKeyRequest};
-pub use derivation::Derivation;
+pub use derivation::{Derivation, DerivationFunction};
 pub use destruction::DestructionWaits;
 pub use encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 pub use export::{ExportKind, ExportRequest, ExportVersion};
@@ -62,7 +62,7 @@ pub use usage::ENCRYPTIONS;
 
 use crate::row_mac::RowBytes;
 use chrono::{DateTime, Utc};
-use hsm_bridge::{KeyRef, Purpose};
+use hsm_bridge::{ContextKdf, KeyRef, KeyType, Purpose};
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
@@ -201,6 +201,15 @@ impl Key {
 
     pub(crate) fn purpose(&self) -> Purpose {
         if self.derivation == Derivation::None { self.algorithm.purpose() } else { Purpose::Derivation }
+    }
+
+    /// What its material is to the token: of a key that others are derived from by HKDF a generic secret, however it is used then.
+    pub(crate) fn key_type(&self) -> KeyType {
+        match (self.derivation.function(), self.algorithm.key_type()) {
+            (Some(DerivationFunction(ContextKdf::HkdfSha256)), KeyType::Aes128) => KeyType::Hmac(16),
+            (Some(DerivationFunction(ContextKdf::HkdfSha256)), KeyType::Aes256) => KeyType::Hmac(32),
+            (_, own) => own,
+        }
     }
 
     pub(crate) fn row_bytes(&self, deleted: bool) -> Vec<u8> {

@@ -37,8 +37,9 @@ async fn symmetric_keys_come_back_from_the_database_as_they_were_made() {
 #[tokio::test]
 async fn what_the_token_cannot_derive_is_refused_with_a_sentence() {
     let fixture = Fixture::new().await;
+    let function = fixture.vault.derivation_function().await.unwrap();
     for algorithm in [KeyAlgorithm::Ed25519, KeyAlgorithm::EcdsaP256, KeyAlgorithm::Hmac(32), KeyAlgorithm::Rsa2048] {
-        let new = derived(algorithm, Derivation::Derived);
+        let new = derived(algorithm, Derivation::Derived(function));
         let refused = fixture.vault.create_key(&fixture.caller, fixture.mount, &key_name("k"), new).await.unwrap_err();
         assert!(refused.to_string().starts_with("key derivation and convergent encryption not supported"), "{refused}");
     }

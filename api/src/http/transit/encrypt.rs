@@ -158,11 +158,11 @@ pub(super) fn decode_associated_data(text: &str, index: usize) -> Result<Vec<u8>
 
 /// The key that encrypting makes, derived where a context was sent.
 async fn create(call: &Call, name: &KeyName, has_context: bool) -> Result<Arc<Key>> {
-    let new = call.context.understood("key.create", name, wanted(call, has_context)).await?;
+    let new = call.context.understood("key.create", name, wanted(call, has_context).await).await?;
     Ok(call.context.create_key(&call.mount, name, new).await?.0)
 }
 
-fn wanted(call: &Call, has_context: bool) -> Result<NewKey> {
+async fn wanted(call: &Call, has_context: bool) -> Result<NewKey> {
     let convergent = call.parameters.flag("convergent_encryption")?.unwrap_or(false);
     if convergent && !has_context {
         let why = "convergent encryption requires derivation to be enabled, so context is required";
@@ -174,5 +174,5 @@ fn wanted(call: &Call, has_context: bool) -> Result<NewKey> {
         Err(refused) if kind != "hmac" => return Err(refused),
         _ => return Err(Error::invalid(format!("unknown key type {kind}"))),
     };
-    Ok(NewKey { derivation: derivation(call, has_context, convergent)?, ..NewKey::of(algorithm) })
+    Ok(NewKey { derivation: derivation(call, has_context, convergent).await?, ..NewKey::of(algorithm) })
 }

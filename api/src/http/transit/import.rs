@@ -15,7 +15,7 @@ pub(super) async fn wrapping_key(call: Call) -> Result<Answer> {
 
 pub(super) async fn import(call: Call) -> Result<Answer> {
     let name = name(&call)?;
-    let asked = new(&call).and_then(|new| Ok((new, material(&call)?)));
+    let asked = new(&call).await.and_then(|new| Ok((new, material(&call)?)));
     let (new, material) = call.context.understood("key.import", &name, asked).await?;
     call.context.import_key(&call.mount, &name, new, material).await?;
     Ok(Answer::nothing())
@@ -29,7 +29,7 @@ pub(super) async fn import_version(call: Call) -> Result<Answer> {
     Ok(Answer::nothing())
 }
 
-fn new(call: &Call) -> Result<NewImport> {
+async fn new(call: &Call) -> Result<NewImport> {
     let parameters = &call.parameters;
     let flag = |name: &str| parameters.flag(name).map(|flag| flag.unwrap_or(false));
     if flag("convergent_encryption")? {
@@ -37,7 +37,7 @@ fn new(call: &Call) -> Result<NewImport> {
     }
     Ok(NewImport {
         algorithm: algorithm(&parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned()))?,
-        derivation: derivation(call, flag("derived")?, false)?,
+        derivation: derivation(call, flag("derived")?, false).await?,
         exportable: flag("exportable")?,
         allow_plaintext_backup: flag("allow_plaintext_backup")?,
         auto_rotate_seconds: auto_rotate(call)?.unwrap_or(0),

@@ -23,16 +23,16 @@ pub(super) async fn create(call: Call) -> Result<Answer> {
         let warning = format!("key {name} already existed");
         return Ok(Answer::data(shown::key(&key)).warn([warning]));
     }
-    let new = call.context.understood("key.create", &name, wanted(&call)).await?;
+    let new = call.context.understood("key.create", &name, wanted(&call).await).await?;
     let (key, _) = call.context.create_key(&call.mount, &name, new).await?;
     Ok(Answer::data(shown::key(&key)))
 }
 
-fn wanted(call: &Call) -> Result<NewKey> {
+async fn wanted(call: &Call) -> Result<NewKey> {
     let parameters = &call.parameters;
     let auto_rotate_seconds = auto_rotate(call)?.unwrap_or(0);
     let flag = |name: &str| parameters.flag(name).map(|flag| flag.unwrap_or(false));
-    let derivation = derivation(call, flag("derived")?, flag("convergent_encryption")?)?;
+    let derivation = derivation(call, flag("derived")?, flag("convergent_encryption")?).await?;
     let (exportable, allow_plaintext_backup) = (flag("exportable")?, flag("allow_plaintext_backup")?);
     let algorithm = algorithm(&parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned()), parameters)?;
     let on_token = match parameters.text("storage")?.as_deref() {
@@ -93,17 +93,17 @@ pub(super) fn missing(kind: &str) -> Option<Error> {
 }
 
 /// Whether contexts are to have keys of their own.
-pub(super) fn derivation(call: &Call, derived: bool, convergent: bool) -> Result<Derivation> {
-    let derivation = match (derived, convergent) {
-        (false, false) => return Ok(Derivation::None),
-        (false, true) => return Err(Error::invalid("convergent encryption requires derivation to be enabled")),
-        (true, false) => Derivation::Derived,
-        (true, true) => Derivation::Convergent,
-    };
-    if call.state.settings.fips {
-        return Err(Error::invalid("fips: keys derived by CKM_AES_ECB_ENCRYPT_DATA are not approved (SP 800-108)"));
+pub(super) async fn derivation(call: &Call, derived: bool, convergent: bool) -> Result<Derivation> {
+    if !derived {
+        let refused = || Error::invalid("convergent encryption requires derivation to be enabled");
+        return if convergent { Err(refused()) } else { Ok(Derivation::None) };
     }
-    Ok(derivation)
+    let function = call.context.derivation_function().await?;
+    if call.state.settings.fips {
+        let mechanism = function.mechanism();
+        return Err(Error::invalid(format!("fips: keys derived by {mechanism} are not approved (SP 800-108)")));
+    }
+    Ok(if convergent { Derivation::Convergent(function) } else { Derivation::Derived(function) })
 }
 
 pub(super) async fn read(call: Call) -> Result<Answer> {

@@ -2,6 +2,8 @@
 //! builds the token and runs these; elsewhere they are told to be ignored.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod encryption;
+
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
