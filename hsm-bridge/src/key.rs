@@ -42,6 +42,8 @@ pub enum KeyType {
     Rsa3072,
     /// RSA, modulus of 4096 bits.
     Rsa4096,
+    /// X25519 (RFC 7748).
+    X25519,
 }
 
 impl KeyType {
@@ -57,7 +59,7 @@ impl KeyType {
 
     /// Some tokens make such keys and cannot wrap them: [`crate::Capabilities::wraps`] tells.
     pub fn may_not_be_wrapped(self) -> bool {
-        self == Self::Ed25519 || self.is_ml_dsa() || self.is_ml_kem()
+        matches!(self, Self::Ed25519 | Self::X25519) || self.is_ml_dsa() || self.is_ml_kem()
     }
 }
 

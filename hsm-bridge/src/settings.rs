@@ -124,12 +124,16 @@ pub struct Capabilities {
     pub mechanisms: Vec<String>,
     /// Ed25519 keys can be wrapped and unwrapped with AES-KWP (SoftHSM cannot).
     pub wraps_ed25519: bool,
+    /// X25519 keys can be wrapped and unwrapped with AES-KWP.
+    pub wraps_x25519: bool,
     /// ML-DSA keys can be wrapped and unwrapped with AES-KWP (kryoptic cannot).
     pub wraps_ml_dsa: bool,
     /// ML-KEM keys can be wrapped and unwrapped with AES-KWP.
     pub wraps_ml_kem: bool,
     /// Ed25519 signing works.
     pub ed25519: bool,
+    /// X25519 keys agree.
+    pub x25519: bool,
     /// How keys of contexts can be derived that encrypt, the best first; none: the token derives none.
     pub derivation: Vec<ContextKdf>,
     /// The token makes the IVs of AES-GCM itself while it encrypts (CKG_GENERATE_RANDOM), rather than giving them from its generator before.
@@ -150,6 +154,7 @@ impl Capabilities {
     pub fn wraps(&self, key_type: KeyType) -> bool {
         match key_type {
             KeyType::Ed25519 => self.wraps_ed25519,
+            KeyType::X25519 => self.wraps_x25519,
             key_type if key_type.is_ml_dsa() => self.wraps_ml_dsa,
             key_type if key_type.is_ml_kem() => self.wraps_ml_kem,
             _ => true,

@@ -191,7 +191,7 @@ pub(super) fn cost(key_type: KeyType) -> u64 {
         KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => 400,
         KeyType::EcP384 | KeyType::Rsa2048 => 800,
         KeyType::EcP521 => 1_000,
-        KeyType::Ed25519 => 200,
+        KeyType::Ed25519 | KeyType::X25519 => 200,
         KeyType::Rsa3072 => 2_600,
         KeyType::Rsa4096 => 5_700,
     }

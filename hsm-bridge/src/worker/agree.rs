@@ -89,16 +89,16 @@ fn length() -> Attempt<Attribute> {
     Ok(Attribute::ValueLen(length.into()))
 }
 
-/// The functions by which two pairs of this token agree on a key.
-pub(super) fn functions(session: &Session) -> Vec<AgreementKdf> {
+/// The functions by which two pairs of that type, made in this token, agree on a key.
+pub(super) fn functions(session: &Session, key_type: KeyType) -> Vec<AgreementKdf> {
     let agrees = |kdf: &AgreementKdf| {
         let tried = || -> Attempt<()> {
-            let (key, public) = generate(session, KeyType::EcP256, Purpose::Agreement, Residence::Session)?;
+            let (key, public) = generate(session, key_type, Purpose::Agreement, Residence::Session)?;
             let mut made = vec![key];
             made.extend(public);
             let peer = public.ok_or_else(|| Error::Internal("a pair without a public half".into()));
             let agreed = peer
-                .and_then(|public| spki::read(session, public, KeyType::EcP256))
+                .and_then(|public| spki::read(session, public, key_type))
                 .and_then(|public| spki::point(&public))
                 .map_err(Failure::from)
                 .and_then(|point| derive(session, key, &point, (*kdf, &[7; 32]), Residence::Session));

@@ -96,7 +96,7 @@ fn key_type(ck_type: CkKeyType, bytes: u64, bits: u64, curve: &[u8]) -> Option<K
         CkKeyType::RSA => [KeyType::Rsa2048, KeyType::Rsa3072, KeyType::Rsa4096]
             .into_iter()
             .find(|candidate| template::modulus_bits(*candidate) == Some(bits)),
-        _ => [KeyType::EcP256, KeyType::EcP384, KeyType::EcP521, KeyType::Ed25519]
+        _ => [KeyType::EcP256, KeyType::EcP384, KeyType::EcP521, KeyType::Ed25519, KeyType::X25519]
             .into_iter()
             .find(|candidate| template::curve_oid(*candidate) == Some(curve)),
     }

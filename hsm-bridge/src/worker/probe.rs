@@ -48,6 +48,9 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
     };
     let makes = |key_type, kwp| trial(&token.raw, session, key_type, kwp).is_ok();
     let ed25519 = list.contains(&MechanismType::EDDSA) && makes(KeyType::Ed25519, None);
+    let agreement = agree::functions(session, KeyType::EcP256);
+    let x25519 = list.contains(&MechanismType::ECC_MONTGOMERY_KEY_PAIR_GEN)
+        && agree::functions(session, KeyType::X25519).len() == agreement.len();
     let wraps = |mechanism, key_type| list.contains(&mechanism) && makes(key_type, Some(kwp));
     let makes_ivs = token.pkcs11.is_fn_supported(Function::MessageEncryptInit) && gcm::makes_ivs(session);
     let info = &token.info;
@@ -69,7 +72,9 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
         ed25519,
         derivation: gcm::derivation(session),
         makes_ivs,
-        agreement: agree::functions(session),
+        agreement,
+        x25519,
+        wraps_x25519: x25519 && makes(KeyType::X25519, Some(kwp)),
         kwp_is_key_wrap_pad: kwp == Kwp::KeyWrapPad,
     };
     Ok((capabilities, kwp))
@@ -77,7 +82,11 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
 
 /// Makes a session key and signs with it, if it does that; with `kwp` also wraps it and unwraps it again.
 fn trial(raw: &RawModule, session: &Session, key_type: KeyType, kwp: Option<Kwp>) -> std::result::Result<(), Failure> {
-    let purpose = if key_type.is_ml_kem() { Purpose::Decapsulation } else { Purpose::Signing };
+    let purpose = match key_type {
+        KeyType::X25519 => Purpose::Agreement,
+        _ if key_type.is_ml_kem() => Purpose::Decapsulation,
+        _ => Purpose::Signing,
+    };
     let (key, public) = generate(session, key_type, purpose, Residence::Wrapping)?;
     let mut made = vec![key];
     made.extend(public);

@@ -11,6 +11,9 @@ use spki::{AlgorithmIdentifier, SubjectPublicKeyInfo};
 const EC_PUBLIC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const ED25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.112");
 const RSA_ENCRYPTION: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const X25519: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.101.110");
+/// Bytes of a key of RFC 8410.
+const BARE: usize = 32;
 
 /// What follows 2.16.840.1.101.3.4 (RFC 9881, RFC 9935), of keys that are bare bytes.
 fn post_quantum(key_type: KeyType) -> Option<ObjectIdentifier> {
@@ -97,14 +100,34 @@ fn encode(
         (RSA_ENCRYPTION, Some(Any::null()), key.to_der()?)
     } else {
         let point = point.ok_or_else(missing)?;
-        // DER OCTET STRING by the standard (PKCS#11 v2.40, 2.3.3); some tokens give the bare point.
-        let bare = <&OctetStringRef>::from_der(point).map_or(point, OctetStringRef::as_bytes);
+        // DER OCTET STRING by the standard (PKCS#11 v2.40, 2.3.3); some tokens give the bare point, and bytes of RFC 8410 may look like DER.
+        let decoded = <&OctetStringRef>::from_der(point).ok().filter(|_| point.len() != BARE);
+        let bare = decoded.map_or(point, OctetStringRef::as_bytes);
         match key_type {
             KeyType::Ed25519 => (ED25519, None, bare.to_vec()),
+            KeyType::X25519 => (X25519, None, bare.to_vec()),
             _ => (EC_PUBLIC_KEY, Some(Any::from_der(curve_oid(key_type).ok_or_else(missing)?)?), bare.to_vec()),
         }
     };
     let subject_public_key = BitStringRef::from_bytes(&key)?;
     let info = SubjectPublicKeyInfo { algorithm: AlgorithmIdentifier { oid, parameters }, subject_public_key };
     Ok(PublicKey { spki_der: info.to_der()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_key_that_looks_like_der_is_taken_as_it_is() {
+        let mut key = [7; BARE];
+        key[..2].copy_from_slice(&[0x04, 0x1e]);
+        let wrapped = [&[0x04, 0x20], &key[..]].concat();
+        for key_type in [KeyType::Ed25519, KeyType::X25519] {
+            for point in [&key[..], &wrapped] {
+                let public = encode(key_type, Some(point), None, None).expect("encodes");
+                assert_eq!(super::point(&public).expect("a key"), key);
+            }
+        }
+    }
 }

@@ -18,13 +18,14 @@ pub(super) enum Residence<'a> {
     Wrapping,
 }
 
-/// Object identifiers of the curves, DER (SP 800-186; RFC 8410 for Ed25519).
+/// Object identifiers of the curves, DER (SP 800-186; RFC 8410 for Ed25519 and X25519).
 pub(super) fn curve_oid(key_type: KeyType) -> Option<&'static [u8]> {
     Some(match key_type {
         KeyType::EcP256 => &[0x06, 0x08, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07],
         KeyType::EcP384 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x22],
         KeyType::EcP521 => &[0x06, 0x05, 0x2b, 0x81, 0x04, 0x00, 0x23],
         KeyType::Ed25519 => &[0x06, 0x03, 0x2b, 0x65, 0x70],
+        KeyType::X25519 => &[0x06, 0x03, 0x2b, 0x65, 0x6e],
         _ => return None,
     })
 }
@@ -62,6 +63,7 @@ pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
         KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => (ObjectClass::PRIVATE_KEY, CkKeyType::ML_DSA),
         KeyType::MlKem512 | KeyType::MlKem768 | KeyType::MlKem1024 => (ObjectClass::PRIVATE_KEY, CkKeyType::ML_KEM),
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => (ObjectClass::PRIVATE_KEY, CkKeyType::RSA),
+        KeyType::X25519 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC_MONTGOMERY),
     }
 }
 
@@ -75,6 +77,7 @@ pub(super) fn generation(key_type: KeyType) -> Mechanism<'static> {
         KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => Mechanism::MlDsaKeyPairGen,
         KeyType::MlKem512 | KeyType::MlKem768 | KeyType::MlKem1024 => Mechanism::MlKemKeyPairGen,
         KeyType::Rsa2048 | KeyType::Rsa3072 | KeyType::Rsa4096 => Mechanism::RsaPkcsKeyPairGen,
+        KeyType::X25519 => Mechanism::EccMontgomeryKeyPairGen,
     }
 }
 

@@ -30,10 +30,11 @@ pub enum KeyAlgorithm {
     Rsa2048,
     Rsa3072,
     Rsa4096,
+    X25519,
 }
 
 impl KeyAlgorithm {
-    const OF_ONE_SIZE: [Self; 21] = [
+    const OF_ONE_SIZE: [Self; 22] = [
         Self::Aes128Cmac,
         Self::Aes128Gcm96,
         Self::Aes192Cmac,
@@ -55,6 +56,7 @@ impl KeyAlgorithm {
         Self::Rsa2048,
         Self::Rsa3072,
         Self::Rsa4096,
+        Self::X25519,
     ];
     /// Bytes that an HMAC key may have.
     pub const HMAC_BYTES: std::ops::RangeInclusive<u16> = 32..=512;
@@ -92,6 +94,7 @@ impl KeyAlgorithm {
             Self::Rsa2048 => "rsa-2048",
             Self::Rsa3072 => "rsa-3072",
             Self::Rsa4096 => "rsa-4096",
+            Self::X25519 => "x25519",
         }
     }
 
@@ -128,9 +131,9 @@ impl KeyAlgorithm {
         matches!(self, Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac)
     }
 
-    /// ECDH (SP 800-56A): agrees on keys with others, and does nothing else.
+    /// ECDH (SP 800-56A; RFC 7748): agrees on keys with others, and does nothing else.
     pub fn is_ecdh(self) -> bool {
-        matches!(self, Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521)
+        matches!(self, Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521 | Self::X25519)
     }
 
     /// The algorithm that signs with a key like one for agreement, on the same curve; others are their own.
@@ -184,6 +187,7 @@ impl KeyAlgorithm {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Some("CKM_AES_GCM"),
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac => Some("CKM_AES_CMAC"),
             Self::Hmac(_) => Some("CKM_SHA256_HMAC"),
+            Self::X25519 => Some("CKM_EC_MONTGOMERY_KEY_PAIR_GEN"),
             _ if self.is_ecdh() => Some("CKM_ECDH1_DERIVE"),
             _ if self.is_ml_dsa() => Some("CKM_ML_DSA"),
             _ if self.is_ml_kem() => Some("CKM_ML_KEM"),
@@ -210,6 +214,7 @@ impl KeyAlgorithm {
             Self::Rsa2048 => KeyType::Rsa2048,
             Self::Rsa3072 => KeyType::Rsa3072,
             Self::Rsa4096 => KeyType::Rsa4096,
+            Self::X25519 => KeyType::X25519,
         }
     }
 
@@ -218,7 +223,7 @@ impl KeyAlgorithm {
         match self {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Purpose::Encryption,
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac | Self::Hmac(_) => Purpose::Mac,
-            Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521 => Purpose::Agreement,
+            Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521 | Self::X25519 => Purpose::Agreement,
             Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 | Self::Ed25519 => Purpose::Signing,
             Self::MlDsa44 | Self::MlDsa65 | Self::MlDsa87 => Purpose::Signing,
             Self::MlKem512 | Self::MlKem768 | Self::MlKem1024 => Purpose::Decapsulation,
@@ -287,6 +292,7 @@ impl KeyAlgorithm {
             Self::MlKem512 => ("ML-KEM", Some(512), None),
             Self::MlKem768 => ("ML-KEM", Some(768), None),
             Self::MlKem1024 => ("ML-KEM", Some(1024), None),
+            Self::X25519 => ("ECDH", Some(255), Some("X25519")),
             _ => ("RSA", bits, None),
         }
     }

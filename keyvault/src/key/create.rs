@@ -166,6 +166,8 @@ impl Vault {
             function.mechanism()
         } else if new.algorithm.is_ecdh() && offered.agreement.is_empty() {
             needed
+        } else if new.algorithm == KeyAlgorithm::X25519 && !offered.x25519 {
+            "CKM_ECDH1_DERIVE on X25519"
         } else {
             return Ok(());
         };

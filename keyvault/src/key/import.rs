@@ -230,7 +230,7 @@ impl Vault {
             }
             ImportedMaterial::Wrapped { hash, ciphertext, fips } => (hash.0, ciphertext, *fips),
         };
-        if algorithm.post_quantum().is_some() {
+        if algorithm.post_quantum().is_some() || algorithm == KeyAlgorithm::X25519 {
             let text = "only the public half (public_key) is imported of keys of type";
             return Err(Error::Invalid(format!("{text} {}: the private half is made in the token", algorithm.name())));
         }
@@ -284,7 +284,10 @@ fn sized(algorithm: KeyAlgorithm, found: KeyType) -> Result<KeyAlgorithm> {
 /// Both probes were signed by that public key's private half; a pair for agreement did so while it was looked at.
 fn signs(algorithm: KeyAlgorithm, public: &[u8], signatures: &[Vec<u8>]) -> bool {
     signatures.len() == PROBES.len()
-        && PROBES.iter().zip(signatures).all(|(probe, signature)| verify::probe(algorithm.as_ecdsa(), public, probe, signature))
+        && PROBES
+            .iter()
+            .zip(signatures)
+            .all(|(probe, signature)| verify::probe(algorithm.as_ecdsa(), public, probe, signature))
 }
 
 /// The wrapping key, unwrapped for this purpose and under a name of its own in workers' caches.

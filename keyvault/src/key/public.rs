@@ -2,6 +2,7 @@
 
 use super::KeyAlgorithm;
 use crate::{Error, Result};
+use curve25519_dalek::{MontgomeryPoint, Scalar};
 use der::Decode;
 use rsa::RsaPublicKey;
 use rsa::traits::PublicKeyParts;
@@ -39,12 +40,23 @@ pub(super) fn point(algorithm: KeyAlgorithm, pem: &str) -> Result<Vec<u8>> {
         KeyAlgorithm::EcdhP256 => point_on!(p256, &der),
         KeyAlgorithm::EcdhP384 => point_on!(p384, &der),
         KeyAlgorithm::EcdhP521 => point_on!(p521, &der),
+        KeyAlgorithm::X25519 => x25519(&der),
         _ => None,
     };
-    let curve = algorithm.version_name();
+    let curve = if algorithm == KeyAlgorithm::X25519 { "Curve25519" } else { algorithm.version_name() };
     point.ok_or_else(|| {
         Error::Invalid(format!("public_key is no key on the curve {curve}, which key agreement needs here"))
     })
+}
+
+/// The 32 bytes of an X25519 key (RFC 8410, 4) with which there is a secret to share: with a point of small order it would be 0, whatever the
+/// private key (RFC 7748, 6.1).
+fn x25519(spki: &[u8]) -> Option<Vec<u8>> {
+    let info = SubjectPublicKeyInfoRef::from_der(spki).ok()?;
+    let is_x25519 = info.algorithm.oid.to_string() == "1.3.101.110" && info.algorithm.parameters.is_none();
+    let point = MontgomeryPoint(info.subject_public_key.as_bytes()?.try_into().ok()?);
+    let shares = point * Scalar::from(8u8) != MontgomeryPoint::default();
+    (is_x25519 && shares).then(|| point.as_bytes().to_vec())
 }
 
 /// Whether a public key is one of that algorithm and can be one: on its curve, or of that many bits.
@@ -66,6 +78,7 @@ pub(super) fn fits(algorithm: KeyAlgorithm, spki: &[u8]) -> Result<()> {
             use ed25519_dalek::pkcs8::DecodePublicKey as _;
             ed25519_dalek::VerifyingKey::from_public_key_der(spki).is_ok_and(|key| !key.is_weak())
         }
+        KeyAlgorithm::X25519 => x25519(spki).is_some(),
         _ if algorithm.post_quantum().is_some() => post_quantum(algorithm, spki),
         _ => {
             use rsa::pkcs8::DecodePublicKey as _;
@@ -93,4 +106,38 @@ fn post_quantum(algorithm: KeyAlgorithm, spki: &[u8]) -> bool {
     info.algorithm.oid.to_string() == format!("2.16.840.1.101.3.4.{arc}")
         && info.algorithm.parameters.is_none()
         && info.subject_public_key.as_bytes().is_some_and(|key| key.len() == length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn with_no_x25519_point_of_small_order_is_there_a_secret_to_share() {
+        let spki = |point: &[u8]| [&[0x30, 0x2a, 0x30, 5, 6, 3, 0x2b, 0x65, 0x6e, 3, 0x21, 0][..], point].concat();
+        // The base point (RFC 7748, 4.1).
+        let mut point = [0; 32];
+        point[0] = 9;
+        assert_eq!(x25519(&spki(&point)).as_deref(), Some(&point[..]));
+        assert_eq!(x25519(&spki(&point)[..43]), None);
+        let mut ed25519 = spki(&point);
+        ed25519[8] = 0x70;
+        assert_eq!(x25519(&ed25519), None);
+        // Of orders 1, 2, 4 and 8, also where they are not reduced.
+        for small in [
+            "0000000000000000000000000000000000000000000000000000000000000000",
+            "0100000000000000000000000000000000000000000000000000000000000000",
+            "e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800",
+            "5f9c95bca3508c24b1d0b1559c83ef5b04445cc4581c8e86d8224eddd09f1157",
+            "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+            "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        ] {
+            let mut point = hex::decode(small).expect("digits");
+            assert_eq!(x25519(&spki(&point)), None, "{small}");
+            // The highest bit does not count.
+            point[31] |= 0x80;
+            assert_eq!(x25519(&spki(&point)), None, "{small}");
+        }
+    }
 }

@@ -190,6 +190,11 @@ async fn nobody_agrees_by_another_curve_a_point_that_is_on_none_or_a_key_for_som
         ("sign/dh", json!({"input": ""}), "key type ecdh-p256 does not support signing"),
         ("encrypt/dh", json!({"plaintext": ""}), "message encryption not supported for key type ecdh-p256"),
         ("encapsulate/dh/x", json!({}), "key type ecdh-p256 does not support encapsulation"),
+        (
+            "keys/x",
+            json!({"type": "x25519"}),
+            "keys of type x25519 so made need CKM_EC_MONTGOMERY_KEY_PAIR_GEN, which this token does not offer",
+        ),
         ("keys/dh/csr", json!({}), "does not support signing"),
     ] {
         refused(&server, path, sent, ends).await;
@@ -209,7 +214,9 @@ async fn two_keys_of_the_service_come_to_the_same_key_whichever_is_asked_and_no_
         publics.push(public(&server, name, 1).await);
     }
     let mut agreed = Vec::new();
-    for (key, with, info) in [("a", 1, "m"), ("b", 0, "m"), ("c", 0, "m"), ("a", 2, "m"), ("b", 2, "m"), ("a", 1, "n"), ("a", 0, "m")] {
+    for (key, with, info) in
+        [("a", 1, "m"), ("b", 0, "m"), ("c", 0, "m"), ("a", 2, "m"), ("b", 2, "m"), ("a", 1, "n"), ("a", 0, "m")]
+    {
         let into = format!("{key}-{with}-{info}");
         let body = json!({"public_key": publics[with], "kdf": KDF, "info": b64(info), "exportable": true});
         done(&server, &format!("agree/{key}/{into}"), body).await;
@@ -274,7 +281,8 @@ async fn a_pair_that_openssl_made_agrees_here_as_it_does_there_and_does_nothing_
     refused(&server, "keys/x/import", body, "invalid curve: expected P-384, got P-256").await;
     let (rsa, _) = pair(&site, "-algorithm RSA -pkeyopt rsa_keygen_bits:2048");
     let ciphertext = wrapped(&server, &OAEP_SHA256_MGF1SHA256, &rsa).await;
-    let answer = server.put("transit/keys/x/import", json!({"type": "ecdh-p256", "ciphertext": ciphertext})).await.unwrap();
+    let answer =
+        server.put("transit/keys/x/import", json!({"type": "ecdh-p256", "ciphertext": ciphertext})).await.unwrap();
     assert!(answer.status == 400 && answer.error().starts_with("error importing key: "), "{answer:?}");
     assert_eq!(read(&server, "keys/x").await.status, 404, "nothing was made");
 }

@@ -111,13 +111,17 @@ async fn the_private_half_of_a_data_key_pair_comes_back_by_decrypting_and_signs_
             assert_eq!((&data["key_type"], &data["key_version"]), (&json!(kind), &json!(1)), "{made:?}");
             let opened = done(&server, &format!("decrypt/{key}"), with("ciphertext", made.text("ciphertext"))).await;
             let private = opened.text("plaintext");
-            assert_eq!(data.get("plaintext").map(|shown| shown.as_str().unwrap()), (word == "plaintext").then_some(private));
+            assert_eq!(
+                data.get("plaintext").map(|shown| shown.as_str().unwrap()),
+                (word == "plaintext").then_some(private)
+            );
             assert!(pairs(&site, private, made.text("public_key"), !kind.starts_with("ecdh")), "{kind}: {made:?}");
             assert!(seen.insert(made.text("public_key").to_owned()), "twice the same");
         }
     }
     // Bound to what it was encrypted with, like any plaintext.
-    let made = done(&server, "datakeypair/wrapped/app", json!({"key_type": "ecdsa-p256", "associated_data": b64("a")})).await;
+    let made =
+        done(&server, "datakeypair/wrapped/app", json!({"key_type": "ecdsa-p256", "associated_data": b64("a")})).await;
     let body = json!({"ciphertext": made.text("ciphertext"), "associated_data": b64("b")});
     refused(&server, "decrypt/app", body, "cipher: message authentication failed").await;
     let mut superuser = site.secure.superuser().await.unwrap();
@@ -143,16 +147,28 @@ async fn no_data_key_pair_is_made_that_does_not_leave_the_token_or_that_nothing_
     "mistaken".clone_into(&mut server.user_agent);
     let p256 = json!({"key_type": "ecdsa-p256"});
     let mistakes = [
-        ("datakeypair/wrapped/app", json!({"key_type": "ed25519"}), "this token cannot wrap keys of type ed25519, so that none leaves it: make one that stays there (transit/keys)"),
+        (
+            "datakeypair/wrapped/app",
+            json!({"key_type": "ed25519"}),
+            "this token cannot wrap keys of type ed25519, so that none leaves it: make one that stays there (transit/keys)",
+        ),
         ("datakeypair/wrapped/app", json!({"key_type": "ml-dsa-44"}), "make one that stays there (transit/keys)"),
-        ("datakeypair/wrapped/app", json!({}), "rsa-2048 … rsa-4096 or ed25519"),
-        ("datakeypair/wrapped/app", json!({"key_type": "aes256-gcm96"}), "rsa-2048 … rsa-4096 or ed25519"),
+        ("datakeypair/wrapped/app", json!({}), "rsa-2048 … rsa-4096, ed25519 or x25519"),
+        ("datakeypair/wrapped/app", json!({"key_type": "aes256-gcm96"}), "rsa-2048 … rsa-4096, ed25519 or x25519"),
         ("datakeypair/wrapped/app", json!({"key_type": "slh-dsa"}), "and nothing is done in software instead"),
         ("datakeypair/other/app", p256.clone(), "Invalid path, must be 'plaintext' or 'wrapped'"),
         ("datakeypair/plaintext/none", p256.clone(), "encryption key not found"),
         ("datakeypair/plaintext/ec", p256.clone(), "message encryption not supported for key type ecdsa-p256"),
-        ("datakeypair/wrapped/app", json!({"key_type": "ecdsa-p256", "key_version": 2}), "higher than the latest key version"),
-        ("datakeypair/wrapped/app", json!({"key_type": "ecdsa-p256", "context": "!"}), "illegal base64 data at input byte 0"),
+        (
+            "datakeypair/wrapped/app",
+            json!({"key_type": "ecdsa-p256", "key_version": 2}),
+            "higher than the latest key version",
+        ),
+        (
+            "datakeypair/wrapped/app",
+            json!({"key_type": "ecdsa-p256", "context": "!"}),
+            "illegal base64 data at input byte 0",
+        ),
         ("datakeypair/wrapped/people", p256.clone(), "in order to perform operations with the key"),
         ("datakeypair/wrapped/rsa", json!({"key_type": "rsa-2048"}), "bytes, where 190 fit"),
     ];
@@ -166,7 +182,8 @@ async fn no_data_key_pair_is_made_that_does_not_leave_the_token_or_that_nothing_
     // It is a use of the key that encrypts.
     done(&server, "keys/app/config", json!({"max_uses": 1})).await;
     done(&server, "datakeypair/wrapped/app", p256.clone()).await;
-    refused(&server, "datakeypair/wrapped/app", p256, "has been used the 1 times that max_uses allows: rotate the key").await;
+    refused(&server, "datakeypair/wrapped/app", p256, "has been used the 1 times that max_uses allows: rotate the key")
+        .await;
 }
 
 #[tokio::test]

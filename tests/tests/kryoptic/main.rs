@@ -2,6 +2,7 @@
 //! builds the token and runs these; elsewhere they are told to be ignored.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod agree;
 mod encryption;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
@@ -269,45 +270,4 @@ async fn the_other_types_of_key_work_on_this_token_as_well() {
     let mac = done(&server, "hmac/mac", json!({"input": b64(MESSAGE)})).await.text("hmac").to_owned();
     let judged = done(&server, "verify/mac", json!({"input": b64(MESSAGE), "hmac": mac})).await;
     assert_eq!(judged.body["data"]["valid"], true);
-}
-
-#[tokio::test]
-#[ignore = "needs kryoptic: make kryoptic"]
-async fn openssl_comes_to_the_same_key_by_the_tokens_own_functions_over_each_hash() {
-    let (site, server) = started().await;
-    let openssl = |arguments: &[&str]| {
-        let output = std::process::Command::new("openssl").args(arguments).output().unwrap();
-        assert!(output.status.success(), "{arguments:?}: {output:?}");
-        output.stdout
-    };
-    for (kind, curve) in [("ecdh-p256", "P-256"), ("ecdh-p384", "P-384"), ("ecdh-p521", "P-521")] {
-        done(&server, &format!("keys/{kind}"), json!({"type": kind})).await;
-        let (mine, theirs) = (site.path("mine.pem"), site.path("theirs.pem"));
-        let (mine, theirs) = (mine.to_str().unwrap(), theirs.to_str().unwrap());
-        openssl(&["genpkey", "-algorithm", "EC", "-pkeyopt", &format!("ec_paramgen_curve:{curve}"), "-out", mine]);
-        let public = String::from_utf8(openssl(&["pkey", "-in", mine, "-pubout"])).unwrap();
-        std::fs::write(theirs, public_pem(&server, kind, 1).await).unwrap();
-        let shared = openssl(&["pkeyutl", "-derive", "-inkey", mine, "-peerkey", theirs]);
-        for (kdf, hash) in [
-            ("x963-sha2-256", &aws_lc_rs::digest::SHA256),
-            ("x963-sha2-384", &aws_lc_rs::digest::SHA384),
-            ("x963-sha2-512", &aws_lc_rs::digest::SHA512),
-        ] {
-            let body = json!({"public_key": public, "kdf": kdf, "info": b64("orders"), "exportable": true});
-            done(&server, &format!("agree/{kind}/{kind}-{kdf}"), body).await;
-            let expected = aws_lc_rs::digest::digest(hash, &[&shared[..], &[0, 0, 0, 1], b"orders"].concat());
-            let exported = server.get(&format!("transit/export/encryption-key/{kind}-{kdf}")).await.unwrap();
-            assert_eq!(exported.body["data"]["keys"]["1"], b64(&expected.as_ref()[..32]), "{kind} {kdf}");
-        }
-        // The function for tokens that have none of their own gives the same here as there.
-        let body =
-            json!({"public_key": public, "kdf": "aes-ecb-encrypt-data", "info": b64("orders"), "exportable": true});
-        done(&server, &format!("agree/{kind}/{kind}-ecb"), body).await;
-        let data = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, b"clm-agree-v1 orders");
-        std::fs::write(site.path("data"), data).unwrap();
-        let (data, key) = (site.path("data"), hex::encode(&shared[shared.len() - 32..]));
-        let expected = openssl(&["enc", "-aes-256-ecb", "-nopad", "-K", &key, "-in", data.to_str().unwrap()]);
-        let exported = server.get(&format!("transit/export/encryption-key/{kind}-ecb")).await.unwrap();
-        assert_eq!(exported.body["data"]["keys"]["1"], b64(expected), "{kind}");
-    }
 }

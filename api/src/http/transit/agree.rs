@@ -11,7 +11,7 @@ use crate::http::table::Kind::{Boolean, Integer, Text};
 use crate::http::table::Parameter;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use keyvault::key::{AgreementRequest, KeyDerivation};
+use keyvault::key::{AgreementRequest, KeyAlgorithm, KeyDerivation};
 use serde_json::json;
 
 pub(super) const FIELDS: &[Parameter] = &[
@@ -29,7 +29,7 @@ pub(super) const FIELDS: &[Parameter] = &[
 
 pub(super) async fn agree(call: Call) -> Result<Answer> {
     let (key, secret) = asked(&call, "key.agree", "key for agreement not found").await?;
-    let request = call.context.understood("key.agree", &key.name, wanted(&call)).await?;
+    let request = call.context.understood("key.agree", &key.name, wanted(&call, key.algorithm)).await?;
     let (version, kdf) = (request.version, request.derivation.name());
     let agreed = call.context.agree(&key, request, secret).await?;
     let mut data = shown::key(&agreed);
@@ -38,7 +38,7 @@ pub(super) async fn agree(call: Call) -> Result<Answer> {
     Ok(Answer::data(data))
 }
 
-fn wanted(call: &Call) -> Result<AgreementRequest> {
+fn wanted(call: &Call, algorithm: KeyAlgorithm) -> Result<AgreementRequest> {
     let parameters = &call.parameters;
     let name = parameters.text("kdf")?.unwrap_or_default();
     let derivation = KeyDerivation::parse(&name).ok_or_else(|| {
@@ -49,6 +49,9 @@ fn wanted(call: &Call) -> Result<AgreementRequest> {
     })?;
     if call.state.settings.fips && !derivation.is_approved() {
         return Err(Error::invalid("fips: kdf aes-ecb-encrypt-data is not approved (SP 800-56C)"));
+    }
+    if call.state.settings.fips && algorithm == KeyAlgorithm::X25519 {
+        return Err(Error::invalid("fips: agreement by X25519 is not approved (SP 800-56A)"));
     }
     let info = parameters.text("info")?.unwrap_or_default();
     let info = BASE64_STANDARD.decode(info.trim()).map_err(|_| Error::invalid("info is not base64"))?;

@@ -25,7 +25,7 @@ pub(super) const PAIR_FIELDS: &[Parameter] = &[
     Parameter::new(
         "key_type",
         Kind::Text,
-        "ecdsa-p256, ecdsa-p384, ecdsa-p521, ecdh-p256, ecdh-p384, ecdh-p521, rsa-2048, rsa-3072 or rsa-4096, and ed25519 where the token can wrap such keys",
+        "ecdsa-p256, ecdsa-p384, ecdsa-p521, ecdh-p256, ecdh-p384, ecdh-p521, rsa-2048, rsa-3072 or rsa-4096, and where the token can wrap such keys ed25519 or x25519",
     )
     .required(),
     Parameter::new("key_version", Kind::Integer, "Version that encrypts; 0: the newest"),
@@ -86,7 +86,7 @@ fn read_pair(call: &Call) -> Result<DataKeyPairRequest> {
     }
     let algorithm = KeyAlgorithm::parse(&kind, None).filter(|algorithm| !algorithm.is_symmetric());
     let algorithm = algorithm.ok_or_else(|| {
-        let pairs = "ecdsa-p256 … ecdsa-p521, ecdh-p256 … ecdh-p521, rsa-2048 … rsa-4096 or ed25519";
+        let pairs = "ecdsa-p256 … ecdsa-p521, ecdh-p256 … ecdh-p521, rsa-2048 … rsa-4096, ed25519 or x25519";
         Error::invalid(format!("unknown key_type {kind:?}: a pair is one of {pairs}"))
     })?;
     Ok(DataKeyPairRequest { algorithm, in_clear, fips: call.state.settings.fips, item: item(call)? })
