@@ -1,7 +1,7 @@
 //! What cryptoki cannot do.
 //!
 //! It has no name for CKM_AES_KEY_WRAP_KWP (0x210B, PKCS#11 v3.0, 6.13.4), which newer tokens offer instead of CKM_AES_KEY_WRAP_PAD (0x210A), and
-//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15) and the parameter of CKM_EXTRACT_KEY_FROM_KEY; its `wrap_key` gives back all the room that the module asked for, not the bytes
+//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15), CKM_SHA3_256_HMAC and its like, and the parameter of CKM_EXTRACT_KEY_FROM_KEY; its `wrap_key` gives back all the room that the module asked for, not the bytes
 //! it then wrote (NSS asks for more).
 #![expect(unsafe_code, reason = "both need PKCS#11's own types and functions")]
 
@@ -21,7 +21,8 @@ pub(super) fn kwp_type() -> MechanismType {
     numbered(CKM_AES_KEY_WRAP_KWP)
 }
 
-fn numbered(number: cryptoki_sys::CK_MECHANISM_TYPE) -> MechanismType {
+/// A mechanism for which cryptoki has no name.
+pub(super) fn numbered(number: cryptoki_sys::CK_MECHANISM_TYPE) -> MechanismType {
     const { assert!(size_of::<MechanismType>() == size_of::<cryptoki_sys::CK_MECHANISM_TYPE>()) };
     // SAFETY: MechanismType is repr(transparent) over CK_MECHANISM_TYPE, any value of which is valid.
     unsafe { std::mem::transmute::<cryptoki_sys::CK_MECHANISM_TYPE, MechanismType>(number) }
@@ -39,9 +40,14 @@ pub(super) fn with_extraction<T>(first: CK_ULONG, with: impl FnOnce(&Mechanism<'
     with(&Mechanism::VendorDefined(VendorDefinedMechanism::new(MechanismType::EXTRACT_KEY_FROM_KEY, Some(&first))))
 }
 
+/// A mechanism without parameter.
+pub(super) fn without_parameter(kind: MechanismType) -> Mechanism<'static> {
+    Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(kind, None))
+}
+
 /// CKM_AES_KEY_WRAP_KWP without parameter.
 pub(super) fn kwp() -> Mechanism<'static> {
-    Mechanism::VendorDefined(VendorDefinedMechanism::new::<()>(kwp_type(), None))
+    without_parameter(kwp_type())
 }
 
 /// The module that cryptoki has loaded, once more: the loader gives the same library, with the same sessions.

@@ -1,5 +1,6 @@
 //! From what we ask to what cryptoki calls it.
 
+use super::ffi;
 use crate::{Error, HashAlgorithm, Result};
 use cryptoki::mechanism::rsa::{PkcsMgfType, PkcsPssParams};
 use cryptoki::mechanism::{Mechanism, MechanismType};
@@ -39,21 +40,26 @@ pub(super) fn pss(hash: HashAlgorithm, salt_length: u16) -> Result<Mechanism<'st
         HashAlgorithm::Sha2_256 => (MechanismType::SHA256, PkcsMgfType::MGF1_SHA256),
         HashAlgorithm::Sha2_384 => (MechanismType::SHA384, PkcsMgfType::MGF1_SHA384),
         HashAlgorithm::Sha2_512 => (MechanismType::SHA512, PkcsMgfType::MGF1_SHA512),
-        other => return Err(Error::Unsupported(format!("RSASSA-PSS with {other:?}"))),
+        other => return Err(Error::Unsupported(format!("CKM_RSA_PKCS_PSS with {other:?}"))),
     };
     Ok(Mechanism::RsaPkcsPss(PkcsPssParams { hash_alg, mgf, s_len: u64::from(salt_length).into() }))
 }
 
-/// CKM_…_HMAC.
-pub(super) fn hmac(hash: HashAlgorithm) -> Result<Mechanism<'static>> {
-    Ok(match hash {
-        HashAlgorithm::Sha1 => Mechanism::Sha1Hmac,
-        HashAlgorithm::Sha2_224 => Mechanism::Sha224Hmac,
-        HashAlgorithm::Sha2_256 => Mechanism::Sha256Hmac,
-        HashAlgorithm::Sha2_384 => Mechanism::Sha384Hmac,
-        HashAlgorithm::Sha2_512 => Mechanism::Sha512Hmac,
-        other => return Err(Error::Unsupported(format!("HMAC with {other:?}"))),
-    })
+/// CKM_…_HMAC; of SHA-3, for which cryptoki has no names, if the token `offers` it.
+pub(super) fn hmac(hash: HashAlgorithm, offers: impl Fn(MechanismType) -> bool) -> Result<Mechanism<'static>> {
+    let (kind, name) = match hash {
+        HashAlgorithm::Sha1 => return Ok(Mechanism::Sha1Hmac),
+        HashAlgorithm::Sha2_224 => return Ok(Mechanism::Sha224Hmac),
+        HashAlgorithm::Sha2_256 => return Ok(Mechanism::Sha256Hmac),
+        HashAlgorithm::Sha2_384 => return Ok(Mechanism::Sha384Hmac),
+        HashAlgorithm::Sha2_512 => return Ok(Mechanism::Sha512Hmac),
+        HashAlgorithm::Sha3_224 => (cryptoki_sys::CKM_SHA3_224_HMAC, "CKM_SHA3_224_HMAC"),
+        HashAlgorithm::Sha3_256 => (cryptoki_sys::CKM_SHA3_256_HMAC, "CKM_SHA3_256_HMAC"),
+        HashAlgorithm::Sha3_384 => (cryptoki_sys::CKM_SHA3_384_HMAC, "CKM_SHA3_384_HMAC"),
+        HashAlgorithm::Sha3_512 => (cryptoki_sys::CKM_SHA3_512_HMAC, "CKM_SHA3_512_HMAC"),
+    };
+    let kind = ffi::numbered(kind);
+    if offers(kind) { Ok(ffi::without_parameter(kind)) } else { Err(Error::Unsupported(name.into())) }
 }
 
 #[cfg(test)]

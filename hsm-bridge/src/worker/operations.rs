@@ -165,7 +165,8 @@ impl Operations {
             }
             Request::Hmac { key, hash, data } => {
                 let key = self.handle(session, *key)?;
-                let mechanism = mechanism::hmac(*hash)?;
+                let offers = |kind| self.token.pkcs11.get_mechanism_info(self.token.slot, kind).is_ok();
+                let mechanism = mechanism::hmac(*hash, offers)?;
                 let sign = |item: &Vec<u8>| session.sign(&mechanism, *key, item).map_err(at("C_Sign"));
                 Ok(Reply::List(Strings(data.0.iter().map(sign).collect::<Attempt<_>>()?)))
             }

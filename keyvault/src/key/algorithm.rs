@@ -2,6 +2,7 @@
 
 use aws_lc_rs::digest;
 use hsm_bridge::{HashAlgorithm, KeyType, Purpose};
+use sha3::{Digest, Sha3_224};
 
 /// What a named key is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -314,6 +315,7 @@ impl Hash {
             "sha2-256" => HashAlgorithm::Sha2_256,
             "sha2-384" => HashAlgorithm::Sha2_384,
             "sha2-512" => HashAlgorithm::Sha2_512,
+            "sha3-224" => HashAlgorithm::Sha3_224,
             "sha3-256" => HashAlgorithm::Sha3_256,
             "sha3-384" => HashAlgorithm::Sha3_384,
             "sha3-512" => HashAlgorithm::Sha3_512,
@@ -322,7 +324,10 @@ impl Hash {
     }
 
     pub(crate) fn digest(self, data: &[u8]) -> Vec<u8> {
-        digest::digest(self.algorithm(), data).as_ref().to_vec()
+        match self.algorithm() {
+            Some(algorithm) => digest::digest(algorithm, data).as_ref().to_vec(),
+            None => Sha3_224::digest(data).to_vec(),
+        }
     }
 
     /// Whether it is SHA-1.
@@ -332,7 +337,7 @@ impl Hash {
 
     /// Of a digest, bytes.
     pub fn length(self) -> usize {
-        self.algorithm().output_len()
+        self.algorithm().map_or_else(Sha3_224::output_size, digest::Algorithm::output_len)
     }
 
     /// DigestInfo up to the digest (RFC 8017, 9.2, note 1).
@@ -354,18 +359,19 @@ impl Hash {
         [&head, oid, &[0x05, 0x00, 0x04, digest_length]].concat()
     }
 
-    fn algorithm(self) -> &'static digest::Algorithm {
-        match self.0 {
+    /// aws-lc's; it has no SHA3-224.
+    fn algorithm(self) -> Option<&'static digest::Algorithm> {
+        Some(match self.0 {
             HashAlgorithm::Sha1 => &digest::SHA1_FOR_LEGACY_USE_ONLY,
             HashAlgorithm::Sha2_224 => &digest::SHA224,
             HashAlgorithm::Sha2_256 => &digest::SHA256,
             HashAlgorithm::Sha2_384 => &digest::SHA384,
             HashAlgorithm::Sha2_512 => &digest::SHA512,
-            // aws-lc has no SHA3-224, and `parse` knows none.
-            HashAlgorithm::Sha3_224 | HashAlgorithm::Sha3_256 => &digest::SHA3_256,
+            HashAlgorithm::Sha3_224 => return None,
+            HashAlgorithm::Sha3_256 => &digest::SHA3_256,
             HashAlgorithm::Sha3_384 => &digest::SHA3_384,
             HashAlgorithm::Sha3_512 => &digest::SHA3_512,
-        }
+        })
     }
 }
 

@@ -105,6 +105,7 @@ async fn versions_and_batches_of_hmacs_are_judged_one_by_one() {
         ("hmac/app", json!({"batch_input": [{"input": input}], "key_version": 3}), "latest key version is 2"),
         ("hmac/app", json!({"input": input, "key_version": 1}), "version is too old (disallowed by policy)"),
         ("hmac/app/md5", json!({"input": input}), "unsupported algorithm \"md5\""),
+        ("hmac/app/sha3-256", json!({"input": input}), "this token cannot do CKM_SHA3_256_HMAC"),
         ("hmac/none", json!({"input": input}), "encryption key not found"),
         ("verify/none", json!({"input": input, "hmac": first}), "encryption key not found"),
         ("verify/none", json!({"input": input, "signature": first}), "signature verification key not found"),

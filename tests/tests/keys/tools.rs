@@ -36,6 +36,7 @@ async fn digests_are_those_of_the_standards() {
     for (path, format, sum) in [
         ("hash", None, "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"),
         ("hash/sha3-256", Some("base64"), "Mzi+aU9QxfM4gUmGzfBoZFOoiLhPQk15KvS5ICOY85I="),
+        ("hash/sha3-224", None, "b87f88c72702fff1748e58b87e9141a42c0dbedc29a78cb0d4a5cd81"),
         ("hash/sha2-224", None, "ea09ae9cc6768c50fcee903ed054556e5bfc8347907f12598aa24193"),
     ] {
         assert_eq!(done(&server, path, json!({"input": input, "format": format})).await.text("sum"), sum, "{path}");

@@ -16,7 +16,7 @@ pub(crate) const RANDOM: &[Parameter] = &[
     Parameter::new("source", Kind::Text, "Read from the path alone; each is the HSM's generator"),
 ];
 pub(crate) const HASH: &[Parameter] = &[
-    Parameter::new("algorithm", Kind::Text, "sha2-224 … sha2-512 or sha3-256 … sha3-512; the path's goes over it"),
+    Parameter::new("algorithm", Kind::Text, "sha2-224 … sha2-512 or sha3-224 … sha3-512; the path's goes over it"),
     Parameter::new("format", Kind::Text, "hex or base64"),
     Parameter::new("input", Kind::Text, "Base64 of what is to be hashed"),
 ];

@@ -9,7 +9,7 @@ const SIGN: &[Parameter] = &[
     field("algorithm", Text, "The old name of `hash_algorithm`; its value does not count"),
     field("batch_input", Objects, "Items with `input` and `reference`, instead of `input`"),
     field("context", Text, "Read, without meaning here: no key that signs is derived"),
-    field("hash_algorithm", Text, "sha1, sha2-224 … sha2-512, sha3-256 … sha3-512 or none; the path's goes over it"),
+    field("hash_algorithm", Text, "sha1, sha2-224 … sha2-512, sha3-224 … sha3-512 or none; the path's goes over it"),
     field("input", Text, "Base64 of what is to be signed"),
     field("key_version", Integer, "Version that signs; 0: the newest"),
     field("marshaling_algorithm", Text, "asn1 or jws"),
