@@ -26,7 +26,7 @@ mod load;
 mod many;
 pub(crate) mod material;
 mod name;
-pub(crate) mod pair;
+mod pair;
 mod public;
 mod rsa;
 mod shared_secret;
