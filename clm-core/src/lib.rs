@@ -21,6 +21,7 @@ mod kubernetes;
 mod leases;
 mod login;
 mod mac;
+mod mfa;
 mod migrate;
 mod mount;
 mod namespace;
@@ -37,6 +38,7 @@ mod store;
 mod system_entry;
 mod system_roles;
 mod token;
+mod totp;
 mod userpass;
 
 // The public interface is:
@@ -55,8 +57,12 @@ pub use identity::{
 pub use jwt::{JwtConfig, JwtConfigChange, JwtLogin, JwtRole, JwtRoleChange, OidcCallback, OidcRequest};
 pub use kubernetes::{KubernetesConfig, KubernetesConfigChange, KubernetesLogin, KubernetesRole, KubernetesRoleChange};
 pub use leases::Lease;
-pub use login::{TokenSettings, TokenSettingsChange, Visitor};
+pub use login::{Admitted, TokenSettings, TokenSettingsChange, Visitor};
 pub use mac::{MacDomain, MacError, RowMac};
+pub use mfa::{
+    EnforcementChange, LoginEnforcement, MfaMethod, MfaMethodChange, MfaRequirement, MfaValidation, PresentedFactor,
+    RequiredFactor,
+};
 pub use migrate::{migrate, schema_check};
 pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount};
 pub use namespace::{Located, Namespace};
@@ -72,4 +78,5 @@ pub use token::{
     Authority, DEFAULT_POLICY_NAME, IssuedToken, NewToken, ROOT_POLICY, Token, TokenInfo, TokenRole, TokenRoleChange,
     WRAPPING_POLICY, Warning, random_base62,
 };
-pub use userpass::{TotpEnrolment, TotpState, UserChange, UserLogin, UserRole};
+pub use totp::TotpEnrolment;
+pub use userpass::{TotpState, UserChange, UserLogin, UserRole};

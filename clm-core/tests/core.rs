@@ -181,6 +181,7 @@ async fn programs(core: &Core, caller: &Caller) {
         organization_id: ROOT_ORGANIZATION,
         source: None,
         user_agent: None,
+        mfa: Vec::new(),
         path: "auth/programs/login".into(),
         arrival: None,
     };

@@ -239,10 +239,10 @@ fn answer(state: &mut State, asked: &Asked) -> (u16, String) {
         }
         ("GET", "/userinfo") => {
             let token = header("authorization").strip_prefix("Bearer ").unwrap_or_default();
-            match state.access.iter().any(|given| given == token) {
-                true => (200, json!({"sub": "alice", "team": "blue", "mail": "other@example.org"}).to_string()),
-                false => (401, "{}".into()),
+            if !state.access.iter().any(|given| given == token) {
+                return (401, "{}".into());
             }
+            (200, json!({"sub": "alice", "team": "blue", "mail": "other@example.org"}).to_string())
         }
         (_, "/big") => (200, "x".repeat(2 << 20)),
         _ => (404, "{}".into()),

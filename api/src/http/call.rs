@@ -5,9 +5,8 @@ use super::table::{Captures, Verb};
 use crate::app::{Context, Error, Result, Services};
 use crate::state::State;
 use audit_chain::{Arrival, Caller};
-use clm_core::{Authority, Core, Mount, Namespace, ROOT_ORGANIZATION, Visitor};
+use clm_core::{Authority, Core, Mount, Namespace, PresentedFactor, ROOT_ORGANIZATION, Visitor};
 use rustls::pki_types::CertificateDer;
-use secrecy::SecretString;
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -51,8 +50,8 @@ pub(crate) struct OpenCall {
     pub(super) path: Arc<str>,
     pub(super) peer: Peer,
     pub(super) user_agent: Option<Arc<str>>,
-    /// The second factor, where it came in a header.
-    pub(super) mfa: Option<SecretString>,
+    /// Second factors that came in headers.
+    pub(super) mfa: Vec<PresentedFactor>,
     /// How it came.
     pub(super) arrival: Arc<Arrival>,
 }
@@ -88,6 +87,7 @@ impl OpenCall {
             organization_id: self.organization_id(),
             source: self.peer.source,
             user_agent: self.user_agent.clone(),
+            mfa: self.mfa.clone(),
             path: Arc::clone(&self.path),
             arrival: Some(Arc::clone(&self.arrival)),
         }

@@ -5,13 +5,16 @@ use super::body::pairs;
 use super::parameters::{parse_flag, parse_seconds};
 use super::path::{BadPath, clean};
 use super::table::Verb;
+use clm_core::PresentedFactor;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, USER_AGENT};
 use hyper::http::request::Parts;
 use hyper::{HeaderMap, Method, StatusCode};
 use percent_encoding::percent_decode_str;
-use secrecy::SecretString;
 use serde_json::{Map, Value};
 use std::sync::Arc;
+
+/// Codes that are read of one request.
+const MOST_FACTORS: usize = 8;
 
 /// A head that could be understood.
 pub(super) struct Head {
@@ -27,8 +30,8 @@ pub(super) struct Head {
     pub(super) user_agent: Option<Arc<str>>,
     pub(super) namespace: Option<String>,
     pub(super) content_type: Option<String>,
-    /// Of `X-Vault-MFA`.
-    pub(super) mfa: Option<SecretString>,
+    /// Of each `X-Vault-MFA`.
+    pub(super) mfa: Vec<PresentedFactor>,
     wrap_ttl: Option<String>,
 }
 
@@ -39,9 +42,15 @@ pub(super) fn correlation_id(headers: &HeaderMap) -> Option<Arc<str>> {
 }
 
 /// `METHOD:CODE`, `METHOD:passcode=CODE`, as the reference's clients send it, or the code alone.
-fn passcode(header: &str) -> SecretString {
-    let code = header.rsplit_once(':').map_or(header, |(_, code)| code);
-    SecretString::from(code.strip_prefix("passcode=").unwrap_or(code).trim())
+fn presented(header: &str) -> PresentedFactor {
+    let (method, code) = header.rsplit_once(':').unwrap_or(("", header));
+    let code = code.strip_prefix("passcode=").unwrap_or(code).trim();
+    PresentedFactor { method: method.trim().to_owned(), code: code.into() }
+}
+
+fn second_factors(headers: &HeaderMap) -> Vec<PresentedFactor> {
+    let texts = headers.get_all("x-vault-mfa").iter().filter_map(|header| header.to_str().ok());
+    texts.take(MOST_FACTORS).map(presented).collect()
 }
 
 /// `None`: the root, by any of its names. What is no text is the name of none.
@@ -97,7 +106,7 @@ impl Head {
             token: token(&parts.headers),
             user_agent: parts.headers.get(USER_AGENT).and_then(|agent| agent.to_str().ok()).map(cut),
             namespace: namespace(&parts.headers),
-            mfa: text(&parts.headers, "x-vault-mfa").map(passcode),
+            mfa: second_factors(&parts.headers),
             content_type: text(&parts.headers, CONTENT_TYPE.as_str()).map(str::to_owned),
             wrap_ttl: text(&parts.headers, "x-vault-wrap-ttl").map(str::to_owned),
         })
@@ -239,10 +248,19 @@ mod tests {
 
     #[test]
     fn a_second_factor_is_read_as_clients_send_it() {
-        for header in ["123456", "totp:123456", "a1b2-c3:passcode=123456", "passcode=123456", " totp: 123456 "] {
+        for (header, method) in [
+            ("123456", ""),
+            ("totp:123456", "totp"),
+            ("a1b2-c3:passcode=123456", "a1b2-c3"),
+            ("passcode=123456", ""),
+            (" totp: 123456 ", "totp"),
+        ] {
             let read = head("GET", "/v1/a", &[("X-Vault-MFA", header)]).unwrap_or_else(|status| panic!("{status}"));
-            assert_eq!(read.mfa.as_ref().map(|code| code.expose_secret()), Some("123456"), "{header}");
+            let read: Vec<_> = read.mfa.iter().map(|mfa| (mfa.method.as_str(), mfa.code.expose_secret())).collect();
+            assert_eq!(read, [(method, "123456")], "{header}");
         }
+        let both = [("X-Vault-MFA", "one:1"), ("X-Vault-MFA", "other:2")];
+        assert_eq!(head("GET", "/v1/a", &both).map(|head| head.mfa.len()), Ok(2));
     }
 
     #[test]

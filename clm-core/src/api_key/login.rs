@@ -4,11 +4,11 @@ use super::ApiKey;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Login, LoginRecord, TokenSettings, Visitor};
+use crate::login::{Admitted, Login, LoginRecord, TokenSettings, Visitor};
 use crate::mount::Mount;
 use crate::store::api_keys;
 use crate::store::users::User;
-use crate::token::{IssuedToken, Warning};
+use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
@@ -23,7 +23,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         text: SecretString,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let given = self.try_api_key(visitor, mount, text).await;
         self.counted(visitor, given).await
     }
@@ -33,7 +33,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         text: SecretString,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let refused = || Error::invalid(REFUSED);
         if text.expose_secret().len() > LONGEST {
             return Err(refused());
@@ -53,7 +53,7 @@ impl Core {
         mount: &Mount,
         key: ApiKey,
         user: User,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         if mount.config.token_type == "batch" {
             return Err(Error::invalid(
                 "API keys give tokens that end with them, which batch tokens cannot: tune the login method's token_type",

@@ -8,10 +8,10 @@ use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
 use crate::store::{app_role_secret_ids, app_roles};
-use crate::token::{IssuedToken, Warning};
+use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 use uuid::Uuid;
@@ -35,7 +35,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         login: AppRoleLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let given = self.try_login(visitor, mount, login).await;
         self.counted(visitor, given).await
     }
@@ -45,7 +45,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         login: AppRoleLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let role = self.role_by_id(mount, &login.role_id).await?;
         let secret = match (&role, login.secret_id) {
             (Some(role), _) if !role.bind_secret_id => {
@@ -105,7 +105,7 @@ impl Core {
         mount: &Mount,
         role: AppRole,
         secret: Option<SecretId>,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let mut meta = secret.as_ref().map(|secret| secret.metadata.clone()).unwrap_or_default();
         meta.insert("role_name".into(), role.name.clone());
         let narrower = secret.as_ref().map(|secret| &secret.token_bound_cidrs).filter(|networks| !networks.is_empty());

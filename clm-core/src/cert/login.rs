@@ -5,9 +5,9 @@ use super::{CertRole, verify};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
-use crate::token::{IssuedToken, Warning};
+use crate::token::Warning;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
 
@@ -30,17 +30,12 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         login: CertLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let given = self.try_cert(visitor, mount, login).await;
         self.counted(visitor, given).await
     }
 
-    async fn try_cert(
-        &self,
-        visitor: &Visitor,
-        mount: &Mount,
-        login: CertLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    async fn try_cert(&self, visitor: &Visitor, mount: &Mount, login: CertLogin) -> Result<(Admitted, Vec<Warning>)> {
         let chain: Vec<_> = login.chain.into_iter().map(CertificateDer::from).collect();
         let Some(own) = chain.first() else { return Err(Error::invalid("client certificate must be supplied")) };
         let facts = facts::facts(own)?;
@@ -64,7 +59,7 @@ impl Core {
         mount: &Mount,
         (name, role): (String, CertRole),
         facts: Facts,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }

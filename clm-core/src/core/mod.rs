@@ -15,6 +15,7 @@ use crate::fetch::Fetch;
 use crate::jwt::KeySets;
 use crate::login::LoginAlerts;
 use crate::mac::{MacDomain, RowMac};
+use crate::mfa::KnownEnforcements;
 use crate::organization_quotas::OrganizationQuotas;
 use crate::settings::Settings;
 use crate::store::{Store, StoreError};
@@ -69,6 +70,7 @@ struct Inner {
     system_changes: AtomicU64,
     passwords: PasswordWork,
     decoys: Decoys,
+    enforcements: KnownEnforcements,
     alerts: LoginAlerts,
     key_sets: KeySets,
     /// SHA-256 of rows' bytes with the MAC that was found right.
@@ -115,6 +117,7 @@ impl Core {
             system_changes: AtomicU64::new(1),
             passwords: PasswordWork::default(),
             decoys: Decoys::default(),
+            enforcements: KnownEnforcements::default(),
             alerts: LoginAlerts::default(),
             key_sets: KeySets::new(Fetch),
             known_rows: Cache::new(KNOWN_ROWS),
@@ -186,6 +189,10 @@ impl Core {
 
     pub(crate) fn decoys(&self) -> &Decoys {
         &self.0.decoys
+    }
+
+    pub(crate) fn known_enforcements(&self) -> &KnownEnforcements {
+        &self.0.enforcements
     }
 
     pub(crate) fn alerts(&self) -> &LoginAlerts {

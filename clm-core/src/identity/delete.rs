@@ -3,12 +3,12 @@
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
-use crate::store::{entities, entity_aliases, group_members, identity_groups};
+use crate::store::{entities, entity_aliases, group_members, identity_groups, mfa_secrets};
 use audit_chain::Caller;
 use uuid::Uuid;
 
 impl Core {
-    /// Deletes an entity with its aliases and memberships; its tokens are good for nothing from then on. `false`: there was none.
+    /// Deletes an entity with its aliases, memberships and second factors; its tokens are good for nothing from then on. `false`: there was none.
     pub async fn delete_entity(&self, caller: &Caller, id: Uuid) -> Result<bool> {
         for _ in 0..super::ATTEMPTS {
             let found = self.entity(caller.organization_id, id).await?;
@@ -20,6 +20,7 @@ impl Core {
                     Box::pin(async move {
                         let mut rows = entity_aliases::delete_of(connection, entity.id).await?;
                         rows.extend(group_members::delete_of(connection, entity.id).await?);
+                        rows.extend(mfa_secrets::delete_of(connection, entity.id).await?);
                         rows.push(entities::delete(connection, &entity).await?);
                         add_rows(&mut event, rows);
                         Ok(((), event))

@@ -5,13 +5,14 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::store::{GoneRow, StoreError, entities, entity_aliases, group_members};
+use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::types::Json;
 use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// What a login method found out.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Claim {
     /// The name that it knows him by.
     pub(crate) name: String,
@@ -109,6 +110,11 @@ impl Core {
 }
 
 impl Recognised {
+    /// Groups that the login brings him into.
+    pub(crate) fn joining(&self) -> impl Iterator<Item = Uuid> {
+        self.come.iter().map(|member| member.group_id)
+    }
+
     /// Writes what is new; what records say of it. Somebody else may have made the same meanwhile: then [`StoreError::Taken`].
     pub(crate) async fn write(&self, connection: &mut PgConnection) -> Result<Vec<GoneRow>, StoreError> {
         let mut rows = Vec::new();

@@ -4,7 +4,7 @@ use super::{Entity, EntityAlias, GroupMember};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
-use crate::store::{entities, entity_aliases, group_members};
+use crate::store::{entities, entity_aliases, group_members, mfa_secrets};
 use audit_chain::{Caller, Value};
 use uuid::Uuid;
 
@@ -66,6 +66,8 @@ impl Core {
                 }
                 for entity in &gone {
                     rows.extend(group_members::delete_of(connection, entity.id).await?);
+                    // One that it needs again is enrolled again: nobody's device may count for somebody else.
+                    rows.extend(mfa_secrets::delete_of(connection, entity.id).await?);
                     rows.push(entities::delete(connection, entity).await?);
                 }
                 entities::put(connection, &to).await?;

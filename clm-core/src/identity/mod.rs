@@ -23,7 +23,7 @@ pub use group_write::GroupChange;
 pub use merge::EntityMerge;
 pub use persona::Persona;
 
-pub(crate) use login::Claim;
+pub(crate) use login::{Claim, Recognised};
 
 use crate::error::{Error, Result};
 use crate::token::{ROOT_POLICY, WRAPPING_POLICY, sanitized};

@@ -7,9 +7,9 @@ use super::{JwtConfig, exchange};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::jwt::keys::Provider;
-use crate::login::{Awaited, Visitor};
+use crate::login::{Admitted, Awaited, Visitor};
 use crate::mount::Mount;
-use crate::token::{IssuedToken, Warning, random_base62};
+use crate::token::{Warning, random_base62};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
@@ -18,10 +18,11 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
+use zeroize::Zeroizing;
 
 /// The person has to find a password meanwhile.
 const WAITS: TimeDelta = TimeDelta::minutes(10);
-/// Characters of nonces (238 bits) and of what PKCE shows at the end (RFC 7636, 4.1: 43 to 128).
+/// Characters of states and nonces (238 bits) and of what PKCE shows at the end (RFC 7636, 4.1: 43 to 128).
 const NONCE: usize = 40;
 const VERIFIER: usize = 64;
 /// Longer texts are not kept.
@@ -83,7 +84,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         callback: OidcCallback,
-    ) -> Result<Option<(IssuedToken, Vec<Warning>)>> {
+    ) -> Result<Option<(Admitted, Vec<Warning>)>> {
         let given = self.try_oidc(visitor, mount, callback).await;
         self.counted(visitor, given).await
     }
@@ -118,7 +119,8 @@ impl Core {
             client_nonce: request.client_nonce.map(|nonce| nonce.expose_secret().to_owned()),
             code: None,
         };
-        let state = self.keep_login(mount, Awaited::Oidc, &waiting, WAITS).await?;
+        let state = Zeroizing::new(format!("st_{}", &**random_base62(NONCE)?));
+        self.keep_login(mount, Awaited::Oidc, &state, &waiting, self.now() + WAITS).await?;
         let scopes = role.oidc_scopes.iter().filter(|scope| *scope != "openid").map(String::as_str);
         let scope = ["openid"].into_iter().chain(scopes).collect::<Vec<_>>().join(" ");
         let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&waiting.verifier));
@@ -144,7 +146,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         callback: OidcCallback,
-    ) -> Result<Option<(IssuedToken, Vec<Warning>)>> {
+    ) -> Result<Option<(Admitted, Vec<Warning>)>> {
         let failed = |why: &str| Error::invalid(format!("Vault login failed. {why}"));
         let config = self.oidc_config(mount, "Vault login failed. Could not load configuration.").await?;
         // Whatever becomes of it: it was good once.
@@ -153,7 +155,7 @@ impl Core {
         let code = callback.code.as_ref().map(|code| code.expose_secret()).filter(|code| code.len() <= LONGEST);
         if callback.posted && waiting.client_nonce.is_some() && callback.client_nonce.is_none() {
             waiting.code = Some(code.ok_or_else(|| failed("No code or id_token received."))?.to_owned());
-            self.keep_login_as(mount, Awaited::Oidc, &callback.state, &waiting, ends).await?;
+            self.keep_login(mount, Awaited::Oidc, &callback.state, &waiting, ends).await?;
             return Ok(None);
         }
         if let Some(nonce) = &waiting.client_nonce {

@@ -40,9 +40,9 @@ pub(super) async fn tokens(provider: &Provider, client: &Client, trust: &Trust, 
     let in_body = is_wanted("client_secret_post", methods) && !is_wanted("client_secret_basic", methods);
     let mut fields = vec![
         ("grant_type", "authorization_code"),
-        ("code", &grant.code),
-        ("redirect_uri", &grant.redirect_uri),
-        ("code_verifier", &grant.verifier),
+        ("code", grant.code.as_str()),
+        ("redirect_uri", grant.redirect_uri.as_str()),
+        ("code_verifier", grant.verifier.as_str()),
     ];
     if in_body {
         fields.extend([("client_id", client.id.as_str()), ("client_secret", client.secret.expose_secret())]);

@@ -6,9 +6,9 @@ use super::{JwtConfig, JwtRole, bound};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
-use crate::token::{IssuedToken, Warning};
+use crate::token::Warning;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashSet;
@@ -32,12 +32,12 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         login: JwtLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let given = self.try_jwt(visitor, mount, login).await;
         self.counted(visitor, given).await
     }
 
-    async fn try_jwt(&self, visitor: &Visitor, mount: &Mount, login: JwtLogin) -> Result<(IssuedToken, Vec<Warning>)> {
+    async fn try_jwt(&self, visitor: &Visitor, mount: &Mount, login: JwtLogin) -> Result<(Admitted, Vec<Warning>)> {
         let Some(config) = self.jwt_config(mount).await? else {
             return Err(Error::invalid("could not load configuration"));
         };
@@ -68,7 +68,7 @@ impl Core {
         (name, role): (&str, &JwtRole),
         claims: &Claims,
         event_type: &'static str,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let refused = |why: String| Error::invalid(format!("error validating claims: {why}"));
         let subject = claims.get("sub").and_then(serde_json::Value::as_str);
         if !role.bound_subject.is_empty() && subject != Some(&role.bound_subject) {

@@ -5,9 +5,9 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::fetch::{Fetch, Trust};
 use crate::identity::Claim;
-use crate::login::{Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
-use crate::token::{IssuedToken, Warning};
+use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
 
@@ -31,7 +31,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         login: KubernetesLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let given = self.try_kubernetes(visitor, mount, login).await;
         self.counted(visitor, given).await
     }
@@ -41,7 +41,7 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         KubernetesLogin { role: name, jwt }: KubernetesLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let Some(role) = self.kubernetes_role(mount, &name).await? else {
             return Err(Error::invalid(format!("invalid role name {name:?}")));
         };

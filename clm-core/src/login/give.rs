@@ -3,6 +3,7 @@
 use super::{Login, Visitor};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::mfa::{MfaRequirement, RequiredFactor, Spent, Waiting, spend_all};
 use crate::record::add_rows;
 use crate::store::{GoneRow, StoreError, mounts, tokens};
 use crate::token::{IssuedToken, Warning};
@@ -21,15 +22,24 @@ pub(crate) struct LoginRecord {
     pub(crate) data: Vec<(&'static str, String)>,
 }
 
+/// What a login that was found good gives.
+#[derive(Clone, Debug)]
+pub enum Admitted {
+    /// A token.
+    Token(IssuedToken),
+    /// Nothing yet: a second factor is needed.
+    Waits(MfaRequirement),
+}
+
 impl Core {
-    /// Gives the token. `spend` writes what the method takes for it, and gives the rows; what it finds changed is [`Error::Conflict`].
+    /// Gives the token, or has the login wait for a second factor. `spend` writes what the method takes for it, and gives the rows; what it finds changed is [`Error::Conflict`].
     pub(crate) async fn give<F>(
         &self,
         visitor: &Visitor,
         login: Login<'_>,
         record: LoginRecord,
         spend: F,
-    ) -> Result<(IssuedToken, Vec<Warning>)>
+    ) -> Result<(Admitted, Vec<Warning>)>
     where
         F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Clone + Send + 'static,
     {
@@ -51,12 +61,24 @@ impl Core {
         login: Login<'_>,
         record: LoginRecord,
         spend: F,
-    ) -> Result<(IssuedToken, Vec<Warning>)>
+    ) -> Result<(Admitted, Vec<Warning>)>
     where
         F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Send + 'static,
     {
         let (mount_id, organization_id, user_id) = (login.mount.id, login.mount.organization_id, login.claim.user_id);
         let recognised = self.recognise(login.mount, &login.claim).await?;
+        let required = self.required_factors(login.mount, &recognised).await?;
+        let mut spent = Spent::new();
+        if !required.is_empty() {
+            if !brings(visitor, &required) {
+                let waiting = Waiting { login, record, recognised, required };
+                // Boxed: few logins wait.
+                let (told, warnings) = Box::pin(self.suspend(visitor, waiting, spend)).await?;
+                return Ok((Admitted::Waits(told), warnings));
+            }
+            let caller = visitor.caller();
+            spent = self.satisfied(&caller, recognised.entity_id, &required, &visitor.mfa).await?;
+        }
         let mut warnings = Vec::new();
         let mut issued = self.prepare_login(visitor, login, recognised.entity_id, &mut warnings).await?;
         let mut caller = visitor.caller();
@@ -65,11 +87,15 @@ impl Core {
         for (name, text) in record.data {
             event.data.insert(name.into(), Value::Text(text.into()));
         }
+        if !spent.is_empty() {
+            event.data.insert("second_factor".into(), Value::Text("mfa".into()));
+        }
         let token = Arc::clone(&issued.token);
         self.change(organization_id, move |connection| {
             Box::pin(async move {
                 mounts::expect_there(connection, mount_id).await?;
                 let mut rows = spend(connection).await?;
+                spend_all(connection, &spent).await?;
                 rows.extend(recognised.write(connection).await?);
                 if !token.batch {
                     tokens::insert(connection, &token).await?;
@@ -81,6 +107,12 @@ impl Core {
         })
         .await?;
         issued.identity_policies = self.identity_policies(&issued.token).await?;
-        Ok((issued, warnings))
+        Ok((Admitted::Token(issued), warnings))
     }
+}
+
+/// Whether the request brings a code for any of what is required.
+fn brings(visitor: &Visitor, required: &[RequiredFactor]) -> bool {
+    let methods = || required.iter().flat_map(|required| &required.methods);
+    visitor.mfa.iter().any(|presented| methods().any(|(id, name)| presented.names(*id, name)))
 }

@@ -4,6 +4,7 @@ use super::TokenSettings;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
+use crate::mfa::PresentedFactor;
 use crate::mount::Mount;
 use crate::token::{Draft, IssuedToken, ROOT_POLICY, System, Wanted, Warning, sanitized, with_default};
 use audit_chain::{Arrival, Caller, Decided, Verdict};
@@ -24,6 +25,8 @@ pub struct Visitor {
     pub source: Option<IpAddr>,
     /// The client's `User-Agent`.
     pub user_agent: Option<Arc<str>>,
+    /// Codes of second factors that came with the request.
+    pub mfa: Vec<PresentedFactor>,
     /// Path asked for, without `/v1/`.
     pub path: Arc<str>,
     /// How the request came.

@@ -8,6 +8,7 @@ mod pending;
 mod settings;
 
 // The public interface is:
+pub use give::Admitted;
 pub use issue::Visitor;
 pub use settings::{TokenSettings, TokenSettingsChange};
 

@@ -5,15 +5,11 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::store::PendingRow;
-use crate::token::random_base62;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use uuid::Uuid;
-use zeroize::Zeroizing;
 
-/// Characters of a handle: 238 bits.
-const HANDLE: usize = 40;
 /// Longer ones are none of ours.
 const LONGEST: usize = 256;
 /// Rows that one sweep deletes at most.
@@ -22,6 +18,8 @@ const SWEPT: i64 = 5_000;
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
+    /// Codes of a second factor.
+    Mfa,
     /// A browser that was sent to an OpenID provider.
     Oidc,
 }
@@ -29,34 +27,15 @@ pub(crate) enum Awaited {
 impl Awaited {
     const fn name(self) -> &'static str {
         match self {
+            Self::Mfa => "mfa",
             Self::Oidc => "oidc",
-        }
-    }
-
-    /// How its handles begin.
-    const fn prefix(self) -> &'static str {
-        match self {
-            Self::Oidc => "st_",
         }
     }
 }
 
 impl Core {
-    /// Has a login wait for so long; its handle.
+    /// Has a login wait until then under a handle: a new one, or one that was taken before.
     pub(crate) async fn keep_login<T: Serialize>(
-        &self,
-        mount: &Mount,
-        awaited: Awaited,
-        login: &T,
-        lasts: TimeDelta,
-    ) -> Result<Zeroizing<String>> {
-        let handle = Zeroizing::new(format!("{}{}", awaited.prefix(), &**random_base62(HANDLE)?));
-        self.keep_login_as(mount, awaited, &handle, login, self.now() + lasts).await?;
-        Ok(handle)
-    }
-
-    /// The same under a handle that was taken before.
-    pub(crate) async fn keep_login_as<T: Serialize>(
         &self,
         mount: &Mount,
         awaited: Awaited,
@@ -64,6 +43,19 @@ impl Core {
         login: &T,
         expires_at: DateTime<Utc>,
     ) -> Result<()> {
+        let row = self.pending_login(mount, awaited, handle, login, expires_at).await?;
+        Ok(self.store().put_pending_login(&row).await?)
+    }
+
+    /// The row of one, for a transaction that writes more.
+    pub(crate) async fn pending_login<T: Serialize>(
+        &self,
+        mount: &Mount,
+        awaited: Awaited,
+        handle: &str,
+        login: &T,
+        expires_at: DateTime<Utc>,
+    ) -> Result<PendingRow> {
         let content = serde_json::to_vec(login).map_err(|error| Error::Internal(format!("login: {error}").into()))?;
         let mut row = PendingRow {
             id: Uuid::now_v7(),
@@ -75,7 +67,7 @@ impl Core {
             expires_at,
         };
         row.content = self.sealed(row.organization_id, &row.context(), content).await?;
-        Ok(self.store().put_pending_login(&row).await?)
+        Ok(row)
     }
 
     /// The login that waits under a handle, and until when it would have; from now on it waits no more.
@@ -85,19 +77,41 @@ impl Core {
         awaited: Awaited,
         handle: &str,
     ) -> Result<Option<(T, DateTime<Utc>)>> {
+        let Some(hmac) = self.handle_hmac(handle).await? else { return Ok(None) };
+        let whose = (mount.organization_id, mount.id);
+        let Some(row) = self.store().take_pending_login(whose, awaited.name(), hmac).await? else { return Ok(None) };
+        Ok(self.opened_login(&row).await?.map(|login| (login, row.expires_at)))
+    }
+
+    /// The login that waits under a handle, and goes on waiting until its row is deleted.
+    pub(crate) async fn waiting_login<T: DeserializeOwned>(
+        &self,
+        organization_id: Uuid,
+        awaited: Awaited,
+        handle: &str,
+    ) -> Result<Option<(T, PendingRow)>> {
+        let Some(hmac) = self.handle_hmac(handle).await? else { return Ok(None) };
+        let found = self.store().pending_login(organization_id, awaited.name(), hmac).await?;
+        let Some(row) = found else { return Ok(None) };
+        Ok(self.opened_login(&row).await?.map(|login| (login, row)))
+    }
+
+    async fn handle_hmac(&self, handle: &str) -> Result<Option<[u8; 32]>> {
         if handle.is_empty() || handle.len() > LONGEST {
             return Ok(None);
         }
-        let hmac = self.pending_login_hmac(handle).await?;
-        let whose = (mount.organization_id, mount.id);
-        let Some(row) = self.store().take_pending_login(whose, awaited.name(), hmac).await? else { return Ok(None) };
+        self.pending_login_hmac(handle).await.map(Some)
+    }
+
+    /// `None`: it waited for too long.
+    async fn opened_login<T: DeserializeOwned>(&self, row: &PendingRow) -> Result<Option<T>> {
         if row.expires_at <= self.now() {
             return Ok(None);
         }
         let opened = self.opened(row.organization_id, &row.context(), row.content.clone()).await?;
         let login = serde_json::from_slice(&opened)
             .map_err(|error| Error::Internal(format!("stored login {}: {error}", row.id).into()))?;
-        Ok(Some((login, row.expires_at)))
+        Ok(Some(login))
     }
 
     pub(crate) async fn sweep_pending_logins(&self, organization_id: Uuid) -> Result<usize> {

@@ -17,6 +17,11 @@ const ENGINES: [&str; 1] = ["transit"];
 /// Ways to log in that can be enabled.
 const METHODS: [&str; 7] = ["api-key", "approle", "cert", "jwt", "kubernetes", "oidc", "userpass"];
 
+/// Whether it is a type of login method.
+pub(crate) fn is_login_type(mount_type: &str) -> bool {
+    METHODS.contains(&mount_type)
+}
+
 impl Core {
     /// Mounts an engine at `path` (a final `/` is added). The keys of the mount are the engine's to make.
     pub async fn mount(&self, caller: &Caller, path: &str, new: NewMount) -> Result<Arc<Mount>> {
@@ -43,7 +48,7 @@ impl Core {
         self.expect_path_for(caller, class, &path).await?;
         let is_known = match class {
             MountClass::Secret => ENGINES.contains(&mount_type.as_str()) || kv::TYPES.contains(&mount_type.as_str()),
-            MountClass::Auth => METHODS.contains(&mount_type.as_str()),
+            MountClass::Auth => is_login_type(&mount_type),
         };
         if !is_known {
             return Err(Error::invalid(format!("plugin not found in the catalog: {mount_type}")));

@@ -14,6 +14,7 @@ mod tune;
 pub use config::{ConfigChange, MountConfig, NewMount, TuneMount};
 pub use remount::MountMove;
 
+pub(crate) use enable::is_login_type;
 pub(crate) use table::{MountTable, Standing, key, token_mount_id};
 
 use serde_json::{Value, json};

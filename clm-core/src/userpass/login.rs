@@ -9,11 +9,11 @@ use super::user::user_name;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
 use crate::store::users::{self, User};
 use crate::store::{GoneRow, StoreError};
-use crate::token::{IssuedToken, Warning};
+use crate::token::Warning;
 use audit_chain::{Outcome, Severity, Value};
 use chrono::TimeDelta;
 use secrecy::SecretString;
@@ -64,17 +64,12 @@ impl Core {
         visitor: &Visitor,
         mount: &Mount,
         login: UserLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let given = self.try_user(visitor, mount, login).await;
         self.counted(visitor, given).await
     }
 
-    async fn try_user(
-        &self,
-        visitor: &Visitor,
-        mount: &Mount,
-        login: UserLogin,
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    async fn try_user(&self, visitor: &Visitor, mount: &Mount, login: UserLogin) -> Result<(Admitted, Vec<Warning>)> {
         let passwords = self.passwords()?;
         let name = user_name(&login.name).unwrap_or_default();
         let role = self.user_role(mount, &name).await?;
@@ -138,7 +133,7 @@ impl Core {
         mount: &Mount,
         role: UserRole,
         (user, factor): (User, Factor),
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
+    ) -> Result<(Admitted, Vec<Warning>)> {
         let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
         let login = Login {
             mount,

@@ -9,7 +9,7 @@ mod user;
 
 // The public interface is:
 pub use login::UserLogin;
-pub use totp::{TotpEnrolment, TotpState};
+pub use totp::TotpState;
 pub use user::{UserChange, UserRole};
 
 pub(crate) use password::PasswordWork;

@@ -9,39 +9,22 @@ use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::store::users::{self, User};
+use crate::totp::{CodeSettings, TotpEnrolment, random};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, Utc};
-use rand::TryRng;
-use rand::rngs::SysRng;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use subtle::ConstantTimeEq;
-use totp_rs::{Algorithm, Builder, Secret, Totp};
+use totp_rs::Secret;
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-/// What all authenticator programs can: HMAC-SHA-1, six digits, 30 seconds.
-const ALGORITHM: Algorithm = Algorithm::SHA1;
-const DIGITS: u8 = 6;
-const STEP: u64 = 30;
-/// Steps before and after now that are taken, too (RFC 6238, 5.2).
-const SKEW: u16 = 1;
 /// Bytes of a secret (RFC 4226, 4: 160 bits).
 const SECRET: usize = 20;
 /// Backup codes, and bytes of each: 56 bits, which are guessed online if at all.
 const BACKUP_CODES: usize = 10;
 const BACKUP: usize = 7;
-
-/// A secret that waits for its first code. Shown once.
-#[derive(Clone, Debug)]
-pub struct TotpEnrolment {
-    /// Base32, to be typed.
-    pub secret: SecretString,
-    /// `otpauth://…`, to be shown as a picture.
-    pub url: SecretString,
-}
 
 /// How far a person's second factor is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +72,7 @@ impl Core {
             Some(user) => self.totp_secret(user).await?,
             None => self.decoy(organization_id).await?,
         };
-        let step = taken(&totp(&secret, "nobody")?, typed, self.now());
+        let step = CodeSettings::default().taken(&secret, typed, self.now())?;
         let Some(user) = enrolled else { return Ok(Factor::None) };
         if let Some(step) = step.filter(|step| user.mfa_last_step.is_none_or(|last| last < *step)) {
             return Ok(Factor::Step(step));
@@ -118,8 +101,8 @@ impl Core {
         if user.mfa_enabled {
             return Err(Error::invalid("the person has a second factor: take it away first"));
         }
-        let secret = random::<SECRET>()?;
-        let enrolment = enrolment(secret.as_slice(), issuer, &user.username)?;
+        let secret = random(SECRET)?;
+        let enrolment = CodeSettings::default().enrolment(&secret, issuer, &user.username)?;
         let sealed = self.sealed(user.organization_id, &context(user.id), secret.to_vec()).await?;
         user.mfa_secret = Some(BASE64_STANDARD.encode(sealed));
         user.mfa_backup_codes = None;
@@ -140,7 +123,7 @@ impl Core {
             return Err(Error::invalid("no second factor waits to be confirmed: enroll one first"));
         }
         let secret = self.totp_secret(&user).await?;
-        let step = taken(&totp(&secret, "nobody")?, passcode.expose_secret().trim(), self.now());
+        let step = CodeSettings::default().taken(&secret, passcode.expose_secret().trim(), self.now())?;
         let step = step.filter(|step| user.mfa_last_step.is_none_or(|last| last < *step)).ok_or_else(|| {
             Error::invalid("that is not the code of now: look at the device's clock, and send the code that it shows")
         })?;
@@ -240,7 +223,7 @@ impl Core {
         let sealed = match known {
             Some(sealed) => sealed,
             None => {
-                let sealed = self.sealed(organization_id, &context(Uuid::nil()), random::<SECRET>()?.to_vec()).await?;
+                let sealed = self.sealed(organization_id, &context(Uuid::nil()), random(SECRET)?.to_vec()).await?;
                 decoys.lock().unwrap_or_else(PoisonError::into_inner).insert(organization_id, sealed.clone());
                 sealed
             }
@@ -251,7 +234,7 @@ impl Core {
     async fn backup_codes(&self, user_id: Uuid) -> Result<(Vec<SecretString>, Vec<String>)> {
         let (mut codes, mut hmacs) = (Vec::new(), Vec::new());
         for _ in 0..BACKUP_CODES {
-            let code = Zeroizing::new(Secret::from(random::<BACKUP>()?.to_vec()).to_base32().to_lowercase());
+            let code = Zeroizing::new(Secret::from(random(BACKUP)?.to_vec()).to_base32().to_lowercase());
             hmacs.push(self.backup_hmac(user_id, &code).await?);
             codes.push(SecretString::from(format!("{}-{}-{}", &code[..4], &code[4..8], &code[8..])));
         }
@@ -275,45 +258,6 @@ fn context(user_id: Uuid) -> String {
     format!("users/{user_id}/mfa_secret")
 }
 
-fn totp(secret: &[u8], account: &str) -> Result<Totp> {
-    let builder = Builder::new()
-        .with_algorithm(ALGORITHM)
-        .with_digits(DIGITS)
-        .with_step_duration(STEP)
-        .with_skew(SKEW)
-        .with_secret(secret.to_vec())
-        .with_account_name(account);
-    builder.build().map_err(|error| Error::Internal(format!("second factor: {error}").into()))
-}
-
-fn enrolment(secret: &[u8], issuer: &str, account: &str) -> Result<TotpEnrolment> {
-    // In the label of the URL a colon stands between the two.
-    let (issuer, account) = (issuer.replace(':', "_"), account.replace(':', "_"));
-    if issuer.is_empty() || issuer.len() > 64 || issuer.chars().any(char::is_control) {
-        return Err(Error::invalid("issuer has 1 to 64 bytes, none of them a control character"));
-    }
-    let builder = Builder::new()
-        .with_algorithm(ALGORITHM)
-        .with_digits(DIGITS)
-        .with_step_duration(STEP)
-        .with_skew(SKEW)
-        .with_secret(secret.to_vec())
-        .with_account_name(account)
-        .with_issuer(Some(issuer));
-    let failed = |error: totp_rs::TotpError| Error::Internal(format!("second factor: {error}").into());
-    let totp = builder.build().map_err(failed)?;
-    let url = SecretString::from(totp.to_url().map_err(failed)?);
-    Ok(TotpEnrolment { secret: SecretString::from(totp.secret().to_base32()), url })
-}
-
-/// The time step whose code it is, if it is one of now.
-fn taken(totp: &Totp, typed: &str, now: DateTime<Utc>) -> Option<i64> {
-    let is_code = typed.len() == usize::from(DIGITS) && typed.bytes().all(|byte| byte.is_ascii_digit());
-    // Whatever was typed, the work is the same.
-    let step = totp.check(if is_code { typed } else { "000000" }, u64::try_from(now.timestamp()).unwrap_or(0));
-    step.filter(|_| is_code).and_then(|step| i64::try_from(step).ok())
-}
-
 /// A text in the form of a backup code, without what is only there for the eye.
 fn backup_code(typed: &str) -> Option<Zeroizing<String>> {
     let code: String = typed.chars().filter(|character| !matches!(character, '-' | ' ')).collect();
@@ -334,60 +278,15 @@ fn place(codes: &[String], wanted: &str) -> Option<usize> {
     found
 }
 
-fn random<const LENGTH: usize>() -> Result<Zeroizing<[u8; LENGTH]>> {
-    let mut bytes = Zeroizing::new([0; LENGTH]);
-    let filled = SysRng.try_fill_bytes(bytes.as_mut_slice());
-    filled.map_err(|_| Error::Internal("the operating system gave no random bytes".into()))?;
-    Ok(bytes)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// RFC 6238, appendix B, for HMAC-SHA-1; of its eight digits the last six.
     #[test]
-    fn codes_are_those_of_rfc_6238() {
-        let totp = totp(b"12345678901234567890", "nobody").expect("a secret of 160 bits");
-        for (time, code) in [
-            (59, "94287082"),
-            (1_111_111_109, "07081804"),
-            (1_111_111_111, "14050471"),
-            (1_234_567_890, "89005924"),
-            (2_000_000_000, "69279037"),
-            (20_000_000_000, "65353130"),
-        ] {
-            let at = |time: i64| DateTime::from_timestamp(time, 0).expect("a time");
-            let step = time / 30;
-            assert_eq!(taken(&totp, &code[2..], at(time)), Some(step), "{time}");
-            // A step before and after, and no further.
-            assert_eq!(taken(&totp, &code[2..], at(time + 30)), Some(step));
-            assert_eq!(taken(&totp, &code[2..], at(time - 30)), Some(step));
-            assert_eq!(taken(&totp, &code[2..], at(time + 90)), None);
-        }
-    }
-
-    #[test]
-    fn only_what_has_the_form_of_a_code_is_one() {
-        let totp = totp(b"12345678901234567890", "nobody").expect("a secret");
-        let now = DateTime::from_timestamp(59, 0).expect("a time");
-        for typed in ["", "28708", "2870820", "94287082", "28 7082", "２８７０８２", "287083"] {
-            assert_eq!(taken(&totp, typed, now), None, "{typed:?}");
-        }
+    fn only_what_has_the_form_of_a_backup_code_is_one() {
         assert_eq!(backup_code("ABCD-efgh-2345").as_deref().map(String::as_str), Some("abcdefgh2345"));
         for typed in ["abcd-efgh-234", "abcd-efgh-2341", "287082", "", "äbcd-efgh-234"] {
             assert!(backup_code(typed).is_none(), "{typed:?}");
         }
-    }
-
-    #[test]
-    fn an_enrolment_says_the_same_in_letters_and_as_a_url() {
-        let made = enrolment(b"12345678901234567890", "clm", "a:b").expect("an enrolment");
-        let secret = made.secret.expose_secret();
-        assert_eq!(secret, "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ");
-        let url = made.url.expose_secret();
-        assert!(url.starts_with("otpauth://totp/clm:a_b?") && url.contains(secret), "{url}");
-        assert!(!format!("{made:?}").contains(secret));
-        assert!(enrolment(&[7; 20], "", "a").is_err());
     }
 }

@@ -104,6 +104,14 @@ async fn hvac_sends_a_browser_to_a_provider_and_gets_a_token_for_its_code() {
     tokio::task::block_in_place(|| run(&site, &server, "hvac_oidc.py", &[&url, name, secret]));
 }
 
+#[tokio::test]
+async fn hvac_logs_in_with_a_second_factor_in_two_steps_and_in_one() {
+    let site = Site::ready("").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    run(&site, &server, "hvac_mfa.py", &[]);
+}
+
 /// An issuer's public key in PEM, and a token of it that is good until 2100.
 fn issued_jwt() -> (String, String) {
     let key = rcgen::KeyPair::generate().unwrap();

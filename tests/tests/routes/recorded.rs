@@ -26,6 +26,8 @@ pub(crate) struct Known {
     ciphertext: String,
     /// A second factor's secret, and the code of now.
     factor: (String, String),
+    /// A login that waits, and the code that it waits for.
+    waiting: (String, String),
     /// With what a browser came back from the provider.
     back: (String, String),
     login: String,
@@ -66,6 +68,8 @@ impl Known {
             ("$NONCE", &self.nonce),
             ("$NOTIFICATION", &self.notification),
             ("$PAIR", &self.pair),
+            ("$PASSCODE", &self.waiting.1),
+            ("$REQUEST", &self.waiting.0),
             ("$SECRET_ACCESSOR", &self.secret.1),
             ("$SECRET", &self.secret.0),
             ("$SENT", &self.sent),
@@ -123,6 +127,9 @@ impl Known {
             let away = server.put("auth/jwt/oidc/auth_url", wanted).await.unwrap();
             self.back = outside.provider.browse(away.text("auth_url")).await.unwrap();
         }
+        if row.body.contains("$REQUEST") {
+            self.waiting = self.login_that_waits(server).await;
+        }
         if row.id == "api-key-create" {
             server.put("auth/userpass/users/ann", json!({"password": "pw"})).await.unwrap();
         }
@@ -162,6 +169,9 @@ impl Known {
             self.chain = chain.replace('\r', "").replace('\n', "\\n");
         }
         server.token = token(server, &["everything"]).await.0;
+        if row.id == "mfa-generate-totp" {
+            server.token = person(server, "own").await["client_token"].as_str().unwrap().to_owned();
+        }
         if row.id.starts_with("cubbyhole") {
             server.put("cubbyhole/mine/a", json!({"b": 2})).await.unwrap();
         }
@@ -178,6 +188,20 @@ impl Known {
             "60".clone_into(&mut server.wrap_ttl);
         }
         other
+    }
+
+    /// Of a person whose logins need a code of `$METHOD`: which login waits, and for what.
+    async fn login_that_waits(&self, server: &Server) -> (String, String) {
+        let method = self.fill("$METHOD", &Default::default());
+        let entity = person(server, "waiting").await["entity_id"].clone();
+        let whose = json!({"method_id": method, "entity_id": entity});
+        let made = server.put("identity/mfa/method/totp/admin-generate", whose).await.unwrap();
+        let secret = made.text("url").split_once("secret=").unwrap().1.split('&').next().unwrap().to_owned();
+        let rule = json!({"mfa_method_ids": method, "identity_entity_ids": entity});
+        server.put("identity/mfa/login-enforcement/e", rule).await.unwrap();
+        let auth = person(server, "waiting").await;
+        let request = auth["mfa_requirement"]["mfa_request_id"].as_str().unwrap().to_owned();
+        (request, tests::totp(&secret, std::time::UNIX_EPOCH.elapsed().unwrap().as_secs()).unwrap())
     }
 
     pub(crate) async fn learn(&mut self, row: &Row, answer: &Answer, server: &mut Server) {
@@ -214,6 +238,7 @@ impl Known {
             "entity-alias-write" => self.identities.push(("$ALIAS", answer.text("id").to_owned())),
             "group-write" => self.identities.push(("$GROUP", answer.text("id").to_owned())),
             "group-alias-write" => self.identities.insert(0, ("$ALIAS_OF_GROUP", answer.text("id").to_owned())),
+            "mfa-create-totp-method" => self.identities.push(("$METHOD", answer.text("method_id").to_owned())),
             "userpass-enroll-totp" => self.factor.0 = answer.text("secret").to_owned(),
             "transit-back-up-key" => self.backup = answer.text("backup").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),
@@ -221,6 +246,13 @@ impl Known {
             _ => {}
         }
     }
+}
+
+/// What a login gives a person who may do everything.
+async fn person(server: &Server, name: &str) -> serde_json::Value {
+    let body = json!({"password": "pw", "token_policies": "everything"});
+    server.put(&format!("auth/userpass/users/{name}"), body.clone()).await.unwrap();
+    server.put(&format!("auth/userpass/login/{name}"), body).await.unwrap().body["auth"].take()
 }
 
 /// Has people told something, as when a secret is due for rotation; its id.

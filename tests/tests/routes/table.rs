@@ -8,7 +8,7 @@ pub(crate) struct Row {
     pub(crate) name: &'static str,
     /// `$ENTITY`, `$ALIAS`, `$GROUP` and such are ids of what earlier rows made, `$LOGIN` is the accessor of a login method.
     /// `$PROVIDER` is an OpenID provider, `$JWT` a token of it, `$STATE` and `$GRANT` are with what a browser comes back from it, `$CLUSTER` is an API server of Kubernetes, `$AUTHORITY` is who made the certificate that the
-    /// connection shows.
+    /// connection shows. `$REQUEST` is a login that waits for `$PASSCODE`, of the method `$METHOD`.
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token,
     /// JSON, or what follows the path from a `?` on; `$TOKEN` and `$ACCESSOR` are another token's, `$SHARE` is the seal's, `$NONCE` of making a root token or new shares,
     /// `$LEASE` is another token's lease,
@@ -172,6 +172,26 @@ pub(crate) const TABLE: &[Row] = &[
     recorded("group-alias-delete", "$ALIAS_OF_GROUP", "", "group_alias.delete"),
     recorded("group-delete", "$GROUP", "", "group.delete"),
     recorded("group-delete-by-name", "team", "", "group.delete"),
+    recorded("mfa-create-totp-method", "", r#"{"issuer":"i","method_name":"m"}"#, "mfa_method.write"),
+    recorded("mfa-update-totp-method", "$METHOD", r#"{"issuer":"i2"}"#, "mfa_method.write"),
+    silent("mfa-read-totp-method", "$METHOD", ""),
+    silent("mfa-read-method", "$METHOD", ""),
+    silent("mfa-list-methods", "", ""),
+    silent("mfa-list-totp-methods", "", ""),
+    recorded("mfa-generate-totp", "", r#"{"method_id":"$METHOD"}"#, "mfa_secret.generate"),
+    recorded("mfa-admin-generate-totp", "", r#"{"method_id":"$METHOD","entity_id":"$ENTITY"}"#, "mfa_secret.generate"),
+    recorded("mfa-admin-destroy-totp", "", r#"{"method_id":"$METHOD","entity_id":"$ENTITY"}"#, "mfa_secret.destroy"),
+    recorded(
+        "mfa-write-enforcement",
+        "e",
+        r#"{"mfa_method_ids":"$METHOD","identity_entity_ids":"$ENTITY"}"#,
+        "login_enforcement.write",
+    ),
+    silent("mfa-read-enforcement", "e", ""),
+    silent("mfa-list-enforcements", "", ""),
+    open("mfa-validate", r#"{"mfa_request_id":"$REQUEST","mfa_payload":{"m":["$PASSCODE"]}}"#, Some("login.userpass")),
+    recorded("mfa-delete-enforcement", "e", "", "login_enforcement.delete"),
+    recorded("mfa-delete-totp-method", "$METHOD", "", "mfa_method.delete"),
     recorded("entity-merge", "", r#"{"from_entity_ids":"$ENTITY","to_entity_id":"$OTHER_ENTITY"}"#, "entity.merge"),
     recorded("entity-alias-delete", "$ALIAS", "", "entity_alias.delete"),
     recorded("entity-delete", "$OTHER_ENTITY", "", "entity.delete"),

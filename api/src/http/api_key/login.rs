@@ -2,7 +2,7 @@
 
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
-use crate::http::auth_token::issued;
+use crate::http::auth_token::admitted;
 use crate::http::call::OpenCall;
 use secrecy::SecretString;
 
@@ -11,5 +11,5 @@ pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let key = key.map(SecretString::from).ok_or_else(|| Error::invalid("missing api_key"))?;
     let (core, mount) = call.login_method()?;
     let (made, warnings) = core.login_api_key(&call.visitor(), mount, key).await?;
-    Ok(issued(&made, warnings))
+    Ok(admitted(&made, warnings))
 }

@@ -8,7 +8,7 @@ mod roles;
 mod shown;
 mod tidy;
 
-pub(super) use shown::issued;
+pub(super) use shown::{admitted, issued};
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use Kind::{Boolean, Duration, Integer, List, Text, Texts};

@@ -1,7 +1,7 @@
 //! A token in an answer's `auth`.
 
 use crate::http::answer::Answer;
-use clm_core::{IssuedToken, Token, Warning};
+use clm_core::{Admitted, IssuedToken, MfaRequirement, Token, Warning};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
@@ -40,4 +40,40 @@ pub(in crate::http) fn issued(issued: &IssuedToken, warnings: Vec<Warning>) -> A
     Answer::auth(auth(token, client_token.expose_secret(), identity_policies, token.creation_ttl))
         .about(token.accessor.to_string())
         .warn(warnings)
+}
+
+/// The answer to a login: a token, or what is needed beside.
+pub(in crate::http) fn admitted(admitted: &Admitted, warnings: Vec<Warning>) -> Answer {
+    match admitted {
+        Admitted::Token(made) => issued(made, warnings),
+        Admitted::Waits(told) => Answer::auth(waiting(told)).warn(warnings),
+    }
+}
+
+fn waiting(told: &MfaRequirement) -> Value {
+    let constraints = told.required.iter().map(|required| {
+        let any = required
+            .methods
+            .iter()
+            .map(|(id, name)| json!({"type": "totp", "id": id, "uses_passcode": true, "name": name}));
+        (required.enforcement.clone(), json!({ "any": any.collect::<Vec<_>>() }))
+    });
+    json!({
+        "client_token": "",
+        "accessor": "",
+        "policies": null,
+        "token_policies": null,
+        "identity_policies": null,
+        "metadata": null,
+        "lease_duration": 0,
+        "renewable": false,
+        "entity_id": "",
+        "token_type": "default",
+        "orphan": false,
+        "mfa_requirement": {
+            "mfa_request_id": told.request_id,
+            "mfa_constraints": constraints.collect::<serde_json::Map<_, _>>(),
+        },
+        "num_uses": 0,
+    })
 }

@@ -2,7 +2,7 @@
 
 use crate::app::Result;
 use crate::http::answer::Answer;
-use crate::http::auth_token::issued;
+use crate::http::auth_token::admitted;
 use crate::http::call::OpenCall;
 use clm_core::CertLogin;
 
@@ -14,5 +14,5 @@ pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     };
     let (core, mount) = call.login_method()?;
     let (made, warnings) = core.login_cert(&call.visitor(), mount, login).await?;
-    Ok(issued(&made, warnings))
+    Ok(admitted(&made, warnings))
 }

@@ -1,10 +1,13 @@
-//! `identity/`: entities, their aliases, groups.
+//! `identity/`: entities, their aliases, groups, and second factors.
 
 mod alias;
 mod entity;
 mod group;
 mod group_alias;
 mod lookup;
+mod mfa;
+
+pub(super) use mfa::ROUTES as MFA;
 
 use super::call::Call;
 use super::parameters::Parameters;

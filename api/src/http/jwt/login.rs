@@ -2,7 +2,7 @@
 
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
-use crate::http::auth_token::issued;
+use crate::http::auth_token::admitted;
 use crate::http::call::OpenCall;
 use clm_core::JwtLogin;
 
@@ -12,5 +12,5 @@ pub(super) async fn login(call: OpenCall) -> Result<Answer> {
     let login = JwtLogin { role: call.parameters.text("role")?, jwt: jwt.into() };
     let (core, mount) = call.login_method()?;
     let (made, warnings) = core.login_jwt(&call.visitor(), mount, login).await?;
-    Ok(issued(&made, warnings))
+    Ok(admitted(&made, warnings))
 }

@@ -2,7 +2,7 @@
 
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
-use crate::http::auth_token::issued;
+use crate::http::auth_token::admitted;
 use crate::http::call::OpenCall;
 use crate::http::table::Verb;
 use clm_core::{OidcCallback, OidcRequest};
@@ -30,5 +30,5 @@ pub(super) async fn callback(call: OpenCall) -> Result<Answer> {
     };
     let (core, mount) = call.login_method()?;
     let given = core.login_oidc(&call.visitor(), mount, callback).await?;
-    Ok(given.map_or_else(Answer::nothing, |(made, warnings)| issued(&made, warnings)))
+    Ok(given.map_or_else(Answer::nothing, |(made, warnings)| admitted(&made, warnings)))
 }

@@ -13,6 +13,7 @@ mod integrity;
 mod internal;
 mod leases;
 mod metrics;
+mod mfa;
 mod mounts;
 mod namespaces;
 mod passwords;
@@ -37,10 +38,11 @@ use crate::app::Result;
 use clm_core::EntryKind;
 
 /// What is in files of its own, found after that; narrower paths before wider ones, within a table and from one to the next.
-pub(super) const TABLES: [&[Route]; 9] = [
+pub(super) const TABLES: [&[Route]; 10] = [
     audit::ROUTES,
     cors::ROUTES,
     leases::ROUTES,
+    mfa::ROUTES,
     namespaces::ROUTES,
     passwords::ROUTES,
     quotas::ROUTES,
