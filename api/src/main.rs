@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 /// Requests allocate much and briefly. Of Rust alone: a vendor's library keeps the allocator that it was tried with.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 
 fn main() -> ExitCode {
     // The HSM's supervisor and workers are this executable too; they start neither a runtime nor anything else of ours.
