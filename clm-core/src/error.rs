@@ -66,7 +66,9 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Tampered { table, id } => Self::RowTampered { table, id },
             StoreError::Conflict { what } => Self::Conflict(what),
-            StoreError::Absent { .. } | StoreError::Full { .. } | StoreError::Json => Self::invalid(error.to_string()),
+            StoreError::Absent { .. } | StoreError::Circle { .. } | StoreError::Full { .. } | StoreError::Json => {
+                Self::invalid(error.to_string())
+            }
             other => Self::Database(other),
         }
     }

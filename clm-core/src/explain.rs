@@ -1,10 +1,10 @@
 //! Why somebody may do something or not, for whoever looks after policies.
 
-use crate::access::{AccessRequest, Acl, Circumstances, Explanation};
+use crate::access::{AccessRequest, Acl, Circumstances, Explanation, ROLE_PREFIX};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::policies::policy_name;
-use crate::token::{ROOT_POLICY, WRAPPING_POLICY};
+use crate::token::{ROOT_POLICY, Sources, WRAPPING_POLICY};
 use audit_chain::Caller;
 use secrecy::{ExposeSecret, SecretString};
 use std::net::IpAddr;
@@ -18,7 +18,7 @@ pub enum Whose {
     Accessor(String),
     /// The bearer of this token.
     Token(SecretString),
-    /// Whoever has these policies and nothing else.
+    /// Whoever has these policies, and roles as `role:CODE`, and nothing else.
     Policies(Vec<String>),
 }
 
@@ -61,21 +61,32 @@ impl Core {
         Ok(Explained { explanation, left_out })
     }
 
-    /// Policies by their names, as for a token without a bearer; and those of the names that give it nothing.
+    /// Policies by their names, and roles as `role:CODE`, as for a token without a bearer; and those of the names that give it nothing.
     async fn acl_of_policies(&self, organization_id: Uuid, names: &[String]) -> Result<(Arc<Acl>, Vec<String>)> {
-        let mut names = names.iter().map(|name| policy_name(name)).collect::<Result<Vec<_>>>()?;
+        let (codes, names): (Vec<&str>, Vec<&str>) =
+            names.iter().map(|name| name.trim()).partition(|name| name.starts_with(ROLE_PREFIX));
+        let mut names = names.into_iter().map(policy_name).collect::<Result<Vec<_>>>()?;
         names.sort_unstable();
         names.dedup();
-        if names.is_empty() {
-            return Err(Error::invalid("policies must name at least one policy"));
+        if names.is_empty() && codes.is_empty() {
+            return Err(Error::invalid("policies must name at least one policy, or a role as role:CODE"));
         }
         if names.iter().any(|name| name == ROOT_POLICY) {
             return Ok((Arc::new(Acl::root()), Vec::new()));
         }
         let found = self.store().policies(organization_id, &names, &[]).await?;
         let has = |name: &String| found.iter().any(|row| row.name == *name && row.is_for(&[]));
-        let left_out = names.iter().filter(|name| !has(name) && *name != WRAPPING_POLICY).cloned().collect();
-        let compiled = self.compiled(organization_id, (&names, &[]), self.cache().moment()).await?;
+        let mut left_out: Vec<String> =
+            names.iter().filter(|name| !has(name) && *name != WRAPPING_POLICY).cloned().collect();
+        let mut roles = Vec::new();
+        for code in codes {
+            match self.held_role(organization_id, code.trim_start_matches(ROLE_PREFIX)).await? {
+                Some(held) => roles.extend(held),
+                None => left_out.push(code.to_owned()),
+            }
+        }
+        let sources = Sources { policies: &names, bearers: &[], roles: &roles };
+        let compiled = self.compiled(organization_id, sources, self.cache().moment()).await?;
         Ok((Arc::new(compiled.acl(None)), left_out))
     }
 }

@@ -39,6 +39,7 @@ mod system_entry;
 mod system_roles;
 mod token;
 mod totp;
+mod user_roles;
 mod userpass;
 
 // The public interface is:
@@ -79,4 +80,5 @@ pub use token::{
     WRAPPING_POLICY, Warning, random_base62,
 };
 pub use totp::TotpEnrolment;
+pub use user_roles::{Assignment as RoleAssignment, RoleSpan};
 pub use userpass::{TotpState, UserChange, UserLogin, UserRole};

@@ -71,6 +71,7 @@ pub(crate) const ENGINES: &[Engine] = &[
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::NOTIFICATIONS },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::REGISTRY },
     Engine { mount_type: "clm", usual_path: "clm/", routes: clm::SECRETS },
+    Engine { mount_type: "clm", usual_path: "clm/", routes: clm::USER_ROLES },
     Engine { mount_type: "cert", usual_path: "auth/cert/", routes: cert::ROUTES },
     Engine { mount_type: "cubbyhole", usual_path: "cubbyhole/", routes: cubbyhole::ROUTES },
     Engine { mount_type: "identity", usual_path: "identity/", routes: identity::ROUTES },

@@ -31,7 +31,7 @@ pub struct Acl {
     shared: Arc<Rules>,
     /// What templates gave, merged with the shared rule of the same path, in whose place it stands.
     own: Option<Box<Rules>>,
-    /// Policies about secrets, and those of their rules that count now.
+    /// Policies about secrets and roles, and those of their rules that count now.
     named: Arc<NamedPolicies>,
     counting: Arc<NamedRules>,
 }
@@ -202,12 +202,12 @@ impl Acl {
         self.counting.denial(capability, path)
     }
 
-    /// A rule that grants by itself.
-    pub(super) fn grant(&self, capability: Capability, path: &str) -> Option<&Arc<Rule>> {
-        self.counting.grant(capability, path)
+    /// A rule that grants by itself; `with_sudo`: that, too.
+    pub(super) fn grant(&self, capability: Capability, path: &str, with_sudo: bool) -> Option<&Arc<Rule>> {
+        self.counting.grant(capability, path, with_sudo)
     }
 
-    /// Policies about secrets.
+    /// Policies about secrets, and roles.
     pub(super) fn named(&self) -> (&NamedPolicies, &NamedRules) {
         (&self.named, &self.counting)
     }

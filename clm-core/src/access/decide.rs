@@ -105,7 +105,7 @@ pub enum Stage {
     Name,
     /// Of the rules that match the path, the one that applies.
     Ruled,
-    /// Policies about secrets that grant.
+    /// Policies about secrets and roles that grant.
     Grants,
 }
 
@@ -167,9 +167,17 @@ impl Acl {
         let decided = match decided {
             Some((_, Reason::Granted | Reason::Denied)) => decided,
             _ => {
-                let granted = self.grant(capability, &path).map(|rule| (rule, Reason::Granted));
+                let sudo = needs_sudo(request.operation, request.path);
+                let granted = self.grant(capability, &path, sudo).map(|rule| (rule, Reason::Granted));
+                let granted = granted.or_else(|| {
+                    let lacking = if sudo { self.grant(capability, &path, false) } else { None };
+                    lacking.map(|rule| (rule, Reason::NeedsSudo))
+                });
                 steps.add(Stage::Grants, granted);
-                granted.or(decided)
+                match granted {
+                    Some((_, Reason::Granted)) => granted,
+                    lacking => decided.or(lacking),
+                }
             }
         };
         let Some((rule, reason)) = decided else {
@@ -198,7 +206,7 @@ impl Acl {
             return vec!["deny"];
         }
         let ruled = self.rule_for(&deciding, false).map_or(Capabilities::NONE, |rule| rule.capabilities);
-        let granted = |capability| ruled.contains(capability) || self.grant(capability, &deciding).is_some();
+        let granted = |capability| ruled.contains(capability) || self.grant(capability, &deciding, false).is_some();
         let names: Vec<&'static str> = Capability::ALL
             .into_iter()
             .filter(|capability| granted(*capability) && self.denial(*capability, &deciding).is_none())

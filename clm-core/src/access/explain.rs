@@ -6,6 +6,7 @@ use super::capability::Operation;
 use super::decide::{AccessRequest, Decision, Reason, Stage, Steps};
 use super::matcher::{Matcher, first_wildcard};
 use super::name::deciding_path;
+use super::permissions::ROLE_PREFIX;
 use super::secrets::Circumstances;
 use std::sync::Arc;
 
@@ -129,7 +130,7 @@ impl Stage {
             Self::Name => "rules on the secret's name itself: they can deny and grant nothing",
             Self::Ruled => "of the rules that match the path the most specific one decides alone",
             Self::Grants => {
-                "policies about secrets that grant: one is enough where that rule neither grants nor denies"
+                "policies about secrets, and roles, that grant: one is enough where that rule neither grants nor denies"
             }
         }
     }
@@ -153,6 +154,12 @@ impl Explanation {
                 format!("{which} denies, and the denial of a policy about secrets beats whatever others grant")
             }
             Stage::Name => format!("{which} denies the secret by its name"),
+            Stage::Grants if *reason != Reason::Granted => {
+                format!("{which} grants it by itself, but {}", reason.text())
+            }
+            Stage::Grants if rule.policies().iter().any(|policy| policy.starts_with(ROLE_PREFIX)) => {
+                format!("{which} grants by itself, as each role does that somebody has")
+            }
             Stage::Grants => format!("{which} grants by itself, as each policy about secrets does"),
             Stage::Root | Stage::Ruled => {
                 let rivals = self.matching.iter().filter(|candidate| candidate.stage == Stage::Ruled).count();

@@ -1,4 +1,4 @@
-//! Policies about secrets, compiled: each of their rules denies or grants by itself, whatever others match, and some count only at times.
+//! Policies about secrets and roles, compiled: each of their rules denies or grants by itself, whatever others match, and some count only at times.
 
 use super::acl::{Rule, Spelled};
 use super::capability::Capability;
@@ -26,6 +26,8 @@ pub(super) struct NamedPolicies {
 pub(super) struct NamedRules {
     denials: HashMap<Capability, Matcher>,
     grants: HashMap<Capability, Matcher>,
+    /// Those of `grants` that grant `sudo` as well.
+    sudo_grants: HashMap<Capability, Matcher>,
 }
 
 impl NamedPolicies {
@@ -61,7 +63,7 @@ impl NamedPolicies {
             let denies = policy.effect == Effect::Denies;
             let why = policy.conditions.failing(at, denies)?;
             let alone = NamedRules::new([policy]);
-            let speaks = alone.denial(capability, path).or_else(|| alone.grant(capability, path)).is_some();
+            let speaks = alone.denial(capability, path).or_else(|| alone.grant(capability, path, false)).is_some();
             speaks.then(|| (Arc::clone(&policy.name), denies, why))
         })
     }
@@ -97,8 +99,12 @@ impl NamedRules {
         }
         let mut made = Self::default();
         for ((effect, capability, _), rule) in rules {
+            let rule = Arc::new(rule);
+            if effect != Effect::Denies && rule.capabilities.contains(Capability::Sudo) {
+                made.sudo_grants.entry(capability).or_default().insert(Arc::clone(&rule));
+            }
             let matchers = if effect == Effect::Denies { &mut made.denials } else { &mut made.grants };
-            matchers.entry(capability).or_default().insert(Arc::new(rule));
+            matchers.entry(capability).or_default().insert(rule);
         }
         made
     }
@@ -107,8 +113,9 @@ impl NamedRules {
         find(&self.denials, capability, path)
     }
 
-    pub(super) fn grant(&self, capability: Capability, path: &str) -> Option<&Arc<Rule>> {
-        find(&self.grants, capability, path)
+    /// `with_sudo`: one that grants that, too.
+    pub(super) fn grant(&self, capability: Capability, path: &str, with_sudo: bool) -> Option<&Arc<Rule>> {
+        find(if with_sudo { &self.sudo_grants } else { &self.grants }, capability, path)
     }
 
     /// All of a capability that match, those that deny and those that grant.

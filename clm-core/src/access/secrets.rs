@@ -54,6 +54,12 @@ pub struct Conditions {
     pub source_cidrs: Vec<IpNet>,
     /// For so many seconds after the token was made.
     pub max_ttl_seconds: Option<u64>,
+    /// From then on; no document says so, but who gives somebody a role.
+    #[serde(skip)]
+    pub valid_from: Option<DateTime<Utc>>,
+    /// Until then, likewise.
+    #[serde(skip)]
+    pub valid_until: Option<DateTime<Utc>>,
 }
 
 /// Hours of days, in UTC.
@@ -132,6 +138,10 @@ impl Conditions {
             Some("max_ttl_seconds: the token was made too long ago")
         } else if self.time_window.as_ref().is_some_and(|window| !window.holds(at.now)) {
             Some("time_window: it is not the time")
+        } else if self.valid_from.is_some_and(|from| at.now < from) {
+            Some("valid_from: the role is not given yet")
+        } else if self.valid_until.is_some_and(|until| until <= at.now) {
+            Some("valid_until: the role was given until then")
         } else {
             None
         }
@@ -139,7 +149,9 @@ impl Conditions {
 
     /// Whether there are any.
     pub(super) fn are_none(&self) -> bool {
-        self.time_window.is_none() && self.source_cidrs.is_empty() && self.max_ttl_seconds.is_none()
+        let Self { time_window, source_cidrs, max_ttl_seconds, valid_from, valid_until } = self;
+        let timeless = time_window.is_none() && valid_from.is_none() && valid_until.is_none();
+        timeless && source_cidrs.is_empty() && max_ttl_seconds.is_none()
     }
 }
 

@@ -6,7 +6,8 @@
 use super::{Core, Inner};
 use crate::error::{Error, Result};
 use crate::store::{
-    access_policies, entities, entity_aliases, group_members, identity_groups, mounts, system_entries, tokens,
+    access_policies, entities, entity_aliases, group_members, identity_groups, mounts, roles, system_entries, tokens,
+    user_roles, users,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgListener, PgNotification};
@@ -72,9 +73,16 @@ impl Core {
         let table = words.next().unwrap_or_default();
         let id = words.nth(1).and_then(|id| Uuid::try_parse(id).ok());
         match (table, id) {
-            // Of an alias and of a membership the id is the one's whom it concerns.
+            // Of an alias, a membership and a role that was given the id is the one's whom it concerns.
             (
-                tokens::TABLE | entities::TABLE | entity_aliases::TABLE | identity_groups::TABLE | group_members::TABLE,
+                tokens::TABLE
+                | entities::TABLE
+                | entity_aliases::TABLE
+                | identity_groups::TABLE
+                | group_members::TABLE
+                | roles::TABLE
+                | user_roles::TABLE
+                | users::TABLE,
                 Some(id),
             ) => self.cache().forget(id),
             (mounts::TABLE, _) => self.refresh_mounts(),

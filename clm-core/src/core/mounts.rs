@@ -77,7 +77,12 @@ impl Core {
         let changes = mounts.changes.load(Ordering::Acquire);
         // Boxed: it is rare, and its size would be every request's.
         let table = Box::pin(self.load_mounts()).await?;
+        let moved = !table.has_the_engines_of(&mounts.table.load());
         mounts.table.store(Arc::new(table));
+        if moved {
+            // What roles permit is compiled for the paths of engines.
+            self.cache().invalidate_all();
+        }
         mounts.known.store(changes, Ordering::Release);
         Ok(())
     }

@@ -5,8 +5,9 @@ use crate::access::{Subject, SubjectAlias, SubjectGroup};
 use crate::core::Core;
 use crate::error::Result;
 use crate::mount::MountTable;
-use crate::store::{PersonaRows, entities, entity_aliases, group_members, identity_groups};
+use crate::store::{PersonRows, PersonaRows, entities, entity_aliases, group_members, identity_groups, users};
 use crate::token::Token;
+use crate::user_roles::{Assignment, HeldRole, held};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -22,6 +23,10 @@ pub struct Persona {
     pub groups: Vec<Group>,
     /// Those of them that it is in itself.
     pub direct_group_ids: Vec<Uuid>,
+    /// Roles of the person that it is, those too that count at other times.
+    pub(crate) roles: Vec<HeldRole>,
+    /// The person's row, and those of roles: changes of them concern its tokens.
+    role_row_ids: Vec<Uuid>,
 }
 
 impl Persona {
@@ -88,7 +93,8 @@ impl Persona {
 
     /// Rows whose change concerns tokens of this entity.
     pub(crate) fn ids(&self) -> impl Iterator<Item = Uuid> {
-        [self.entity.id].into_iter().chain(self.groups.iter().map(|group| group.id))
+        let roles = self.role_row_ids.iter().copied();
+        [self.entity.id].into_iter().chain(self.groups.iter().map(|group| group.id)).chain(roles)
     }
 }
 
@@ -96,7 +102,7 @@ impl Core {
     /// An entity with all that it holds, if its rows are ours. One of another's making refuses the whole: leaving it out could drop a denial.
     pub async fn persona(&self, organization_id: Uuid, entity_id: Uuid) -> Result<Option<Persona>> {
         let Some(rows) = self.store().persona(organization_id, entity_id).await? else { return Ok(None) };
-        let PersonaRows { entity, aliases, memberships, groups } = rows;
+        let PersonaRows { entity, aliases, memberships, groups, person } = rows;
         let check = |table, id, bytes, row_mac| self.check_known_row((table, organization_id, id), bytes, row_mac);
         check(entities::TABLE, entity.id, entities::bound_bytes(&entity), entity.row_mac).await?;
         for alias in &aliases {
@@ -110,7 +116,24 @@ impl Core {
         }
         let direct = memberships.iter().filter(|member| member.member_entity_id == Some(entity.id));
         let direct_group_ids = direct.map(|member| member.group_id).collect();
-        Ok(Some(Persona { entity, aliases, groups, direct_group_ids }))
+        let (roles, role_row_ids) = match person {
+            Some(person) => self.roles_of(person).await?,
+            None => Default::default(),
+        };
+        Ok(Some(Persona { entity, aliases, groups, direct_group_ids, roles, role_row_ids }))
+    }
+
+    /// The roles that a person has, and the rows that say so. Whoever may not log in has none.
+    async fn roles_of(&self, PersonRows { user, given, roles }: PersonRows) -> Result<(Vec<HeldRole>, Vec<Uuid>)> {
+        let which = (users::TABLE, user.organization_id, user.id);
+        self.check_known_row(which, users::bound_bytes(&user), user.row_mac).await?;
+        for assignment in &given {
+            self.check_assignment(assignment).await?;
+        }
+        self.check_roles(&roles).await?;
+        let ids = [user.id].into_iter().chain(roles.iter().map(|role| role.id)).collect();
+        let given: Vec<_> = given.iter().filter(|_| user.may_log_in()).map(Assignment::given).collect();
+        Ok((held(&given, roles), ids))
     }
 
     /// Policies that a token has because of who bears it, sorted.

@@ -1,6 +1,7 @@
 //! The mounts in memory.
 
 use super::{Mount, MountClass, MountConfig};
+use crate::access::Grounds;
 use crate::core::ROOT_ORGANIZATION;
 use crate::namespace::{Namespace, Place};
 use std::collections::HashMap;
@@ -171,6 +172,36 @@ impl MountTable {
             let (prefix, rest) = path.split_at(at + 1);
             own.get(prefix).map(|mount| (Arc::clone(mount), rest))
         })
+    }
+
+    /// Whether every organization that is served has the same engines at the same paths there.
+    pub(crate) fn has_the_engines_of(&self, other: &Self) -> bool {
+        let same = |one: &Organization, other: &Organization| {
+            let there = |(path, mount): (&String, &Arc<Mount>)| {
+                other.mounts.get(path).is_some_and(|there| there.engine() == mount.engine())
+            };
+            one.mounts.len() == other.mounts.len() && one.mounts.iter().all(there)
+        };
+        let there = |(id, one): (&Uuid, &Organization)| other.organizations.get(id).is_some_and(|other| same(one, other));
+        self.organizations.len() == other.organizations.len() && self.organizations.iter().all(there)
+    }
+
+    /// Where the engines and login methods are that permissions of roles are about, sorted.
+    pub(crate) fn grounds(&self, organization_id: Uuid) -> Grounds {
+        let mut grounds = Grounds::default();
+        for (path, mount) in self.own(organization_id).into_iter().flatten() {
+            match mount.engine() {
+                "transit" => grounds.transit.push(path.clone()),
+                "kv-v1" => grounds.first_secrets.push(path.clone()),
+                "kv-v2" => grounds.secrets.push(path.clone()),
+                "userpass" => grounds.people.push(path.clone()),
+                _ => {}
+            }
+        }
+        for paths in [&mut grounds.transit, &mut grounds.first_secrets, &mut grounds.secrets, &mut grounds.people] {
+            paths.sort_unstable();
+        }
+        grounds
     }
 
     /// By class and path, which ends in `/`.

@@ -30,6 +30,8 @@ pub(crate) struct Entry<F> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reference {
     Role(&'static str, Uuid),
+    /// One that this one is to inherit from.
+    RoleAbove(&'static str, Uuid),
     User(&'static str, Uuid),
 }
 

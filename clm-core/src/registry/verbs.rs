@@ -158,7 +158,10 @@ impl Core {
         let (grows, quotas) = (matches!(action, "create" | "restore"), self.organization_quotas());
         self.change(owner, move |connection| {
             Box::pin(async move {
-                references::expect(&mut *connection, entry.id, &entry.fields.references()).await?;
+                // What goes may name what went before.
+                if action != "delete" {
+                    references::expect(&mut *connection, entry.id, &entry.fields.references()).await?;
+                }
                 F::put(&mut *connection, &entry).await?;
                 if grows {
                     F::expect_room(connection, owner, &quotas).await?;

@@ -104,11 +104,7 @@ pub(crate) async fn expect_room(
     organization_id: Uuid,
     most: u32,
 ) -> Result<(), StoreError> {
-    // One lock for all organizations: a transaction of the log's writer makes rows of several, and with a lock each two writers could wait
-    // for each other.
-    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('quota of certificates', 0))")
-        .execute(&mut *connection)
-        .await?;
+    super::one_at_a_time(&mut *connection).await?;
     let counted = sqlx::query_scalar!(
         r#"SELECT count(*) AS "rows!" FROM (SELECT FROM certificate_metadata WHERE organization_id = $1 AND deleted_at IS NULL LIMIT $2::bigint + 1) counted"#,
         organization_id,

@@ -15,6 +15,14 @@ pub enum StoreError {
         /// What it names.
         id: Uuid,
     },
+    /// A role that is to be above another is that one, or below it.
+    #[error("{field}: role {id} inherits from this one, and no role inherits from itself: name one that does not")]
+    Circle {
+        /// Which field.
+        field: &'static str,
+        /// What it names.
+        id: Uuid,
+    },
     /// The organization has as many as it may.
     #[error(
         "the organization has as many {what} as its quota allows ({field} = {most}): delete some that are not needed, or have the root organization raise {field} at clm/organizations"

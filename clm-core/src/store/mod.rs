@@ -33,6 +33,7 @@ pub(crate) mod references;
 pub(crate) mod roles;
 pub(crate) mod system_entries;
 pub(crate) mod tokens;
+pub(crate) mod user_roles;
 pub(crate) mod users;
 pub(crate) mod workflows;
 
@@ -42,11 +43,11 @@ pub use error::StoreError;
 pub(crate) use mfa_secrets::SecretRow;
 pub(crate) use mounts::MountRow;
 pub(crate) use pending_logins::PendingRow;
-pub(crate) use personas::PersonaRows;
+pub(crate) use personas::{PersonRows, PersonaRows};
 pub(crate) use system_entries::EntryRow;
 pub(crate) use tokens::FoundToken;
 
-use sqlx::{PgPool, Postgres, Transaction};
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 /// What roles may do here, as the migrations grant it: `ROLE PRIVILEGE OBJECT` lines, made by `make renew`.
@@ -87,6 +88,16 @@ impl Store {
 async fn speak_for(transaction: &mut Transaction<'static, Postgres>, organization_id: Uuid) -> Result<(), StoreError> {
     sqlx::query_scalar!("SELECT set_config('clm.organization_id', $1, true)", organization_id.to_string())
         .fetch_one(&mut **transaction)
+        .await?;
+    Ok(())
+}
+
+/// Whoever counts or follows rows before a transaction goes on waits here for whoever does so now. One lock for all of them and for all
+/// organizations, by the name of what was counted first: a transaction of the log's writer makes rows of several, and with a lock each two
+/// writers could wait for each other.
+async fn one_at_a_time(connection: &mut PgConnection) -> Result<(), StoreError> {
+    sqlx::query!("SELECT pg_advisory_xact_lock(hashtextextended('quota of certificates', 0))")
+        .execute(connection)
         .await?;
     Ok(())
 }

@@ -1,27 +1,38 @@
 //! Table `roles`.
 
-use super::{StoreError, bytes32, expect_one};
+use super::{Store, StoreError, bytes32, expect_one};
 use crate::registry::{Entry, RoleFields};
+use chrono::{DateTime, Utc};
 use serde_json::json;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-/// By its code, deleted or not.
-pub(crate) async fn find(
-    connection: &mut PgConnection,
+/// Name of the table, for records and errors.
+pub(crate) const TABLE: &str = "roles";
+
+/// As PostgreSQL gives it.
+struct RoleRow {
+    id: Uuid,
     organization_id: Uuid,
-    code: &str,
-) -> Result<Option<Entry<RoleFields>>, StoreError> {
-    let row = sqlx::query!(
-        "SELECT id, organization_id, role_name, role_code, description, permissions, parent_role_id, is_system_role, is_active, created_by_user_id, \
-         created_at, deleted_at, revision, row_mac FROM roles WHERE organization_id = $1 AND role_code = $2",
-        organization_id,
-        code
-    )
-    .fetch_optional(connection)
-    .await?;
-    row.map(|row| {
-        Ok(Entry {
+    role_name: String,
+    role_code: String,
+    description: Option<String>,
+    permissions: serde_json::Value,
+    parent_role_id: Option<Uuid>,
+    is_system_role: bool,
+    is_active: bool,
+    created_by_user_id: Option<Uuid>,
+    created_at: DateTime<Utc>,
+    deleted_at: Option<DateTime<Utc>>,
+    revision: i64,
+    row_mac: Vec<u8>,
+}
+
+impl TryFrom<RoleRow> for Entry<RoleFields> {
+    type Error = StoreError;
+
+    fn try_from(row: RoleRow) -> Result<Self, StoreError> {
+        Ok(Self {
             id: row.id,
             organization_id: row.organization_id,
             code: row.role_code,
@@ -40,8 +51,60 @@ pub(crate) async fn find(
             revision: row.revision,
             row_mac: bytes32(&row.row_mac, "roles.row_mac")?,
         })
-    })
-    .transpose()
+    }
+}
+
+/// By its code, deleted or not.
+pub(crate) async fn find(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    code: &str,
+) -> Result<Option<Entry<RoleFields>>, StoreError> {
+    let row = sqlx::query_as!(
+        RoleRow,
+        "SELECT id, organization_id, role_name, role_code, description, permissions, parent_role_id, is_system_role, is_active, created_by_user_id, \
+         created_at, deleted_at, revision, row_mac FROM roles WHERE organization_id = $1 AND role_code = $2",
+        organization_id,
+        code
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(Entry::try_from).transpose()
+}
+
+/// These and all that are above them, deleted or not, by id.
+pub(crate) async fn with_those_above(
+    connection: &mut PgConnection,
+    ids: &[Uuid],
+) -> Result<Vec<Entry<RoleFields>>, StoreError> {
+    let rows = sqlx::query_as!(
+        RoleRow,
+        r#"WITH RECURSIVE above AS (
+             SELECT r.id, r.parent_role_id FROM roles r WHERE r.id = ANY($1)
+             UNION
+             SELECT r.id, r.parent_role_id FROM roles r JOIN above a ON r.id = a.parent_role_id
+         )
+         SELECT id, organization_id, role_name, role_code, description, permissions, parent_role_id, is_system_role, is_active, created_by_user_id,
+         created_at, deleted_at, revision, row_mac FROM roles WHERE id IN (SELECT a.id FROM above a) ORDER BY id"#,
+        ids
+    )
+    .fetch_all(connection)
+    .await?;
+    rows.into_iter().map(Entry::try_from).collect()
+}
+
+impl Store {
+    /// These and all that are above them, deleted or not.
+    pub(crate) async fn roles_above(
+        &self,
+        organization_id: Uuid,
+        ids: &[Uuid],
+    ) -> Result<Vec<Entry<RoleFields>>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let roles = with_those_above(&mut transaction, ids).await?;
+        transaction.commit().await?;
+        Ok(roles)
+    }
 }
 
 /// Codes, sorted.

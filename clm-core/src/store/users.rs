@@ -192,21 +192,27 @@ impl TryFrom<UserRow> for User {
     }
 }
 
+/// By id.
+pub(crate) async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Option<User>, StoreError> {
+    let row = sqlx::query_as!(
+        UserRow,
+        "SELECT id, organization_id, username, email, password_hash, password_changed_at, must_change_password, first_name, last_name, display_name, \
+         phone_number, status, email_verified, email_verified_at, mfa_enabled, mfa_secret, mfa_backup_codes, api_access_enabled, \
+         created_by_user_id, deleted_at, failed_login_attempts, last_failed_login_at, mfa_last_step, revision, row_mac FROM users WHERE id = $1",
+        id
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(User::try_from).transpose()
+}
+
 impl Store {
     /// By id.
     pub(crate) async fn user(&self, organization_id: Uuid, id: Uuid) -> Result<Option<User>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let row = sqlx::query_as!(
-            UserRow,
-            "SELECT id, organization_id, username, email, password_hash, password_changed_at, must_change_password, first_name, last_name, display_name, \
-             phone_number, status, email_verified, email_verified_at, mfa_enabled, mfa_secret, mfa_backup_codes, api_access_enabled, \
-             created_by_user_id, deleted_at, failed_login_attempts, last_failed_login_at, mfa_last_step, revision, row_mac FROM users WHERE id = $1",
-            id
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let user = find(&mut transaction, id).await?;
         transaction.commit().await?;
-        row.map(User::try_from).transpose()
+        Ok(user)
     }
 
     /// By name.
@@ -320,4 +326,25 @@ pub(crate) async fn spend_step(connection: &mut PgConnection, user: &User, step:
     .execute(connection)
     .await?;
     expect_one(&done, "second factor")
+}
+
+/// There are `most` or fewer who are not deleted, with those whom whoever calls this has just written: those of others come after this
+/// transaction, or are seen.
+pub(crate) async fn expect_room(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    most: u32,
+) -> Result<(), StoreError> {
+    super::one_at_a_time(&mut *connection).await?;
+    let counted = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "rows!" FROM (SELECT FROM users WHERE organization_id = $1 AND deleted_at IS NULL LIMIT $2::bigint + 1) counted"#,
+        organization_id,
+        i64::from(most)
+    )
+    .fetch_one(connection)
+    .await?;
+    if counted > i64::from(most) {
+        return Err(StoreError::Full { field: "max_users", what: "people", most });
+    }
+    Ok(())
 }

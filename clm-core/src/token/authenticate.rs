@@ -10,12 +10,32 @@ use crate::identity::Persona;
 use crate::mount::Standing;
 use crate::policies::{app_role_binding, user_binding};
 use crate::store::{self, FoundToken};
+use crate::user_roles::HeldRole;
 use audit_chain::Caller;
 use chrono::{DateTime, Utc};
 use sha2::{Digest, Sha256};
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
+
+/// What a token's rules are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Sources<'s> {
+    /// Names.
+    pub(crate) policies: &'s [String],
+    /// Whose the token is, as policies about secrets are bound.
+    pub(crate) bearers: &'s [String],
+    pub(crate) roles: &'s [HeldRole],
+}
+
+impl Sources<'_> {
+    /// What is compiled of other sources has another; between its parts is what is no policy's name.
+    fn key(self) -> Vec<String> {
+        let Self { policies, bearers, roles } = self;
+        let marks: Vec<String> = roles.iter().map(HeldRole::mark).collect();
+        [policies, &[String::new()], bearers, &[String::new()], marks.as_slice()].concat()
+    }
+}
 
 /// No token of ours or a client's own is longer; longer ones do not reach the HSM.
 const LONGEST: usize = 1024;
@@ -188,43 +208,48 @@ impl Core {
 
     async fn acl(&self, token: &Token, persona: Option<&Persona>, moment: Moment) -> Result<Arc<Acl>> {
         let bearers = self.bearers(token).await?;
+        let organization_id = token.organization_id;
         let Some(persona) = persona else {
-            let compiled = self.compiled(token.organization_id, (&token.policies, &bearers), moment).await?;
+            let sources = Sources { policies: &token.policies, bearers: &bearers, roles: &[] };
+            let compiled = self.compiled(organization_id, sources, moment).await?;
             return Ok(Arc::new(compiled.acl(None)));
         };
         let mut names = token.policies.clone();
         names.extend(persona.policies());
         names.sort_unstable();
         names.dedup();
-        let compiled = self.compiled(token.organization_id, (&names, &bearers), moment).await?;
+        let has_roles = !persona.roles.is_empty() && !self.is_of_api_key(token).await?;
+        let roles = if has_roles { persona.roles.as_slice() } else { &[] };
+        let sources = Sources { policies: &names, bearers: &bearers, roles };
+        let compiled = self.compiled(organization_id, sources, moment).await?;
         // Of one entity the tokens of a person and of an app role are bound differently.
-        names.extend([String::new()].into_iter().chain(bearers));
+        let key = sources.key();
         let subject = persona.subject(&self.mount_table());
         if self.is_fresh()
-            && let Some(acl) = self.cache().acl(persona.entity.id, &names, &subject)
+            && let Some(acl) = self.cache().acl(persona.entity.id, &key, &subject)
         {
             return Ok(acl);
         }
         let acl = Arc::new(compiled.acl(Some(&subject)));
-        self.cache().insert_acl(persona.entity.id, &names, subject, &acl, moment);
+        self.cache().insert_acl(persona.entity.id, &key, subject, &acl, moment);
         Ok(acl)
     }
 
-    /// The policies, and those about secrets that are bound to one of `bearers`, compiled; those that do not exist grant nothing. One that was
-    /// changed behind the service's back refuses the whole: leaving it out could drop a denial.
+    /// The policies, those about secrets that are bound to one of the bearers, and what the roles permit, compiled; policies that do not exist
+    /// grant nothing. One that was changed behind the service's back refuses the whole: leaving it out could drop a denial.
     pub(crate) async fn compiled(
         &self,
         organization_id: Uuid,
-        (policies, bearers): (&[String], &[String]),
+        sources: Sources<'_>,
         moment: Moment,
     ) -> Result<Arc<CompiledPolicies>> {
-        // Between them what is no policy's name.
-        let key = [policies, &[String::new()], bearers].concat();
+        let key = sources.key();
         if self.is_fresh()
             && let Some(compiled) = self.cache().policies(organization_id, &key)
         {
             return Ok(compiled);
         }
+        let Sources { policies, bearers, roles } = sources;
         let mut parsed = Vec::new();
         for row in self.store().policies(organization_id, policies, bearers).await? {
             self.check_row((store::access_policies::TABLE, organization_id, row.id), row.bound_bytes(), &row.row_mac)
@@ -232,6 +257,10 @@ impl Core {
             if row.is_for(bearers) {
                 parsed.push(row.compiled()?);
             }
+        }
+        if !roles.is_empty() {
+            let grounds = self.mount_table().grounds(organization_id);
+            parsed.extend(roles.iter().map(|role| role.policy(&grounds)));
         }
         let compiled = Arc::new(CompiledPolicies::new(&parsed));
         self.cache().insert_policies(organization_id, &key, &compiled, moment);
@@ -249,6 +278,19 @@ impl Core {
             parent_id = above.token.parent_id;
         }
         Ok(bearer.into_iter().collect())
+    }
+
+    /// Whether it, or the token at the top of those above it, was given for an API key: such tokens may do what the key's scopes say, and do not
+    /// have the roles of the person for whom the key acts.
+    async fn is_of_api_key(&self, token: &Token) -> Result<bool> {
+        let (mut path, mut parent_id) = (token.path.clone(), token.parent_id);
+        while let Some(id) = parent_id {
+            let Some(hmac) = self.store().token_hmac_by_id(token.organization_id, id).await? else { break };
+            let Some(above) = self.find_checked(hmac).await? else { break };
+            (path, parent_id) = (above.token.path, above.token.parent_id);
+        }
+        let login = self.mount_table().resolve(token.organization_id, &path);
+        Ok(login.is_some_and(|(mount, _)| mount.mount_type == "api-key"))
     }
 
     async fn bearer(&self, token: &Token) -> Result<Option<String>> {

@@ -24,6 +24,7 @@ pub use lookup::TokenInfo;
 pub use new::{IssuedToken, NewToken, Warning};
 pub use role::{TokenRole, TokenRoleChange};
 
+pub(crate) use authenticate::Sources;
 pub(crate) use cache::AuthorityCache;
 pub(crate) use child_policies::{sanitized, with_default};
 pub(crate) use draft::Draft;

@@ -1,7 +1,8 @@
-//! Who may do what, and the record of it: which policy decided, why, and the second factor of people.
+//! Who may do what, and the record of it: which policy decided, why, roles of people and their second factor.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod explained;
+mod roles;
 mod small;
 mod told;
 mod totp;

@@ -4,6 +4,7 @@
 
 mod evidence;
 mod outside;
+mod permissions;
 mod recorded;
 mod refused;
 mod table;
@@ -56,11 +57,12 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
         ("{source}", "platform"),
         ("{urlbytes}", "8"),
         ("{url_mac_length}", "8"),
+        ("{username}", "ann"),
     ];
     for (capture, word) in words {
         path = path.replace(capture, word);
     }
-    for capture in ["{name}", "{+name}", "{+path}", "{+prefix}", "{+url_lease_id}", "{id}", "{alias}", "{kind}"] {
+    for capture in ["{name}", "{+name}", "{+path}", "{+prefix}", "{+url_lease_id}", "{id}", "{alias}", "{kind}", "{role}"] {
         path = path.replace(capture, name);
     }
     assert!(!path.contains('{'), "{path}");

@@ -11,7 +11,8 @@ const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "s
 const ANY_TOKEN: [&str; 2] = ["ui-mounts-read", "ui-namespaces"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.
-const CREATING: [&str; 13] = [
+const CREATING: [&str; 14] = [
+    "clm-assign-user-role",
     "clm-write-inventory",
     "clm-write-organizations",
     "clm-write-policies",

@@ -62,6 +62,8 @@ async fn furnish(server: &Server, name: &str) -> (String, String) {
         (format!("secret/data/{name}"), json!({"data": {"kept": name}})),
         (format!("clm/access-policies/{name}-secrets"), narrow),
         (format!("clm/policies/{name}"), json!({"policy_type": "issuance", "policy_rules": {}})),
+        ("clm/roles/KEEPER".to_owned(), json!({"permissions": {"keys": ["read"]}})),
+        (format!("clm/user-roles/{name}/KEEPER"), json!({})),
         (format!("clm/workflows/{name}"), json!({"workflow_type": "renewal", "workflow_definition": {"steps": []}})),
     ] {
         let answer = server.put(&path, body).await.unwrap();
@@ -94,6 +96,8 @@ async fn readings(server: &Server, accessor: &str) -> Vec<(String, u16, Value)> 
             ("{type}", "public-key"),
             ("{version}", "1"),
             ("{kind}", "policies"),
+            ("{username}", NAME),
+            ("{role}", "KEEPER"),
             ("{+prefix}", "auth/token"),
         ] {
             path = path.replace(capture, value);
@@ -205,6 +209,8 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
         ("DELETE", format!("clm/access-policies/{NAME}-secrets"), json!({})),
         ("DELETE", format!("clm/policies/{NAME}"), json!({})),
         ("DELETE", format!("clm/workflows/{NAME}"), json!({})),
+        ("PUT", format!("clm/user-roles/{NAME}/SYSTEM_ADMIN"), json!({})),
+        ("DELETE", format!("clm/user-roles/{NAME}/KEEPER"), json!({})),
         ("DELETE", format!("clm/organizations/{THIRD}"), json!({})),
         ("DELETE", format!("clm/organizations/{SECOND}"), json!({})),
         ("DELETE", format!("sys/namespaces/{THIRD}"), json!({})),
@@ -252,6 +258,7 @@ async fn the_token_of_a_second_organization_finds_nothing_of_the_first_and_chang
                 "policies",
                 "workflows",
                 "roles",
+                "user_roles",
                 "audit_log",
             ],
         ),

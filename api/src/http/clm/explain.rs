@@ -13,7 +13,11 @@ const FIELDS: &[Parameter] = &[
     Parameter::new("operation", Kind::Text, "create, delete, list, patch, read or update").required(),
     Parameter::new("accessor", Kind::Text, "Whose request it would be: that of the token with this accessor"),
     Parameter::new("token", Kind::Text, "The same by the token itself"),
-    Parameter::new("policies", Kind::List, "The same for whoever has these policies and nothing else"),
+    Parameter::new(
+        "policies",
+        Kind::List,
+        "The same for whoever has these policies, and roles as `role:CODE`, and nothing else",
+    ),
     Parameter::new("source", Kind::Text, "The address that it would come from; without, conditions on it do not hold"),
     Parameter::new("parameters", Kind::Object, "Fields that the request would have"),
     Parameter::new("wrap_ttl", Kind::Duration, "For how long its answer would be wrapped"),

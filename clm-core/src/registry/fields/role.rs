@@ -1,5 +1,6 @@
 //! Roles: verbs by resource. The six that an organization begins with are the service's.
 
+use crate::access::{Permissions, check_permissions};
 use crate::error::{Error, Result};
 use crate::registry::Kind;
 use crate::registry::entry::{Entry, Fields, Moment, Reference, checked_name};
@@ -7,7 +8,6 @@ use crate::store::bind::RowBytes;
 use crate::store::{StoreError, roles};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
 use uuid::Uuid;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub(crate) struct RoleFields {
     #[serde(default)]
     pub(crate) description: Option<String>,
     #[serde(default)]
-    pub(crate) permissions: BTreeMap<String, Vec<String>>,
+    pub(crate) permissions: Permissions,
     #[serde(default)]
     pub(crate) parent_role_id: Option<Uuid>,
     #[serde(default)]
@@ -58,13 +58,7 @@ impl Fields for RoleFields {
             fields.role_name.clone_from(&entry.code);
         }
         checked_name("role_name", &fields.role_name)?;
-        let word =
-            |text: &str| !text.is_empty() && text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if !fields.permissions.iter().all(|(resource, verbs)| word(resource) && verbs.iter().all(|verb| word(verb))) {
-            return Err(Error::invalid(
-                "permissions are verbs by resource, {\"certificates\":[\"read\",\"create\"]}, words of up to 128 letters",
-            ));
-        }
+        check_permissions(&fields.permissions).map_err(Error::invalid)?;
         Ok(())
     }
 
@@ -73,7 +67,7 @@ impl Fields for RoleFields {
     }
 
     fn references(&self) -> Vec<Reference> {
-        self.parent_role_id.map(|id| Reference::Role("parent_role_id", id)).into_iter().collect()
+        self.parent_role_id.map(|id| Reference::RoleAbove("parent_role_id", id)).into_iter().collect()
     }
 
     /// Permissions as JSON with sorted names, since jsonb keeps no order. A deletion is added where there is one, so that rows written before

@@ -26,7 +26,7 @@ const ORGANIZATION: &[Parameter] = &[
     field("license_type", Text, "What its licence is called"),
     field("max_certificates", Integer, "Most certificates in its inventory; none: any number"),
     field("max_keys", Integer, "Most named keys that it may have; none: any number"),
-    field("max_users", Integer, "Most people that it may have; kept and shown"),
+    field("max_users", Integer, "Most people that it may have; none: any number"),
     field("org_name", Text, "What people call it; its code, unless said"),
     field("primary_contact_user_id", Text, "One of its people, by id"),
     field("status", Text, "`active`, `suspended` or `inactive`: its tokens are good while it is active"),
@@ -37,8 +37,12 @@ const ORGANIZATION: &[Parameter] = &[
 const ROLE: &[Parameter] = &[
     field("description", Text, "A word for people"),
     field("is_active", Boolean, "Whether whoever has it may what it permits"),
-    field("parent_role_id", Text, "The role above it, by id"),
-    field("permissions", Object, "Verbs by resource: `{\"certificates\":[\"read\",\"create\"]}`"),
+    field("parent_role_id", Text, "The role above it, by id: whoever has this one has what that one permits, too"),
+    field(
+        "permissions",
+        Object,
+        "Verbs by resource: `{\"certificates\":[\"read\",\"create\"]}`; `*` is all. Each is a few rules on paths",
+    ),
     field("role_name", Text, "What people call it; its code, unless said"),
 ];
 
