@@ -1,4 +1,5 @@
-//! How much organizations may have, in memory: of keys for the other database, whose rows are made and counted there, of certificates for this one.
+//! How much organizations may have, in memory: of keys for the other database, whose rows are made and counted there, of certificates
+//! and people for this one.
 
 use crate::core::Core;
 use crate::registry::OrganizationFields;
@@ -16,14 +17,15 @@ pub struct OrganizationQuotas(ArcSwap<HashMap<Uuid, Most>>);
 pub(crate) struct Most {
     keys: Option<u32>,
     certificates: Option<u32>,
+    users: Option<u32>,
 }
 
 impl Most {
     /// What an organization's row says, if it says anything.
     pub(crate) fn of(fields: &OrganizationFields) -> Option<Self> {
-        let [keys, certificates] =
-            [fields.max_keys, fields.max_certificates].map(|most| most.and_then(|most| u32::try_from(most).ok()));
-        (keys.is_some() || certificates.is_some()).then_some(Self { keys, certificates })
+        let said = [fields.max_keys, fields.max_certificates, fields.max_users];
+        let [keys, certificates, users] = said.map(|most| most.and_then(|most| u32::try_from(most).ok()));
+        said.iter().any(Option::is_some).then_some(Self { keys, certificates, users })
     }
 }
 
@@ -36,6 +38,11 @@ impl OrganizationQuotas {
     /// Most certificates in the inventory; `None`: any number.
     pub(crate) fn max_certificates(&self, organization_id: Uuid) -> Option<u32> {
         self.0.load().get(&organization_id)?.certificates
+    }
+
+    /// Most people who are not deleted; `None`: any number.
+    pub(crate) fn max_users(&self, organization_id: Uuid) -> Option<u32> {
+        self.0.load().get(&organization_id)?.users
     }
 
     pub(crate) fn store(&self, quotas: HashMap<Uuid, Most>) {

@@ -133,6 +133,8 @@ impl Core {
             return Err(Error::invalid("must provide either password or password_hash"));
         }
         let settings = old.as_ref().map(|(_, role)| role.token.clone()).unwrap_or_default();
+        // Of those who are there, or were.
+        let grows = user.as_ref().is_none_or(|user| user.deleted_at.is_some());
         let (user, written) = self.changed_user(mount, name, user, change, hash).await?;
         let role = UserRole { user_id: user.id, token: settings.changed(change.token.clone())? };
         let row = self.new_role_row(&key(mount, name), old.as_ref().map(|(row, _)| row), &role).await?;
@@ -141,10 +143,14 @@ impl Core {
         let mut rows = vec![(auth_roles::TABLE, row.id, row.revision, row.row_mac)];
         rows.extend(written.then_some((users::TABLE, user.id, user.revision, user.row_mac)));
         add_rows(&mut event, rows);
+        let most = self.organization_quotas().max_users(mount.organization_id).filter(|_| grows && written);
         self.change(mount.organization_id, move |connection| {
             Box::pin(async move {
                 if written {
                     users::put(connection, &user).await?;
+                }
+                if let Some(most) = most {
+                    users::expect_room(connection, user.organization_id, most).await?;
                 }
                 auth_roles::put(connection, &row).await.map(|()| ((), event))
             })

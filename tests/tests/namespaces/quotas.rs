@@ -101,6 +101,54 @@ async fn the_inventory_of_an_organization_has_no_more_certificates_than_its_quot
     site.succeeds(&["audit", "verify"]).unwrap();
 }
 
+fn person(name: &str) -> String {
+    format!("auth/userpass/users/{name}")
+}
+
+async fn makes_person(server: &Server, name: &str) -> u16 {
+    let made = server.put(&person(name), json!({"password": "a good one"})).await.unwrap();
+    let is_full = made.status == 400 && made.error().contains("max_users = 3") && made.error().contains("people");
+    assert!(made.status == 204 || is_full, "{made:?}");
+    made.status.as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_organization_has_no_more_people_than_its_quota_allows_whoever_makes_them_at_once() {
+    let (site, mut server) = started().await;
+    let admin = namespace(&mut server, "team").await;
+    let root = server.token.clone();
+    let mut other = site.serve_for(&root).await.unwrap();
+    done(&server, "clm/organizations/team", json!({"max_users": 3})).await;
+    for server in [&mut server, &mut other] {
+        server.enter("team", &admin);
+    }
+    until(Duration::from_secs(5), "the other has heard of it", true, async || {
+        other.get("auth/token/lookup-self").await.unwrap().status == 200
+    })
+    .await;
+    // The administrator is one of them.
+    let names: Vec<String> = (0..6).map(|number| format!("person-{number}")).collect();
+    let of = |number: usize| makes_person(if number.is_multiple_of(2) { &server } else { &other }, &names[number]);
+    let made = join_all((0..6).map(of)).await;
+    let there: Vec<&String> =
+        names.iter().zip(&made).filter(|(_, status)| **status == 204).map(|(name, _)| name).collect();
+    assert_eq!(there.len(), 2, "{made:?}");
+    // Who is there is changed as before; who has gone makes room for one, and comes back only if there is some.
+    done(&server, &person(there[0]), json!({"password": "another one"})).await;
+    assert_eq!(server.ask(reqwest::Method::DELETE, &person(there[0]), None).await.unwrap().status, 204);
+    assert_eq!(makes_person(&server, "late").await, 204);
+    assert_eq!(makes_person(&server, there[0]).await, 400);
+    assert_eq!(makes_person(&server, "later").await, 400);
+    // Root's own are not counted with them.
+    server.enter("", &root);
+    done(&server, "sys/auth/userpass", json!({"type": "userpass"})).await;
+    done(&server, &person("of-root"), json!({"password": "a good one"})).await;
+    done(&server, "clm/organizations/team", json!({"max_users": ""})).await;
+    server.enter("team", &admin);
+    assert_eq!(makes_person(&server, there[0]).await, 204);
+    site.succeeds(&["audit", "verify", "--rows"]).unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rate_limit_counts_for_a_namespace_or_a_mount_of_it() {
     let (_site, mut server) = started().await;
