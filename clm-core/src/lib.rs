@@ -25,6 +25,7 @@ mod mfa;
 mod migrate;
 mod mount;
 mod namespace;
+mod namespace_lock;
 mod notifications;
 mod organization_quotas;
 mod outbox;
@@ -41,6 +42,7 @@ mod token;
 mod totp;
 mod user_roles;
 mod userpass;
+mod versions;
 
 // The public interface is:
 pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration, SealShares};
@@ -82,3 +84,4 @@ pub use token::{
 pub use totp::TotpEnrolment;
 pub use user_roles::{Assignment as RoleAssignment, RoleSpan};
 pub use userpass::{TotpState, UserChange, UserLogin, UserRole};
+pub use versions::InstalledVersion;

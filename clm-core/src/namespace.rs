@@ -21,6 +21,8 @@ pub struct Namespace {
     /// A mount of organization `root` is at that path or below. Paths lead to the mount, and so do rules on paths: no token of organization `root`
     /// but one with the policy `root` acts here.
     pub shadowed: bool,
+    /// It answers nothing but its unlocking.
+    pub locked: bool,
 }
 
 /// Where a request acts.

@@ -25,6 +25,8 @@ pub enum EntryKind {
     LoginEnforcement,
     /// A kind of second factor.
     MfaMethod,
+    /// That a namespace answers nothing.
+    NamespaceLock,
     /// What generated passwords look like.
     PasswordPolicy,
     /// What rate limits have in common.
@@ -35,6 +37,8 @@ pub enum EntryKind {
     Seal,
     /// A header of answers below `ui/`.
     UiHeader,
+    /// A version of the program that has worked here.
+    Version,
 }
 
 /// An entry whose MAC was right.
@@ -58,11 +62,13 @@ impl EntryKind {
             Self::Cors => "cors",
             Self::LoginEnforcement => "login_enforcement",
             Self::MfaMethod => "mfa_method",
+            Self::NamespaceLock => "namespace_lock",
             Self::PasswordPolicy => "password_policy",
             Self::QuotaConfiguration => "quota_configuration",
             Self::RateLimit => "rate_limit",
             Self::Seal => "seal",
             Self::UiHeader => "ui_header",
+            Self::Version => "version",
         }
     }
 
@@ -73,11 +79,13 @@ impl EntryKind {
             Self::Cors => ("cors.write", "cors.delete"),
             Self::LoginEnforcement => ("login_enforcement.write", "login_enforcement.delete"),
             Self::MfaMethod => ("mfa_method.write", "mfa_method.delete"),
+            Self::NamespaceLock => ("namespace.lock", "namespace.unlock"),
             Self::PasswordPolicy => ("password_policy.write", "password_policy.delete"),
             Self::QuotaConfiguration => ("quota_configuration.write", "quota_configuration.delete"),
             Self::RateLimit => ("rate_limit.write", "rate_limit.delete"),
             Self::Seal => ("seal.rekey", "seal.delete"),
             Self::UiHeader => ("ui_header.write", "ui_header.delete"),
+            Self::Version => ("system.version", "system.version"),
         }
     }
 }

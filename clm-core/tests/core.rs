@@ -4,8 +4,8 @@
 use clm_core::access::{AccessRequest, Operation};
 use clm_core::{
     AliasChange, AppRoleChange, AppRoleLogin, Caller, Core, EntityChange, EntityMerge, EntityName, GroupAliasChange,
-    GroupChange, MacDomain, MacError, NewMount, NewSecretId, NewToken, ROOT_ORGANIZATION, RowMac, SealConfiguration,
-    SecretRef, Settings, TokenRoleChange, Visitor, clock,
+    GroupChange, MacDomain, MacError, NewMount, NewSecretId, NewToken, ROOT_ORGANIZATION, RoleSpan, RowMac,
+    SealConfiguration, SecretRef, Settings, TokenRoleChange, UserChange, Visitor, clock,
 };
 use futures_util::TryStreamExt;
 use futures_util::future::BoxFuture;
@@ -242,6 +242,18 @@ async fn identities(core: &Core, caller: &Caller) {
         EntityMerge { from_entity_ids: vec![merged], to_entity_id: kept, conflicting_alias_ids_to_keep: vec![] };
     core.merge_entities(caller, &merge).await.unwrap();
     core.delete_entity(caller, gone).await.unwrap();
+    // People, and roles that they have.
+    for name in ["ann", "bob"] {
+        let new = UserChange { password: Some("a good one".into()), ..UserChange::default() };
+        core.put_user(caller, &mount, name, new).await.unwrap();
+        core.assign_role(caller, name, "AUDITOR", RoleSpan::default()).await.unwrap();
+        core.assign_role(caller, name, "USER", RoleSpan::default()).await.unwrap();
+    }
+    assert!(core.withdraw_role(caller, "ann", "USER").await.unwrap());
+    assert!(core.assign_role(caller, "ann", "USER", RoleSpan::default()).await.unwrap(), "given anew");
+    assert!(!core.assign_role(caller, "ann", "USER", RoleSpan::default()).await.unwrap(), "it was given");
+    assert!(core.withdraw_role(caller, "bob", "USER").await.unwrap());
+    core.delete_user(caller, &mount, "bob").await.unwrap();
 }
 
 #[tokio::test]
@@ -288,9 +300,28 @@ async fn the_log_knows_every_row_as_it_is_after_every_kind_of_change() {
         "roles",
         "system_entries",
         "tokens",
+        "user_roles",
+        "users",
     ];
     assert_eq!(compared, changed);
     assert_eq!(rows.finish(), []);
+}
+
+#[tokio::test]
+async fn each_version_that_has_worked_here_is_kept_once_with_the_one_before_it() {
+    let fixture = Fixture::new().await;
+    let (core, caller) = (&fixture.core, &fixture.caller);
+    for version in ["1.0.0", "1.1.0", "1.0.0", "1.1.0"] {
+        core.note_version(caller, version).await.unwrap();
+    }
+    let known = core.versions().await.unwrap();
+    let kept: Vec<_> = known.iter().map(|known| (known.version.as_str(), known.previous.as_deref())).collect();
+    assert_eq!(kept, [("1.0.0", None), ("1.1.0", Some("1.0.0"))]);
+    assert!(known[0].installed < known[1].installed, "{known:?}");
+    // What SQL says of a version is not believed.
+    fixture.sql("UPDATE system_entries SET name = '0.9.0' WHERE name = '1.0.0'").await.unwrap();
+    let left: Vec<_> = core.versions().await.unwrap().into_iter().map(|known| known.version).collect();
+    assert_eq!(left, ["1.1.0"]);
 }
 
 #[tokio::test]

@@ -3,7 +3,8 @@
 
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
-use tests::{Server, Site};
+use std::time::Duration;
+use tests::{Server, Site, until};
 
 async fn started() -> (Site, Server) {
     Site::started("").await.unwrap()
@@ -79,13 +80,37 @@ async fn who_asks_too_often_is_told_so_and_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn what_is_beyond_a_rate_limit_is_on_record_counted() {
+    let (site, server) = started().await;
+    limit(&server, "keys", json!({"path": "transit", "rate": 2, "interval": "1h"})).await;
+    for _ in 0..7 {
+        ask(&server, "transit/keys/none").await;
+    }
+    let counted = "SELECT resource_id, action_result, host(ip_address), sum((event_data ->> 'count')::bigint)::bigint FROM audit_log \
+                   WHERE event_type = 'rate_limit.exceeded' GROUP BY 1, 2, 3";
+    let mut superuser = site.core.superuser().await.unwrap();
+    until(
+        Duration::from_secs(10),
+        "it is on record",
+        vec![("transit/".into(), "failure".into(), "127.0.0.1".into(), 5)],
+        async || {
+            let rows: Vec<(String, String, String, i64)> =
+                sqlx::query_as(counted).fetch_all(&mut superuser).await.unwrap();
+            rows
+        },
+    )
+    .await;
+    site.succeeds(&["audit", "verify"]).unwrap();
+}
+
+#[tokio::test]
 async fn a_limit_that_was_written_by_sql_does_not_count_and_raises_the_alarm() {
     let (site, server) = started().await;
     limit(&server, "all", json!({"rate": 1000, "interval": 3600})).await;
     let mut superuser = site.core.superuser().await.unwrap();
     let forged = r#"UPDATE system_entries SET document = '{"path":"","rate":1.0,"interval":3600,"block_interval":0}', revision = revision + 1 WHERE kind = 'rate_limit'"#;
     sqlx::query(forged).execute(&mut superuser).await.unwrap();
-    tests::until(std::time::Duration::from_secs(20), "an alarm", true, || async {
+    until(Duration::from_secs(20), "an alarm", true, || async {
         assert_eq!(ask(&server, "transit/keys/none").await.status(), 404);
         let alarms = "SELECT count(*) FROM audit_log WHERE event_type = 'integrity.row_refused' AND resource_type = 'system_entries'";
         sqlx::query_scalar::<_, i64>(alarms).fetch_one(&mut site.core.superuser().await.unwrap()).await.unwrap() > 0

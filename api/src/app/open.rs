@@ -124,6 +124,7 @@ async fn follow(seal: &Seal, services: &Services) -> Result<(), Failure> {
         return Ok(());
     }
     services.vault.bridge().ready().await.map_err(|error| Failure::Away(error.to_string()))?;
+    super::seal::unsealed(services, &keyvault::system(clm_core::ROOT_ORGANIZATION), seal.kind()).await.map_err(away)?;
     seal.enter(Phase::Unsealed);
     tracing::info!("unsealed");
     Ok(())

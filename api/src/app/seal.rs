@@ -10,8 +10,9 @@ use super::rekey::{self, Rekey};
 use super::root_token::Attempt;
 use super::shamir::{self, Secret};
 use super::{Context, Error, Result, Services};
+use crate::http::VERSION;
 use crate::settings::SealKind;
-use audit_chain::Caller;
+use audit_chain::{Caller, Value};
 use clm_core::SealConfiguration;
 use std::sync::{Mutex, OnceLock, PoisonError};
 use tokio::sync::watch;
@@ -205,6 +206,11 @@ impl Seal {
         let shares = rekey::belonging(&configuration, &secret);
         let pin = rekey::pin_of(&secret, configuration.cluster_id, shares.unwrap_or(&configuration.current))?;
         services.vault.bridge().unlock(pin).await?;
+        if let Err(error) = unsealed(services, caller, self.kind).await {
+            // What is not on record is not done.
+            services.vault.bridge().lock().await?;
+            return Err(error);
+        }
         self.enter(Phase::Unsealed);
         tracing::info!("unsealed");
         let is_current = shares == Some(&configuration.current);
@@ -252,6 +258,17 @@ impl Seal {
         }
         Ok(None)
     }
+}
+
+/// Before the service works: that it does, and since when in this version, is on record.
+pub(super) async fn unsealed(services: &Services, caller: &Caller, kind: SealKind) -> Result<()> {
+    let core = &services.core;
+    core.note_version(caller, VERSION).await?;
+    let mut event = core.event(caller, "system.unseal", "system", ("system", None), "unseal");
+    let seal = if kind == SealKind::Shamir { "shamir" } else { "pkcs11" };
+    event.data.insert("seal".into(), Value::Text(seal.into()));
+    event.data.insert("version".into(), Value::Text(VERSION.into()));
+    Ok(core.audit().append(event).await.map_err(clm_core::Error::Audit)?)
 }
 
 /// Closes the service: workers end, the PIN and all authority are forgotten.

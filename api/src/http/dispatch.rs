@@ -340,7 +340,7 @@ impl Dispatch {
     }
 
     /// The organization that is acted in.
-    fn organization_id(&self) -> Uuid {
+    pub(super) fn organization_id(&self) -> Uuid {
         self.namespace.as_ref().map_or(ROOT_ORGANIZATION, |namespace| namespace.id)
     }
 

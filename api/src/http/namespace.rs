@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use std::sync::Arc;
 
 /// Below `sys/`: what is of the whole service, and therefore the root namespace's alone.
-const OF_THE_SERVICE: [&str; 17] = [
+const OF_THE_SERVICE: [&str; 18] = [
     "audit",
     "audit-hash",
     "config/auditing",
@@ -26,9 +26,13 @@ const OF_THE_SERVICE: [&str; 17] = [
     "rekey-recovery-key",
     "seal",
     "unseal",
+    "version-history",
 ];
 /// What says the same in every namespace, and says it also while nobody knows which there are.
 const ANYWHERE: [&str; 2] = ["sys/leader", "sys/seal-status"];
+
+/// What a locked namespace answers.
+const UNLOCKING: &str = "sys/namespaces/api-lock/unlock";
 
 /// Whether a path is one of those, or below one.
 fn is_of_the_service(path: &str) -> bool {
@@ -60,6 +64,13 @@ impl Dispatch {
             Located::Root => Ok(()),
             Located::Nowhere => Err(refused(StatusCode::NOT_FOUND, "namespace not found")),
             Located::Inside(_, rest) if is_of_the_service(rest) => Err(unavailable()),
+            Located::Inside(namespace, rest) if namespace.locked && rest != UNLOCKING => {
+                let text = format!(
+                    "API access to this namespace has been locked by an administrator - {:?} must be unlocked to gain access.",
+                    namespace.path
+                );
+                Err(refused(StatusCode::SERVICE_UNAVAILABLE, &text))
+            }
             Located::Inside(namespace, rest) => {
                 if rest.len() < head.path.len() {
                     head.path = Arc::from(rest);

@@ -57,6 +57,7 @@ impl Dispatch {
         if is_never_limited(path) {
             return Ok(());
         }
+        let own = path;
         // Limits name what is in a namespace with its path in front.
         let whole = self.namespace.as_ref().map(|namespace| format!("{}{path}", namespace.path));
         let path = whole.as_deref().unwrap_or(path);
@@ -68,6 +69,7 @@ impl Dispatch {
             return Ok(());
         }
         tracing::debug!(request_id = %self.request_id, path, "rate limit quota exceeded");
+        services.core.note_limited(self.organization_id(), self.peer.source, own);
         let text = format!("request path {path:?}: rate limit quota exceeded");
         let mut response = errors(StatusCode::TOO_MANY_REQUESTS, &[&text]);
         response.headers_mut().insert(RETRY_AFTER, number(seconds(verdict)));

@@ -3,7 +3,7 @@
 //! Cached authority holds for a second after the listening connection last proved that it lives. When it is lost, every request
 //! reads the database again (or is refused) until it is back.
 
-use super::{Core, Inner};
+use super::{Core, Inner, ROOT_ORGANIZATION};
 use crate::error::{Error, Result};
 use crate::store::{
     access_policies, entities, entity_aliases, group_members, identity_groups, mounts, roles, system_entries, tokens,
@@ -71,7 +71,8 @@ impl Core {
     fn hear(&self, payload: &str) {
         let mut words = payload.split(' ');
         let table = words.next().unwrap_or_default();
-        let id = words.nth(1).and_then(|id| Uuid::try_parse(id).ok());
+        let mut id = || words.next().and_then(|id| Uuid::try_parse(id).ok());
+        let (organization_id, id) = (id(), id());
         match (table, id) {
             // Of an alias, a membership and a role that was given the id is the one's whom it concerns.
             (
@@ -87,7 +88,13 @@ impl Core {
             ) => self.cache().forget(id),
             (mounts::TABLE, _) => self.refresh_mounts(),
             (access_policies::TABLE, _) => self.cache().invalidate_all(),
-            (system_entries::TABLE, _) => self.note_system_change(),
+            (system_entries::TABLE, _) => {
+                self.note_system_change();
+                // Of another organization it may say that its namespace is locked.
+                if organization_id != Some(ROOT_ORGANIZATION) {
+                    self.refresh_mounts();
+                }
+            }
             _ => {
                 self.cache().invalidate_all();
                 self.refresh_mounts();

@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::mount::MountTable;
 use crate::organization_quotas::Most;
 use crate::store;
+use crate::system_entry::EntryKind;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -107,6 +108,9 @@ impl Core {
                 }
             }
             table = table.with(organization_id, organization.code, good);
+            if !self.system_entries(organization_id, EntryKind::NamespaceLock).await?.is_empty() {
+                table = table.locking(organization_id);
+            }
         }
         self.quotas().store(quotas);
         Ok(table.with_namespaces())

@@ -1,4 +1,5 @@
-//! Requests without a valid token: one record per source, class of path and second, so that nobody can fill the log from outside.
+//! Requests without a valid token, and those beyond a rate limit: one record per source, class of path and second, so that nobody can fill the log
+//! from outside.
 
 use super::Core;
 use crate::record;
@@ -16,8 +17,15 @@ const KINDS: usize = 512;
 #[derive(Debug, Default)]
 pub(super) struct Refusals(Mutex<HashMap<Kind, u64>>);
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Why {
+    NoToken,
+    RateLimit,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Kind {
+    why: Why,
     /// Whose namespace was asked.
     organization_id: Uuid,
     source: Option<IpAddr>,
@@ -30,8 +38,13 @@ impl Refusals {
         if let Some(count) = counts.get_mut(&kind) {
             *count += 1;
         } else {
-            let rest = || Kind { organization_id: super::ROOT_ORGANIZATION, source: None, path_class: "other".into() };
-            let kind = if counts.len() < KINDS { kind } else { rest() };
+            let rest = Kind {
+                why: kind.why,
+                organization_id: super::ROOT_ORGANIZATION,
+                source: None,
+                path_class: "other".into(),
+            };
+            let kind = if counts.len() < KINDS { kind } else { rest };
             *counts.entry(kind).or_default() += 1;
         }
     }
@@ -49,12 +62,21 @@ impl Refusals {
 impl Core {
     /// Counts a request that came without a valid token. Returns at once; a record with the count follows within a second.
     pub fn note_unauthenticated(&self, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
+        self.note_refused(Why::NoToken, organization_id, source, path);
+    }
+
+    /// Counts a request that was one too many, likewise.
+    pub fn note_limited(&self, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
+        self.note_refused(Why::RateLimit, organization_id, source, path);
+    }
+
+    fn note_refused(&self, why: Why, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
         // Only names that exist make a class: the caller must not choose how many there are.
         let path_class = match self.mount_table().resolve(organization_id, path) {
             Some((mount, _)) => crate::mount::key(mount.class, &mount.path),
             None => "other".to_owned(),
         };
-        self.0.refusals.count(Kind { organization_id, source: source.map(network), path_class });
+        self.0.refusals.count(Kind { why, organization_id, source: source.map(network), path_class });
     }
 
     pub(super) fn start_flushing_refusals(&self) {
@@ -73,14 +95,18 @@ impl Core {
     pub async fn flush_refusals(&self) {
         for (kind, count) in self.0.refusals.take() {
             let mut event = record::bare(Uuid::nil(), kind.organization_id, self.now());
-            event.event_type = "request.unauthenticated".into();
-            event.category = "authentication".into();
+            let (event_type, category, action, error) = match kind.why {
+                Why::NoToken => ("request.unauthenticated", "authentication", "authenticate", "no valid token"),
+                Why::RateLimit => ("rate_limit.exceeded", "system", "limit", "rate limit quota exceeded"),
+            };
+            event.event_type = event_type.into();
+            event.category = category.into();
             event.severity = Severity::Warning;
             event.resource_type = "path".into();
             event.resource_id = Some(kind.path_class.clone());
-            event.action = "authenticate".into();
+            event.action = action.into();
             event.outcome = Outcome::Failure;
-            event.error_message = Some("no valid token".into());
+            event.error_message = Some(error.into());
             event.ip_address = kind.source;
             event.data.insert("count".into(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
             if let Err(error) = self.audit().append(event).await {

@@ -4,7 +4,7 @@ use super::{Mount, MountClass, MountConfig};
 use crate::access::Grounds;
 use crate::core::ROOT_ORGANIZATION;
 use crate::namespace::{Namespace, Place};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -15,6 +15,7 @@ pub(crate) struct MountTable {
     /// By code; without `root`.
     places: HashMap<String, Place>,
     refused: HashMap<Uuid, String>,
+    locked: HashSet<Uuid>,
 }
 
 /// One that is served.
@@ -102,13 +103,20 @@ impl MountTable {
         self
     }
 
+    /// With an organization whose namespace is locked.
+    pub(crate) fn locking(mut self, organization_id: Uuid) -> Self {
+        self.locked.insert(organization_id);
+        self
+    }
+
     /// With the namespaces that its organizations are; all of these are in it.
     pub(crate) fn with_namespaces(mut self) -> Self {
         let refused = self.refused.iter().map(|(id, code)| (code.clone(), Place::Refused(*id)));
         let served = self.organizations.iter().filter(|(id, _)| **id != ROOT_ORGANIZATION).map(|(id, organization)| {
             let path = format!("{}/", organization.code).into();
             let shadowed = self.root_mount_at(&organization.code).is_some();
-            (organization.code.clone(), Place::Served(Arc::new(Namespace { id: *id, path, shadowed })))
+            let locked = self.locked.contains(id);
+            (organization.code.clone(), Place::Served(Arc::new(Namespace { id: *id, path, shadowed, locked })))
         });
         let places = refused.chain(served).collect();
         self.places = places;
@@ -182,7 +190,8 @@ impl MountTable {
             };
             one.mounts.len() == other.mounts.len() && one.mounts.iter().all(there)
         };
-        let there = |(id, one): (&Uuid, &Organization)| other.organizations.get(id).is_some_and(|other| same(one, other));
+        let there =
+            |(id, one): (&Uuid, &Organization)| other.organizations.get(id).is_some_and(|other| same(one, other));
         self.organizations.len() == other.organizations.len() && self.organizations.iter().all(there)
     }
 

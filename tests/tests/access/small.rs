@@ -2,7 +2,8 @@
 
 use super::{by, policy, started, token};
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use tests::{Server, until};
 
 #[tokio::test]
 async fn the_service_tells_of_its_machine_its_requests_and_how_much_there_is() {
@@ -17,7 +18,7 @@ async fn the_service_tells_of_its_machine_its_requests_and_how_much_there_is() {
     assert_eq!((&own[0]["request_path"], &own[0]["request_method"]), (&json!("/v1/sys/in-flight-req"), &json!("GET")));
     assert_eq!(own[0]["client_remote_address"], "127.0.0.1");
 
-    let count = async |server: &tests::Server, what: &str, of: &str| {
+    let count = async |server: &Server, what: &str, of: &str| {
         server.get(&format!("sys/internal/counters/{what}")).await.unwrap().body["data"]["counters"][of]["total"]
             .clone()
     };
@@ -60,4 +61,48 @@ async fn answers_below_ui_have_the_headers_that_were_set() {
     assert_eq!(server.ask(Method::DELETE, path, None).await.unwrap().status, 204);
     assert_eq!(server.get(path).await.unwrap().status, 404);
     assert!(below_ui().await.headers().get("x-frame-options").is_none());
+}
+
+#[tokio::test]
+async fn each_start_is_on_record_and_each_version_that_has_worked_here_is_told() {
+    let (site, mut server) = started().await;
+    policy(&server, "history", "path \"sys/version-history\" { capabilities = [\"list\"] }").await;
+    let root = server.token.clone();
+    let told = async |server: &Server| {
+        let list = Method::from_bytes(b"LIST").unwrap();
+        server.ask(list, "sys/version-history", None).await.unwrap()
+    };
+    // No sudo is needed, only the path.
+    let (reader, _) = token(&server, &["history"]).await;
+    server.token.clone_from(&reader);
+    let version = server.get("sys/health").await.unwrap().body["version"].as_str().unwrap().to_owned();
+    let soon = std::time::Duration::from_secs(10);
+    until(soon, "the first start is kept", json!([version]), async || told(&server).await.body["data"]["keys"].clone())
+        .await;
+    let first = told(&server).await.body["data"]["key_info"][&version].clone();
+    assert_eq!((&first["previous_version"], &first["build_date"]), (&Value::Null, &Value::Null));
+    assert!(first["timestamp_installed"].as_str().unwrap().ends_with('Z'), "{first}");
+    drop(server);
+    // Another start of the same version is on record, and no other version.
+    let server = site.serve_for(&reader).await.unwrap();
+    assert_eq!(told(&server).await.body["data"]["key_info"][&version], first);
+    let mut superuser = site.core.superuser().await.unwrap();
+    let counted = "SELECT event_type, count(*), max(event_data ->> 'version') FROM audit_log \
+                   WHERE event_type IN ('system.unseal', 'system.version') GROUP BY 1 ORDER BY 1";
+    until(
+        soon,
+        "both starts are on record",
+        vec![("system.unseal".to_owned(), 2, Some(version)), ("system.version".to_owned(), 1, None)],
+        async || {
+            let rows: Vec<(String, i64, Option<String>)> =
+                sqlx::query_as(counted).fetch_all(&mut superuser).await.unwrap();
+            rows
+        },
+    )
+    .await;
+    // It is of the whole service.
+    let root = site.serve_for(&root).await.unwrap();
+    assert_eq!(root.put("sys/namespaces/team", json!({})).await.unwrap().status, 200);
+    let inside = root.ask(Method::from_bytes(b"LIST").unwrap(), "team/sys/version-history", None).await.unwrap();
+    assert!(inside.status == 400 && inside.error().contains("unavailable in namespaces"), "{inside:?}");
 }

@@ -4,6 +4,7 @@
 mod above;
 mod entered;
 mod inside;
+mod locked;
 mod made;
 mod quotas;
 

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 mod evidence;
+mod kinds;
 mod outside;
 mod permissions;
 mod recorded;
@@ -62,7 +63,9 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
     for (capture, word) in words {
         path = path.replace(capture, word);
     }
-    for capture in ["{name}", "{+name}", "{+path}", "{+prefix}", "{+url_lease_id}", "{id}", "{alias}", "{kind}", "{role}"] {
+    for capture in
+        ["{name}", "{+name}", "{+path}", "{+prefix}", "{+url_lease_id}", "{id}", "{alias}", "{kind}", "{role}"]
+    {
         path = path.replace(capture, name);
     }
     assert!(!path.contains('{'), "{path}");

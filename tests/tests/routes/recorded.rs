@@ -239,6 +239,7 @@ impl Known {
             "group-write" => self.identities.push(("$GROUP", answer.text("id").to_owned())),
             "group-alias-write" => self.identities.insert(0, ("$ALIAS_OF_GROUP", answer.text("id").to_owned())),
             "mfa-create-totp-method" => self.identities.push(("$METHOD", answer.text("method_id").to_owned())),
+            "namespaces-lock-below" => self.identities.push(("$UNLOCK", answer.text("unlock_key").to_owned())),
             "userpass-enroll-totp" => self.factor.0 = answer.text("secret").to_owned(),
             "transit-back-up-key" => self.backup = answer.text("backup").to_owned(),
             "transit-encrypt" => self.ciphertext = answer.text("ciphertext").to_owned(),

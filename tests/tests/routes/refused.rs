@@ -170,6 +170,7 @@ fn is_of_the_service(path: &str) -> bool {
         "metrics",
         "quotas/",
         "seal",
+        "version-history",
     ];
     path.strip_prefix("sys/").is_some_and(|path| of_the_service.iter().any(|known| path.starts_with(known)))
 }

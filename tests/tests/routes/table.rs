@@ -74,7 +74,7 @@ pub(crate) const CERTIFICATE: &str = "0c0c0c0c-0000-4000-8000-000000000001";
 /// In an order in which each works: the first initialises, the second unseals (seal shamir), the last seals.
 pub(crate) const TABLE: &[Row] = &[
     open("init", r#"{"secret_shares":1,"secret_threshold":1}"#, Some("system.init")),
-    open("unseal", r#"{"key":"$SHARE"}"#, None),
+    with(&["system.version"], open("unseal", r#"{"key":"$SHARE"}"#, Some("system.unseal"))),
     open("generate-root-start", "", None),
     open("generate-root-status", "", None),
     open("generate-root-update", r#"{"key":"$SHARE","nonce":"$NONCE"}"#, Some("root_token.create")),
@@ -113,6 +113,7 @@ pub(crate) const TABLE: &[Row] = &[
     silent("ui-resultant-acl", "", ""),
     silent("host-info", "", ""),
     silent("in-flight-req", "", ""),
+    silent("version-history", "", ""),
     silent("counters-entities", "", ""),
     silent("counters-tokens", "", ""),
     recorded("remount", "", r#"{"from":"second","to":"third"}"#, "mount.move"),
@@ -458,6 +459,10 @@ pub(crate) const TABLE: &[Row] = &[
     ),
     recorded("namespaces-patch", "team", r#"{"custom_metadata":{"a":null}}"#, "organization.update"),
     silent("namespaces-read", "team", ""),
+    refused(400, recorded("namespaces-lock", "", "{}", "namespace.lock")),
+    refused(400, recorded("namespaces-unlock", "", "{}", "namespace.unlock")),
+    recorded("namespaces-lock-below", "team", "{}", "namespace.lock"),
+    recorded("namespaces-unlock-below", "team", "{}", "namespace.unlock"),
     silent("namespaces-list", "", ""),
     silent("ui-namespaces", "", ""),
     recorded("namespaces-delete", "team", "", "organization.delete"),

@@ -1,4 +1,4 @@
-//! The machine, what this server is busy with, and how much there is of what.
+//! The machine, what this server is busy with, how much there is of what, and which versions have worked here.
 
 use super::audit::expect_root;
 use crate::app::{Error, Result};
@@ -24,6 +24,15 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         .shaped(Shape::Bare)],
     },
     Route {
+        pattern: "version-history",
+        endpoints: &[Endpoint::new(
+            Verb::List,
+            "version-history",
+            "Versions of the service that have worked on these databases, the first first",
+            |call| Box::pin(versions(call)),
+        )],
+    },
+    Route {
         pattern: "internal/counters/entities",
         endpoints: &[Endpoint::new(Verb::Read, "counters-entities", "How many entities there are", |call| {
             Box::pin(entities(call))
@@ -36,6 +45,23 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         })],
     },
 ];
+
+async fn versions(call: Call) -> Result<Answer> {
+    let versions = call.context.services.core.versions().await?;
+    let keys: Vec<&str> = versions.iter().map(|known| known.version.as_str()).collect();
+    let details: Map<String, Value> = versions
+        .iter()
+        .map(|known| {
+            let shown = json!({
+                "build_date": null,
+                "previous_version": known.previous,
+                "timestamp_installed": known.installed,
+            });
+            (known.version.clone(), shown)
+        })
+        .collect();
+    Ok(Answer::data(json!({ "keys": keys, "key_info": details })))
+}
 
 async fn entities(call: Call) -> Result<Answer> {
     let total = call.context.services.core.count_entities(call.context.caller.organization_id).await?;

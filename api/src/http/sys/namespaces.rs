@@ -6,9 +6,13 @@ use crate::http::call::Call;
 use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb};
 use clm_core::RegisteredKind;
 use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 const NAMESPACE: &[Parameter] = &[Parameter::new("custom_metadata", Kind::Object, "Texts by name, kept and shown")];
+const UNLOCK: &[Parameter] =
+    &[Parameter::new("unlock_key", Kind::Text, "The key that locking gave; a token with the policy root needs none")];
 const KIND: RegisteredKind = RegisteredKind::Organization;
 /// Its own namespace is everybody's.
 const ROOT: &str = "root";
@@ -19,6 +23,38 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::new(Verb::List, "namespaces-list", "Paths of all namespaces", |call| {
             Box::pin(list(call))
         })],
+    },
+    Route {
+        pattern: "namespaces/api-lock/lock",
+        endpoints: &[Endpoint::new(
+            Verb::Write,
+            "namespaces-lock",
+            "Have the caller's namespace answer nothing until it is unlocked; gives the key for that",
+            |call| Box::pin(lock(call)),
+        )],
+    },
+    Route {
+        pattern: "namespaces/api-lock/lock/{+path}",
+        endpoints: &[Endpoint::new(
+            Verb::Write,
+            "namespaces-lock-below",
+            "Have a namespace answer nothing until it is unlocked; gives the key for that",
+            |call| Box::pin(lock(call)),
+        )],
+    },
+    Route {
+        pattern: "namespaces/api-lock/unlock",
+        endpoints: &[Endpoint::new(Verb::Write, "namespaces-unlock", "Unlock the caller's namespace", |call| {
+            Box::pin(unlock(call))
+        })
+        .with(UNLOCK)],
+    },
+    Route {
+        pattern: "namespaces/api-lock/unlock/{+path}",
+        endpoints: &[Endpoint::new(Verb::Write, "namespaces-unlock-below", "Unlock a namespace", |call| {
+            Box::pin(unlock(call))
+        })
+        .with(UNLOCK)],
     },
     Route {
         pattern: "namespaces/{+path}",
@@ -68,21 +104,62 @@ fn code(path: &str) -> Result<&str> {
     }
 }
 
-fn shown(organization: &Value) -> Value {
+/// The organization whose namespace is meant: the caller's own, or the one that the path names, which only the root namespace has below it.
+fn meant(call: &Call) -> Result<Uuid> {
+    let Context { services, caller, .. } = &call.context;
+    let below = call.capture("path").trim_matches('/');
+    if below.is_empty() {
+        return Ok(caller.organization_id);
+    }
+    let absent = || Error::invalid(format!("there is no namespace {below:?} below this one"));
+    if caller.organization_id != services.core.root_organization() {
+        return Err(absent());
+    }
+    let known = services.core.namespaces();
+    let found = known.iter().find(|namespace| namespace.path.trim_matches('/') == below);
+    Ok(found.ok_or_else(absent)?.id)
+}
+
+async fn lock(call: Call) -> Result<Answer> {
+    let Context { services, caller, .. } = &call.context;
+    let locked = match meant(&call) {
+        Ok(organization) => services.core.lock_namespace(caller, organization).await,
+        Err(error) => Err(clm_core::Error::Invalid(error.to_string().into())),
+    };
+    let key = call.context.recorded("lock", locked).await?;
+    Ok(Answer::data(json!({ "unlock_key": key.expose_secret() })))
+}
+
+async fn unlock(call: Call) -> Result<Answer> {
+    let Context { services, caller, authority, .. } = &call.context;
+    let key = call.parameters.text("unlock_key")?.filter(|key| !key.is_empty()).map(SecretString::from);
+    let unlocked = match meant(&call) {
+        Ok(organization) => {
+            services.core.unlock_namespace(caller, organization, key.as_ref(), authority.is_root()).await
+        }
+        Err(error) => Err(clm_core::Error::Invalid(error.to_string().into())),
+    };
+    call.context.recorded("unlock", unlocked).await?;
+    Ok(Answer::nothing())
+}
+
+fn shown(context: &Context, organization: &Value) -> Value {
+    let id = organization["id"].as_str().unwrap_or_default();
+    let locked = context.services.core.namespaces().iter().any(|known| known.locked && known.id.to_string() == id);
     let metadata = &organization["custom_metadata"];
     json!({
         "id": organization["id"],
         "uuid": organization["id"],
         "path": format!("{}/", organization["code"].as_str().unwrap_or_default()),
         "custom_metadata": if metadata.is_null() { json!({}) } else { metadata.clone() },
-        "locked": organization["status"] != "active",
+        "locked": locked || organization["status"] != "active",
         "tainted": false,
     })
 }
 
 async fn found(context: &Context, code: &str) -> Result<Option<Value>> {
     let organization = context.services.core.registered(&context.caller, KIND, code).await?;
-    Ok(organization.as_ref().map(shown))
+    Ok(organization.map(|organization| shown(context, &organization)))
 }
 
 fn exists<'c>(context: &'c Context, captures: &'c Captures) -> BoxFuture<'c, Result<bool>> {

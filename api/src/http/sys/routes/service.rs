@@ -66,7 +66,9 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         pattern: "unseal",
-        endpoints: &[Endpoint::open(Write, "unseal", "Give a share", |call| Box::pin(seal::unseal(call))).with(UNSEAL)],
+        endpoints: &[Endpoint::open(Write, "unseal", "Give a share", |call| Box::pin(seal::unseal(call)))
+            .with(UNSEAL)
+            .audited(true)],
     },
     Route {
         pattern: "generate-root/attempt",
