@@ -29,6 +29,8 @@ const SUDO_PATHS: &[(Option<Operation>, Shape)] = &[
     (Some(Operation::List), Prefix("sys/leases/lookup/")),
     (None, Prefix("sys/leases/revoke-prefix/")),
     (None, Prefix("sys/leases/revoke-force/")),
+    (None, Prefix("sys/revoke-prefix/")),
+    (None, Prefix("sys/revoke-force/")),
     (None, Prefix("sys/plugins/catalog/")),
 ];
 

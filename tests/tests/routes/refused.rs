@@ -29,7 +29,7 @@ const CREATING: [&str; 14] = [
 ];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 24] = [
+const SUDO: [&str; 26] = [
     "audit-disable",
     "audit-enable",
     "audit-list",
@@ -48,7 +48,9 @@ const SUDO: [&str; 24] = [
     "cors-write",
     "leases-list",
     "leases-revoke-force",
+    "leases-revoke-force-old",
     "leases-revoke-prefix",
+    "leases-revoke-prefix-old",
     "remount",
     "rotate",
     "rotate-keyring",

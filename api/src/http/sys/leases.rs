@@ -72,6 +72,13 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     Route { pattern: "leases/revoke/{+url_lease_id}", endpoints: &[revocation("leases-revoke-by-path")] },
     Route { pattern: "leases/revoke-prefix/{+prefix}", endpoints: &[prefix_revocation("leases-revoke-prefix")] },
     Route { pattern: "leases/revoke-force/{+prefix}", endpoints: &[prefix_revocation("leases-revoke-force")] },
+    // As clients of before named them.
+    Route { pattern: "renew", endpoints: &[renewal("leases-renew-old")] },
+    Route { pattern: "renew/{+url_lease_id}", endpoints: &[renewal("leases-renew-by-path-old")] },
+    Route { pattern: "revoke", endpoints: &[revocation("leases-revoke-old")] },
+    Route { pattern: "revoke/{+url_lease_id}", endpoints: &[revocation("leases-revoke-by-path-old")] },
+    Route { pattern: "revoke-prefix/{+prefix}", endpoints: &[prefix_revocation("leases-revoke-prefix-old")] },
+    Route { pattern: "revoke-force/{+prefix}", endpoints: &[prefix_revocation("leases-revoke-force-old")] },
     Route {
         pattern: "leases/tidy",
         endpoints: &[Endpoint::new(Verb::Write, "leases-tidy", "Sweep what has ended", |call| Box::pin(tidy(call)))],
