@@ -97,10 +97,7 @@ impl Core {
                 let mut rows = spend(connection).await?;
                 spend_all(connection, &spent).await?;
                 rows.extend(recognised.write(connection).await?);
-                if !token.batch {
-                    tokens::insert(connection, &token).await?;
-                    rows.push((tokens::TABLE, token.id, token.revision, token.row_mac));
-                }
+                rows.extend(tokens::keep(connection, &token).await?);
                 add_rows(&mut event, rows);
                 Ok(((), event))
             })

@@ -201,12 +201,7 @@ impl Core {
                 mounts::expect_there(connection, mount_id).await?;
                 pending_logins::finish(connection, &row).await?;
                 spend_all(connection, &spent).await?;
-                let mut rows = Vec::new();
-                if !token.batch {
-                    tokens::insert(connection, &token).await?;
-                    rows.push((tokens::TABLE, token.id, token.revision, token.row_mac));
-                }
-                add_rows(&mut event, rows);
+                add_rows(&mut event, tokens::keep(connection, &token).await?);
                 Ok(((), event))
             })
         })

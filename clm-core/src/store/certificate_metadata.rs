@@ -112,8 +112,5 @@ pub(crate) async fn expect_room(
     )
     .fetch_one(connection)
     .await?;
-    if counted > i64::from(most) {
-        return Err(StoreError::Full { field: "max_certificates", what: "certificates in its inventory", most });
-    }
-    Ok(())
+    super::expect_at_most(most, counted, ("max_certificates", "certificates in its inventory"))
 }

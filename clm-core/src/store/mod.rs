@@ -102,6 +102,11 @@ async fn one_at_a_time(connection: &mut PgConnection) -> Result<(), StoreError> 
     Ok(())
 }
 
+/// What was counted is within a quota, of that name and of those things.
+fn expect_at_most(most: u32, counted: i64, (field, what): (&'static str, &'static str)) -> Result<(), StoreError> {
+    if counted > i64::from(most) { Err(StoreError::Full { field, what, most }) } else { Ok(()) }
+}
+
 /// An update or delete that must touch exactly one row.
 fn expect_one(done: &sqlx::postgres::PgQueryResult, what: &'static str) -> Result<(), StoreError> {
     if done.rows_affected() == 1 { Ok(()) } else { Err(StoreError::Conflict { what }) }

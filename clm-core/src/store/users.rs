@@ -343,8 +343,5 @@ pub(crate) async fn expect_room(
     )
     .fetch_one(connection)
     .await?;
-    if counted > i64::from(most) {
-        return Err(StoreError::Full { field: "max_users", what: "people", most });
-    }
-    Ok(())
+    super::expect_at_most(most, counted, ("max_users", "people"))
 }

@@ -319,6 +319,18 @@ impl Store {
     }
 }
 
+/// Adds a new one, unless it is a batch token, of which nothing is kept; the row, as records name it.
+pub(crate) async fn keep(
+    connection: &mut PgConnection,
+    token: &Token,
+) -> Result<Option<(&'static str, Uuid, i64, [u8; 32])>, StoreError> {
+    if token.batch {
+        return Ok(None);
+    }
+    insert(connection, token).await?;
+    Ok(Some((TABLE, token.id, token.revision, token.row_mac)))
+}
+
 /// Adds a token. Its parent must be alive at this very moment, else [`StoreError::Conflict`].
 pub(crate) async fn insert(connection: &mut PgConnection, token: &Token) -> Result<(), StoreError> {
     if let Some(parent) = token.parent_id {
