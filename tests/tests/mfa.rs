@@ -10,10 +10,7 @@ use tests::{Answer, Authority, Issuer, Server, Site, StandIn};
 const FAILED: &str = "login MFA validation failed for methodID";
 
 async fn started() -> (Site, Server) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
-    (site, server)
+    Site::started("").await.unwrap()
 }
 
 fn done(answer: &Answer, status: u16) {

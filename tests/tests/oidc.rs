@@ -9,9 +9,7 @@ const BACK: &str = "http://localhost:8250/oidc/callback";
 
 /// A login method that sends browsers to the provider, and its role `dev`.
 async fn started() -> (Site, Server, Issuer) {
-    let site = Site::ready("").await.unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.initialize().await.unwrap();
+    let (site, server) = Site::started("").await.unwrap();
     let issuer = Issuer::start(Vec::new()).await.unwrap();
     done(&server.put("sys/auth/oidc", json!({"type": "oidc"})).await.unwrap(), 204);
     done(&post(&server, "config", config(&issuer)).await, 204);
