@@ -71,8 +71,8 @@ impl Service {
     pub(crate) async fn restart(&mut self) -> Result<()> {
         ensure!(tests::process::signal(self.server.pid(), "TERM"), "the server had ended");
         self.server.wait()?;
-        self.server = self.site.serve().await?;
-        self.server.until_health(200).await
+        self.server = self.site.serve_for(&self.server.token).await?;
+        Ok(())
     }
 
     /// Whose certificates to believe, PEM; none over HTTP.
