@@ -1,6 +1,6 @@
 //! The token that a login gives.
 
-use super::TokenSettings;
+use super::{TokenSettings, even};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
@@ -124,6 +124,9 @@ impl Core {
         if matches!(given, Err(Error::Invalid(_) | Error::Forbidden(_))) {
             self.note_unauthenticated(visitor.organization_id, visitor.source, &visitor.path);
             self.note_failed_login(visitor).await?;
+            if let Some(arrival) = &visitor.arrival {
+                even::wait(arrival.began).await;
+            }
         }
         given
     }

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod config;
+mod even;
 mod give;
 mod issue;
 mod pending;
