@@ -47,7 +47,7 @@ pub(crate) use personas::{PersonRows, PersonaRows};
 pub(crate) use system_entries::EntryRow;
 pub(crate) use tokens::FoundToken;
 
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 /// What roles may do here, as the migrations grant it: `ROLE PRIVILEGE OBJECT` lines, made by `make renew`.
@@ -72,24 +72,23 @@ impl Store {
 
     /// A transaction that sees one tenant, as of one moment.
     async fn tenant(&self, organization_id: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut transaction = self.pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-        speak_for(&mut transaction, organization_id).await?;
-        Ok(transaction)
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", organization_id).await
     }
 
     /// The same, to count something down; whatever else changes goes through the audit log.
     async fn counting(&self, organization_id: Uuid) -> Result<Transaction<'static, Postgres>, StoreError> {
-        let mut transaction = self.pool.begin().await?;
-        speak_for(&mut transaction, organization_id).await?;
-        Ok(transaction)
+        self.begin("BEGIN", organization_id).await
     }
-}
 
-async fn speak_for(transaction: &mut Transaction<'static, Postgres>, organization_id: Uuid) -> Result<(), StoreError> {
-    sqlx::query_scalar!("SELECT set_config('clm.organization_id', $1, true)", organization_id.to_string())
-        .fetch_one(&mut **transaction)
-        .await?;
-    Ok(())
+    /// Says for whom it speaks in the message that begins it: a trip less for whatever is read. A UUID's text ends no literal.
+    async fn begin(
+        &self,
+        begin: &'static str,
+        organization_id: Uuid,
+    ) -> Result<Transaction<'static, Postgres>, StoreError> {
+        let statement = format!("{begin}; SET LOCAL clm.organization_id = '{organization_id}'");
+        Ok(self.pool.begin_with(AssertSqlSafe(statement)).await?)
+    }
 }
 
 /// Whoever counts or follows rows before a transaction goes on waits here for whoever does so now. One lock for all of them and for all

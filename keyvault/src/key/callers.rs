@@ -4,7 +4,7 @@
 use super::state::Use;
 use super::{Key, KeyName, KeyState};
 use crate::store::key_callers::{self, CallerRow};
-use crate::store::{read_as_of_now, speak_for};
+use crate::store::{read_as_of_now, write_for};
 use crate::vault::Inner;
 use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Event, Severity, Value};
@@ -197,8 +197,7 @@ impl Vault {
     }
 
     async fn write_callers(&self, organization_id: Uuid, notes: &[(Whose, Done)]) -> Result<(), sqlx::Error> {
-        let mut transaction = self.inner.pool.begin().await?;
-        speak_for(&mut transaction, organization_id).await?;
+        let mut transaction = write_for(&self.inner.pool, organization_id).await?;
         let mut versions: Vec<(Uuid, i32)> = Vec::new();
         for (whose, done) in notes {
             let row = row(whose, done);

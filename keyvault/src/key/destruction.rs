@@ -182,8 +182,7 @@ impl Vault {
             self.inner.bridge.destroy_token_key(object).await?;
         }
         if !keys.is_empty() {
-            let mut transaction = self.inner.pool.begin().await?;
-            crate::store::speak_for(&mut transaction, organization_id).await?;
+            let mut transaction = crate::store::write_for(&self.inner.pool, organization_id).await?;
             named_keys::objects_are_removed(&mut transaction, &keys, self.inner.clock.now()).await?;
             transaction.commit().await?;
         }

@@ -22,7 +22,7 @@ pub(crate) mod secrets;
 
 use crate::{Error, Result};
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::{PgConnection, PgPool, Postgres, Transaction};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
 
 static MIGRATOR: Migrator = sqlx::migrate!("../migrations/clm_secure_db");
@@ -72,15 +72,23 @@ pub(crate) async fn read_as_of_now(
     pool: &PgPool,
     organization_id: Uuid,
 ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    let mut transaction = pool.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY").await?;
-    speak_for(&mut transaction, organization_id).await?;
-    Ok(transaction)
+    begin_for(pool, "BEGIN ISOLATION LEVEL REPEATABLE READ, READ ONLY", organization_id).await
 }
 
-/// Says for whom the transaction speaks: row-level security shows it nothing else.
-pub(crate) async fn speak_for(connection: &mut PgConnection, organization_id: Uuid) -> Result<(), sqlx::Error> {
-    sqlx::query_scalar!("SELECT set_config('clm.organization_id', $1, true)", organization_id.to_string())
-        .fetch_one(connection)
-        .await?;
-    Ok(())
+/// A transaction that writes rows of one organization beside the audit log: what may be lost.
+pub(crate) async fn write_for(
+    pool: &PgPool,
+    organization_id: Uuid,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    begin_for(pool, "BEGIN", organization_id).await
+}
+
+/// Says for whom the transaction speaks in the message that begins it, a trip less for whatever is read: row-level security shows it nothing
+/// else. A UUID's text ends no literal.
+async fn begin_for(
+    pool: &PgPool,
+    begin: &'static str,
+    organization_id: Uuid,
+) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
+    pool.begin_with(AssertSqlSafe(format!("{begin}; SET LOCAL clm.organization_id = '{organization_id}'"))).await
 }
