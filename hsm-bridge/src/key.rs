@@ -22,6 +22,8 @@ pub enum KeyType {
     EcP521,
     /// Ed25519 (RFC 8032).
     Ed25519,
+    /// ChaCha20 (RFC 8439), 256 bits.
+    ChaCha20,
     /// Generic secret for HMAC (FIPS 198-1), of that many bytes.
     Hmac(u16),
     /// ML-DSA-44 (FIPS 204).
@@ -175,9 +177,10 @@ pub struct ImportedKey {
     pub blob: Vec<u8>,
     /// What it is.
     pub key_type: KeyType,
-    /// The public half, where the token knows it from the private one: RSA.
+    /// The public half, where the token knows it from the private one: RSA, Ed25519, X25519.
     pub public: Option<PublicKey>,
-    /// Of key pairs, one signature for each of [`PROBES`]: ECDSA r ‖ s, Ed25519, or RSASSA-PKCS1-v1_5 with SHA-256.
+    /// Of key pairs, one signature for each of [`PROBES`]: ECDSA r ‖ s, Ed25519, or RSASSA-PKCS1-v1_5 with SHA-256. None of X25519, whose halves were seen
+    /// to agree.
     pub signatures: Vec<Vec<u8>>,
     /// RSA-OAEP was undone in the worker, which held the AES key: the token lacks the hash.
     pub unpadded_in_worker: bool,

@@ -28,8 +28,8 @@ pub(crate) enum KeyName {
 /// All that is asked of a worker.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Request {
-    AesGcmDecrypt { key: KeyName, items: Vec<Sealed> },
-    AesGcmEncrypt { key: KeyName, items: Vec<Plaintext> },
+    AeadDecrypt { key: KeyName, key_type: KeyType, items: Vec<Sealed> },
+    AeadEncrypt { key: KeyName, key_type: KeyType, items: Vec<Plaintext> },
     Agree { key: KeyName, peer: Vec<u8>, kdf: AgreementKdf, info: Vec<u8>, wrapped_by: KeyName },
     Capabilities,
     Decapsulate { key: KeyName, ciphertext: Vec<u8>, wrapped_by: KeyName },

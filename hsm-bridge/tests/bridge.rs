@@ -110,7 +110,7 @@ async fn aes_gcm_gives_back_what_it_took_and_refuses_what_was_changed() {
     let root = root(&bridge).await;
     let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Encryption).await;
     let plaintext = |data: &[u8]| Plaintext { data: data.to_vec().into(), aad: b"aad".to_vec(), context: None };
-    let made = bridge.aes_gcm_encrypt_all(&key, vec![plaintext(b"attack at dawn"), plaintext(b"")]).await.unwrap();
+    let made = bridge.aead_encrypt_all(&key, vec![plaintext(b"attack at dawn"), plaintext(b"")]).await.unwrap();
     let sealed = |ciphertext: &Ciphertext, aad: &[u8]| Sealed {
         ciphertext: ciphertext.clone(),
         aad: aad.to_vec(),
@@ -120,7 +120,7 @@ async fn aes_gcm_gives_back_what_it_took_and_refuses_what_was_changed() {
     damaged.ciphertext_and_tag[0] ^= 1;
     let items =
         vec![sealed(&made[0], b"aad"), sealed(&made[0], b"other"), sealed(&damaged, b"aad"), sealed(&made[1], b"aad")];
-    let opened = bridge.aes_gcm_decrypt_all(&key, items).await.unwrap();
+    let opened = bridge.aead_decrypt_all(&key, items).await.unwrap();
     assert_eq!(opened, [Some(b"attack at dawn".to_vec()), None, None, Some(Vec::new())]);
 }
 
@@ -131,7 +131,7 @@ async fn of_a_million_nonces_made_in_parallel_none_is_the_same() {
     let root = root(&bridge).await;
     let (key, _) = wrapped(&bridge, &root, KeyType::Aes256, Purpose::Encryption).await;
     let items = || vec![Plaintext { data: Vec::new().into(), aad: Vec::new(), context: None }; 5_000];
-    let batches = (0..200).map(|_| bridge.aes_gcm_encrypt_all(&key, items()));
+    let batches = (0..200).map(|_| bridge.aead_encrypt_all(&key, items()));
     let mut batches = futures_util::stream::iter(batches).buffer_unordered(20);
     let mut nonces = std::collections::HashSet::new();
     while let Some(batch) = batches.next().await {
@@ -158,17 +158,17 @@ async fn keys_of_contexts_are_derived_in_the_token() {
         plaintext(context(2, Some(9))),
         plaintext(context(1, None)),
     ];
-    let made = bridge.aes_gcm_encrypt_all(&key, all).await.unwrap();
+    let made = bridge.aead_encrypt_all(&key, all).await.unwrap();
     assert_eq!(made[0], made[1], "convergent");
     assert_eq!(made[0].iv, made[2].iv);
     assert_ne!(made[0].ciphertext_and_tag, made[2].ciphertext_and_tag);
     assert_ne!(made[0].iv, made[3].iv);
     let sealed = |cipher: u8| Sealed { ciphertext: made[3].clone(), aad: Vec::new(), context: context(cipher, None) };
-    let opened = bridge.aes_gcm_decrypt_all(&key, vec![sealed(1), sealed(2)]).await.unwrap();
+    let opened = bridge.aead_decrypt_all(&key, vec![sealed(1), sealed(2)]).await.unwrap();
     assert_eq!(opened, [Some(b"m".to_vec()), None]);
     // Nothing else may be done with such a key.
     let own = Plaintext { data: b"m".to_vec().into(), aad: Vec::new(), context: None };
-    assert!(matches!(bridge.aes_gcm_encrypt_all(&key, vec![own]).await, Err(Error::Refused { .. })));
+    assert!(matches!(bridge.aead_encrypt_all(&key, vec![own]).await, Err(Error::Refused { .. })));
 }
 
 #[tokio::test]

@@ -185,7 +185,7 @@ impl KeyRef {
 /// Rough work of one private-key operation, microseconds; only ratios matter.
 pub(super) fn cost(key_type: KeyType) -> u64 {
     match key_type {
-        KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 | KeyType::Hmac(_) => 20,
+        KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 | KeyType::ChaCha20 | KeyType::Hmac(_) => 20,
         KeyType::EcP256 => 60,
         KeyType::MlKem512 | KeyType::MlKem768 | KeyType::MlKem1024 => 100,
         KeyType::MlDsa44 | KeyType::MlDsa65 | KeyType::MlDsa87 => 400,

@@ -1,4 +1,4 @@
-//! What is done with data: signatures, MACs, AES-GCM, RSA-OAEP. A batch is cut in chunks, so that single requests are not held up behind it.
+//! What is done with data: signatures, MACs, AES-GCM and ChaCha20-Poly1305, RSA-OAEP. A batch is cut in chunks, so that single requests are not held up behind it.
 
 use super::call::{Route, cost};
 use super::{Bridge, on, unexpected};
@@ -44,26 +44,28 @@ impl Bridge {
     /// AES-GCM (SP 800-38D); IV from the token's generator.
     pub async fn aes_gcm_encrypt(&self, key: &KeyRef, data: Vec<u8>, aad: Vec<u8>) -> Result<Ciphertext> {
         let item = Plaintext { data: data.into(), aad, context: None };
-        self.aes_gcm_encrypt_all(key, vec![item]).await?.pop().ok_or_else(|| nothing("C_Encrypt"))
+        self.aead_encrypt_all(key, vec![item]).await?.pop().ok_or_else(|| nothing("C_Encrypt"))
     }
 
     /// AES-GCM; a bad tag is `Refused`.
     pub async fn aes_gcm_decrypt(&self, key: &KeyRef, ciphertext: Ciphertext, aad: Vec<u8>) -> Result<Vec<u8>> {
         let item = Sealed { ciphertext, aad, context: None };
-        let opened = self.aes_gcm_decrypt_all(key, vec![item]).await?.pop().ok_or_else(|| nothing("C_Decrypt"))?;
+        let opened = self.aead_decrypt_all(key, vec![item]).await?.pop().ok_or_else(|| nothing("C_Decrypt"))?;
         opened.ok_or_else(|| Error::Refused { function: "C_Decrypt".into(), reason: "the tag does not fit".into() })
     }
 
-    /// One ciphertext per item, in order; IVs from the token's generator, or MACs made in it.
-    pub async fn aes_gcm_encrypt_all(&self, key: &KeyRef, items: Vec<Plaintext>) -> Result<Vec<Ciphertext>> {
+    /// One ciphertext per item, in order, by AES-GCM or, of such keys, ChaCha20-Poly1305 (RFC 8439); IVs from the token's generator, or MACs made in it.
+    pub async fn aead_encrypt_all(&self, key: &KeyRef, items: Vec<Plaintext>) -> Result<Vec<Ciphertext>> {
         let (name, each) = (key.name(), with_context(key, items.iter().any(|item| item.context.is_some())));
-        self.chunked(key, each, items, |items| Request::AesGcmEncrypt { key: name, items }, ciphertexts).await
+        let key_type = key.key_type();
+        self.chunked(key, each, items, |items| Request::AeadEncrypt { key: name, key_type, items }, ciphertexts).await
     }
 
     /// One plaintext per item, in order; `None`: its tag does not fit.
-    pub async fn aes_gcm_decrypt_all(&self, key: &KeyRef, items: Vec<Sealed>) -> Result<Vec<Option<Vec<u8>>>> {
+    pub async fn aead_decrypt_all(&self, key: &KeyRef, items: Vec<Sealed>) -> Result<Vec<Option<Vec<u8>>>> {
         let (name, each) = (key.name(), with_context(key, items.iter().any(|item| item.context.is_some())));
-        self.chunked(key, each, items, |items| Request::AesGcmDecrypt { key: name, items }, opened).await
+        let key_type = key.key_type();
+        self.chunked(key, each, items, |items| Request::AeadDecrypt { key: name, key_type, items }, opened).await
     }
 
     /// RSA-OAEP decryption (RFC 8017, 7.1) of each item, with an empty label.

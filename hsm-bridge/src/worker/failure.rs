@@ -65,7 +65,7 @@ pub(super) fn repeatable(request: &Request) -> bool {
 pub(super) fn takes_no_blob(request: &Request) -> bool {
     !matches!(
         request,
-        Request::AesGcmDecrypt { .. }
+        Request::AeadDecrypt { .. }
             | Request::Agree { .. }
             | Request::Decapsulate { .. }
             | Request::Encapsulate { .. }
@@ -79,8 +79,8 @@ pub(super) fn takes_no_blob(request: &Request) -> bool {
 
 pub(super) fn named_key(request: &Request) -> Option<KeyName> {
     match request {
-        Request::AesGcmDecrypt { key, .. }
-        | Request::AesGcmEncrypt { key, .. }
+        Request::AeadDecrypt { key, .. }
+        | Request::AeadEncrypt { key, .. }
         | Request::Agree { key, .. }
         | Request::Decapsulate { key, .. }
         | Request::Cmac { key, .. }

@@ -1,7 +1,8 @@
 //! What cryptoki cannot do.
 //!
 //! It has no name for CKM_AES_KEY_WRAP_KWP (0x210B, PKCS#11 v3.0, 6.13.4), which newer tokens offer instead of CKM_AES_KEY_WRAP_PAD (0x210A), and
-//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15), CKM_SHA3_256_HMAC and its like, and the parameter of CKM_EXTRACT_KEY_FROM_KEY; its `wrap_key` gives back all the room that the module asked for, not the bytes
+//! none for CKM_AES_ECB_ENCRYPT_DATA (0x1104, PKCS#11 v2.40, 2.15), CKM_SHA3_256_HMAC and its like, CKM_PUB_KEY_FROM_PRIV_KEY (PKCS#11 v3.2), ChaCha20 (PKCS#11 v3.0, 2.63),
+//! and the parameter of CKM_EXTRACT_KEY_FROM_KEY; its `wrap_key` gives back all the room that the module asked for, not the bytes
 //! it then wrote (NSS asks for more).
 #![expect(unsafe_code, reason = "both need PKCS#11's own types and functions")]
 
@@ -9,9 +10,12 @@ use cryptoki::context::Function;
 use cryptoki::error::{Error, Result, Rv};
 use cryptoki::mechanism::vendor_defined::VendorDefinedMechanism;
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::ObjectHandle;
+use cryptoki::object::{KeyType as CkKeyType, ObjectHandle};
 use cryptoki::session::Session;
-use cryptoki_sys::{CK_C_WrapKey, CK_KEY_DERIVATION_STRING_DATA, CK_MECHANISM, CK_ULONG};
+use cryptoki_sys::{
+    CK_C_WrapKey, CK_KEY_DERIVATION_STRING_DATA, CK_KEY_TYPE, CK_MECHANISM, CK_SALSA20_CHACHA20_POLY1305_PARAMS,
+    CK_ULONG,
+};
 use std::path::Path;
 
 const CKM_AES_KEY_WRAP_KWP: cryptoki_sys::CK_MECHANISM_TYPE = 0x210B;
@@ -32,6 +36,25 @@ pub(super) fn numbered(number: cryptoki_sys::CK_MECHANISM_TYPE) -> MechanismType
 pub(super) fn with_ecb_encrypt_data<T>(data: &[u8; 32], with: impl FnOnce(&Mechanism<'_>) -> T) -> T {
     let parameters = CK_KEY_DERIVATION_STRING_DATA { pData: data.as_ptr().cast_mut(), ulLen: 32 };
     let kind = numbered(cryptoki_sys::CKM_AES_ECB_ENCRYPT_DATA);
+    with(&Mechanism::VendorDefined(VendorDefinedMechanism::new(kind, Some(&parameters))))
+}
+
+/// CKK_CHACHA20 as cryptoki's type.
+pub(super) fn chacha20() -> CkKeyType {
+    const { assert!(size_of::<CkKeyType>() == size_of::<CK_KEY_TYPE>()) };
+    // SAFETY: KeyType is repr(transparent) over CK_KEY_TYPE, any value of which is valid.
+    unsafe { std::mem::transmute::<CK_KEY_TYPE, CkKeyType>(cryptoki_sys::CKK_CHACHA20) }
+}
+
+/// CKM_CHACHA20_POLY1305 for as long as `with` runs: the mechanism points into `nonce` and `aad`.
+pub(super) fn with_chacha20_poly1305<T>(nonce: &[u8; 12], aad: &[u8], with: impl FnOnce(&Mechanism<'_>) -> T) -> T {
+    let parameters = CK_SALSA20_CHACHA20_POLY1305_PARAMS {
+        pNonce: nonce.as_ptr().cast_mut(),
+        ulNonceLen: nonce.len() as CK_ULONG,
+        pAAD: aad.as_ptr().cast_mut(),
+        ulAADLen: aad.len() as CK_ULONG,
+    };
+    let kind = numbered(cryptoki_sys::CKM_CHACHA20_POLY1305);
     with(&Mechanism::VendorDefined(VendorDefinedMechanism::new(kind, Some(&parameters))))
 }
 

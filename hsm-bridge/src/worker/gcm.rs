@@ -1,4 +1,4 @@
-//! AES-GCM (SP 800-38D), with the key itself or with one derived from it for a context.
+//! AES-GCM (SP 800-38D) and ChaCha20-Poly1305 (RFC 8439), with the key itself or with one derived from it for a context.
 
 use super::failure::{Attempt, Failure, at, is_of_the_data};
 use super::ffi;
@@ -111,8 +111,26 @@ pub(super) enum Ivs {
     Made,
 }
 
-pub(super) fn encrypt(session: &Session, key: ObjectHandle, item: &Plaintext, ivs: Ivs) -> Attempt<Ciphertext> {
+/// The type of the key that works, which is not that of one from which it is derived.
+fn works(key_type: KeyType, context: Option<&Context>) -> KeyType {
+    context.map_or(key_type, |context| context.key_type)
+}
+
+pub(super) fn encrypt(
+    session: &Session,
+    key: ObjectHandle,
+    key_type: KeyType,
+    item: &Plaintext,
+    ivs: Ivs,
+) -> Attempt<Ciphertext> {
     let mut keys = Keys::of(session, key, item.context.as_ref())?;
+    if works(key_type, item.context.as_ref()) == KeyType::ChaCha20 {
+        let iv = keys.iv(item.context.as_ref(), &item.data)?;
+        let sealed = ffi::with_chacha20_poly1305(&iv, &item.aad, |mechanism| {
+            session.encrypt(mechanism, keys.cipher, &item.data)
+        });
+        return Ok(Ciphertext { iv, ciphertext_and_tag: sealed.map_err(at("C_Encrypt"))? });
+    }
     if ivs == Ivs::Made && !item.context.as_ref().is_some_and(makes_nonce) {
         return message(session, keys.cipher, item);
     }
@@ -147,11 +165,21 @@ fn makes_nonce(context: &Context) -> bool {
 }
 
 /// `None`: the tag does not fit, as far as the token's code can be believed.
-pub(super) fn decrypt(session: &Session, key: ObjectHandle, item: &Sealed) -> Attempt<Option<Vec<u8>>> {
+pub(super) fn decrypt(
+    session: &Session,
+    key: ObjectHandle,
+    key_type: KeyType,
+    item: &Sealed,
+) -> Attempt<Option<Vec<u8>>> {
     let keys = Keys::of(session, key, item.context.as_ref())?;
-    let mut iv = item.ciphertext.iv;
-    let params = GcmParams::new(&mut iv, &item.aad, 128.into()).map_err(at("C_DecryptInit"))?;
-    match session.decrypt(&Mechanism::AesGcm(params), keys.cipher, &item.ciphertext.ciphertext_and_tag) {
+    let (mut iv, sealed) = (item.ciphertext.iv, &item.ciphertext.ciphertext_and_tag);
+    let opened = if works(key_type, item.context.as_ref()) == KeyType::ChaCha20 {
+        ffi::with_chacha20_poly1305(&iv, &item.aad, |mechanism| session.decrypt(mechanism, keys.cipher, sealed))
+    } else {
+        let params = GcmParams::new(&mut iv, &item.aad, 128.into()).map_err(at("C_DecryptInit"))?;
+        session.decrypt(&Mechanism::AesGcm(params), keys.cipher, sealed)
+    };
+    match opened {
         Ok(plaintext) => Ok(Some(plaintext)),
         Err(error) if is_of_the_data(&error) => Ok(None),
         Err(error) => Err(Failure::Token("C_Decrypt", error)),
@@ -174,7 +202,7 @@ pub(super) fn derivation(session: &Session) -> Vec<ContextKdf> {
         let Ok((base, _)) = generate(session, base, Purpose::Derivation, Residence::Session) else { return false };
         let context = Context { key_type: KeyType::Aes128, derivation };
         let item = Plaintext { data: b"probe".to_vec().into(), aad: Vec::new(), context: Some(context) };
-        let derives = encrypt(session, base, &item, Ivs::Drawn).is_ok();
+        let derives = encrypt(session, base, KeyType::Aes128, &item, Ivs::Drawn).is_ok();
         session.destroy_object(base).is_ok() && derives
     };
     ContextKdf::ALL.into_iter().filter(derives).collect()
@@ -189,9 +217,24 @@ pub(super) fn makes_ivs(session: &Session) -> bool {
     let made = || -> Attempt<bool> {
         let (first, second) = (message(session, key, &item)?, message(session, key, &item)?);
         let differ = first.iv != second.iv;
-        let opened = decrypt(session, key, &Sealed { ciphertext: first, aad: item.aad.clone(), context: None })?;
+        let sealed = Sealed { ciphertext: first, aad: item.aad.clone(), context: None };
+        let opened = decrypt(session, key, KeyType::Aes256, &sealed)?;
         Ok(differ && opened.as_deref() == Some(item.data.as_slice()))
     };
     let makes = matches!(made(), Ok(true));
     session.destroy_object(key).is_ok() && makes
+}
+
+/// Whether the token does ChaCha20-Poly1305, which its mechanism list, as cryptoki reads it, leaves out.
+pub(super) fn chacha20(session: &Session) -> bool {
+    let (key_type, data) = (KeyType::ChaCha20, b"probe");
+    let Ok((key, _)) = generate(session, key_type, Purpose::Encryption, Residence::Session) else { return false };
+    let done = || -> Attempt<bool> {
+        let item = Plaintext { data: data.to_vec().into(), aad: b"aad".to_vec(), context: None };
+        let ciphertext = encrypt(session, key, key_type, &item, Ivs::Drawn)?;
+        let opened = decrypt(session, key, key_type, &Sealed { ciphertext, aad: item.aad, context: None })?;
+        Ok(opened.as_deref() == Some(data))
+    };
+    let does = matches!(done(), Ok(true));
+    session.destroy_object(key).is_ok() && does
 }

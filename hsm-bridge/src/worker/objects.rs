@@ -44,6 +44,8 @@ pub(super) fn find_objects(session: &Session, label_prefix: &str) -> Attempt<Vec
         AttributeType::ModulusBits,
         AttributeType::EcParams,
     ];
+    // cryptoki reads no type of key that it has no name for (CKK_CHACHA20): such an object is described without.
+    let unnamed: Vec<AttributeType> = wanted.iter().copied().filter(|kind| *kind != AttributeType::KeyType).collect();
     let mut objects = Vec::new();
     for handle in session.find_objects(&[Attribute::Token(true)]).map_err(at("C_FindObjects"))? {
         let label =
@@ -52,7 +54,9 @@ pub(super) fn find_objects(session: &Session, label_prefix: &str) -> Attempt<Vec
                 _ => String::new(),
             };
         if label.starts_with(label_prefix) {
-            let attributes = session.get_attributes(handle, &wanted).map_err(at("C_GetAttributeValue"))?;
+            let attributes =
+                session.get_attributes(handle, &wanted).or_else(|_| session.get_attributes(handle, &unnamed));
+            let attributes = attributes.map_err(at("C_GetAttributeValue"))?;
             objects.push(describe(label, attributes));
         }
     }

@@ -110,17 +110,17 @@ impl Operations {
 
     fn attempt(&self, session: &Session, request: &Request) -> Attempt<Reply> {
         match request {
-            Request::AesGcmDecrypt { key, items } => {
+            Request::AeadDecrypt { key, key_type, items } => {
                 let held = self.handle(session, *key)?;
-                let opened =
-                    items.iter().map(|item| gcm::decrypt(session, *held, item)).collect::<Attempt<Vec<_>>>()?;
+                let decrypt = |item| gcm::decrypt(session, *held, *key_type, item);
+                let opened = items.iter().map(decrypt).collect::<Attempt<Vec<_>>>()?;
                 self.unless_lost(session, *held, opened.contains(&None), Reply::Opened(opened))
             }
-            Request::AesGcmEncrypt { key, items } => {
+            Request::AeadEncrypt { key, key_type, items } => {
                 let key = self.handle(session, *key)?;
                 let ivs = if self.capabilities.makes_ivs { Ivs::Made } else { Ivs::Drawn };
-                let sealed =
-                    items.iter().map(|item| gcm::encrypt(session, *key, item, ivs)).collect::<Attempt<Vec<_>>>()?;
+                let encrypt = |item| gcm::encrypt(session, *key, *key_type, item, ivs);
+                let sealed = items.iter().map(encrypt).collect::<Attempt<Vec<_>>>()?;
                 Ok(Reply::Ciphertexts(sealed))
             }
             Request::Agree { key, peer, kdf, info, wrapped_by } => {

@@ -36,7 +36,8 @@ impl Kwp {
 pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabilities, Kwp)> {
     let list = token.pkcs11.get_mechanism_list(token.slot).map_err(|error| away("C_GetMechanismList", &error))?;
     // The list leaves out what cryptoki has no name for.
-    let has_kwp = token.pkcs11.get_mechanism_info(token.slot, ffi::kwp_type()).is_ok();
+    let offers = |kind| token.pkcs11.get_mechanism_info(token.slot, kind).is_ok();
+    let has_kwp = offers(ffi::kwp_type());
     let kwp = if list.contains(&MechanismType::AES_KEY_WRAP_PAD) {
         Kwp::KeyWrapPad
     } else if has_kwp {
@@ -52,6 +53,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
     let x25519 = list.contains(&MechanismType::ECC_MONTGOMERY_KEY_PAIR_GEN)
         && agree::functions(session, KeyType::X25519).len() == agreement.len();
     let wraps = |mechanism, key_type| list.contains(&mechanism) && makes(key_type, Some(kwp));
+    let has_chacha20 = offers(ffi::numbered(cryptoki_sys::CKM_CHACHA20_POLY1305)) && gcm::chacha20(session);
     let makes_ivs = token.pkcs11.is_fn_supported(Function::MessageEncryptInit) && gcm::makes_ivs(session);
     let info = &token.info;
     let firmware = info.firmware_version();
@@ -65,6 +67,7 @@ pub(super) fn capabilities(token: &Token, session: &Session) -> Result<(Capabili
             .iter()
             .map(ToString::to_string)
             .chain(has_kwp.then(|| "CKM_AES_KEY_WRAP_KWP".to_owned()))
+            .chain(has_chacha20.then(|| "CKM_CHACHA20_POLY1305".to_owned()))
             .collect(),
         wraps_ed25519: ed25519 && makes(KeyType::Ed25519, Some(kwp)),
         wraps_ml_dsa: wraps(MechanismType::ML_DSA, KeyType::MlDsa44),

@@ -1,5 +1,6 @@
 //! Attribute templates, named for intent.
 
+use super::ffi;
 use crate::{Error, KeyType, Purpose, Result};
 use cryptoki::mechanism::Mechanism;
 use cryptoki::object::{
@@ -57,6 +58,7 @@ fn parameter_set(key_type: KeyType) -> Option<ParameterSetType> {
 pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
     match key_type {
         KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 => (ObjectClass::SECRET_KEY, CkKeyType::AES),
+        KeyType::ChaCha20 => (ObjectClass::SECRET_KEY, ffi::chacha20()),
         KeyType::Hmac(_) => (ObjectClass::SECRET_KEY, CkKeyType::GENERIC_SECRET),
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC),
         KeyType::Ed25519 => (ObjectClass::PRIVATE_KEY, CkKeyType::EC_EDWARDS),
@@ -71,6 +73,7 @@ pub(super) fn class_and_type(key_type: KeyType) -> (ObjectClass, CkKeyType) {
 pub(super) fn generation(key_type: KeyType) -> Mechanism<'static> {
     match key_type {
         KeyType::Aes128 | KeyType::Aes192 | KeyType::Aes256 => Mechanism::AesKeyGen,
+        KeyType::ChaCha20 => ffi::without_parameter(ffi::numbered(cryptoki_sys::CKM_CHACHA20_KEY_GEN)),
         KeyType::Hmac(_) => Mechanism::GenericSecretKeyGen,
         KeyType::EcP256 | KeyType::EcP384 | KeyType::EcP521 => Mechanism::EccKeyPairGen,
         KeyType::Ed25519 => Mechanism::EccEdwardsKeyPairGen,
@@ -121,7 +124,7 @@ pub(super) fn secret_length(key_type: KeyType) -> Option<u64> {
     match key_type {
         KeyType::Aes128 => Some(16),
         KeyType::Aes192 => Some(24),
-        KeyType::Aes256 => Some(32),
+        KeyType::Aes256 | KeyType::ChaCha20 => Some(32),
         KeyType::Hmac(bytes) => Some(bytes.into()),
         _ => None,
     }

@@ -1,8 +1,8 @@
-//! AES-GCM (SP 800-38D) in the HSM, with a named key or with one that the token derives from it for a context.
+//! AES-GCM (SP 800-38D) and ChaCha20-Poly1305 (RFC 8439) in the HSM, with a named key or with one that the token derives from it for a context.
 
 use super::encrypt::{DecryptItem, EncryptItem, Encrypted, Results};
 use super::sign::{choose, readable};
-use super::{Key, KeyVersion};
+use super::{Key, KeyAlgorithm, KeyVersion};
 use crate::{Error, Result, Vault};
 use hsm_bridge::{Ciphertext, Context, ContextDerivation, ContextKdf, KeyRef, Plaintext, Sealed};
 use sha2::{Digest, Sha256};
@@ -33,7 +33,7 @@ impl Vault {
             let (usable, private) = usable(key, version)?;
             let bytes = plaintexts.iter().map(|plaintext| plaintext.data.len()).sum();
             self.spend(key, usable, plaintexts.len(), bytes).await?;
-            let sealed = self.inner.bridge.aes_gcm_encrypt_all(private, plaintexts).await?;
+            let sealed = self.inner.bridge.aead_encrypt_all(private, plaintexts).await?;
             for (index, Ciphertext { iv, ciphertext_and_tag }) in indices.into_iter().zip(sealed) {
                 results[index] = Ok(Encrypted { version, ciphertext: [&iv[..], &ciphertext_and_tag].concat() });
             }
@@ -64,12 +64,20 @@ impl Vault {
         }
         for (version, items) in of_version {
             let (indices, sealed): (Vec<usize>, Vec<Sealed>) = items.into_iter().unzip();
-            let opened = self.inner.bridge.aes_gcm_decrypt_all(usable(key, version)?.1, sealed).await?;
+            let opened = self.inner.bridge.aead_decrypt_all(usable(key, version)?.1, sealed).await?;
             for (index, plaintext) in indices.into_iter().zip(opened) {
-                results[index] = plaintext.ok_or_else(|| "cipher: message authentication failed".into());
+                results[index] = plaintext.ok_or_else(|| unauthentic(key).into());
             }
         }
         Ok(results)
+    }
+}
+
+/// Vault's words.
+fn unauthentic(key: &Key) -> &'static str {
+    match key.algorithm {
+        KeyAlgorithm::ChaCha20Poly1305 => "chacha20poly1305: message authentication failed",
+        _ => "cipher: message authentication failed",
     }
 }
 

@@ -13,6 +13,7 @@ pub enum KeyAlgorithm {
     Aes192Cmac,
     Aes256Cmac,
     Aes256Gcm96,
+    ChaCha20Poly1305,
     EcdhP256,
     EcdhP384,
     EcdhP521,
@@ -35,12 +36,13 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
-    const OF_ONE_SIZE: [Self; 22] = [
+    const OF_ONE_SIZE: [Self; 23] = [
         Self::Aes128Cmac,
         Self::Aes128Gcm96,
         Self::Aes192Cmac,
         Self::Aes256Cmac,
         Self::Aes256Gcm96,
+        Self::ChaCha20Poly1305,
         Self::EcdhP256,
         Self::EcdhP384,
         Self::EcdhP521,
@@ -78,6 +80,7 @@ impl KeyAlgorithm {
             Self::Aes192Cmac => "aes192-cmac",
             Self::Aes256Cmac => "aes256-cmac",
             Self::Aes256Gcm96 => "aes256-gcm96",
+            Self::ChaCha20Poly1305 => "chacha20-poly1305",
             Self::EcdhP256 => "ecdh-p256",
             Self::EcdhP384 => "ecdh-p384",
             Self::EcdhP521 => "ecdh-p521",
@@ -122,9 +125,9 @@ impl KeyAlgorithm {
         self.is_aead() || self.is_cmac() || matches!(self, Self::Hmac(_))
     }
 
-    /// AES-GCM (SP 800-38D).
+    /// AES-GCM (SP 800-38D), ChaCha20-Poly1305 (RFC 8439).
     pub fn is_aead(self) -> bool {
-        matches!(self, Self::Aes128Gcm96 | Self::Aes256Gcm96)
+        matches!(self, Self::Aes128Gcm96 | Self::Aes256Gcm96 | Self::ChaCha20Poly1305)
     }
 
     /// AES-CMAC (SP 800-38B).
@@ -186,6 +189,7 @@ impl KeyAlgorithm {
     pub(crate) fn mechanism(self) -> Option<&'static str> {
         match self {
             Self::Aes128Gcm96 | Self::Aes256Gcm96 => Some("CKM_AES_GCM"),
+            Self::ChaCha20Poly1305 => Some("CKM_CHACHA20_POLY1305"),
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac => Some("CKM_AES_CMAC"),
             Self::Hmac(_) => Some("CKM_SHA256_HMAC"),
             Self::X25519 => Some("CKM_EC_MONTGOMERY_KEY_PAIR_GEN"),
@@ -201,6 +205,7 @@ impl KeyAlgorithm {
             Self::Aes128Cmac | Self::Aes128Gcm96 => KeyType::Aes128,
             Self::Aes192Cmac => KeyType::Aes192,
             Self::Aes256Cmac | Self::Aes256Gcm96 => KeyType::Aes256,
+            Self::ChaCha20Poly1305 => KeyType::ChaCha20,
             Self::EcdhP256 | Self::EcdsaP256 => KeyType::EcP256,
             Self::EcdhP384 | Self::EcdsaP384 => KeyType::EcP384,
             Self::EcdhP521 | Self::EcdsaP521 => KeyType::EcP521,
@@ -222,7 +227,7 @@ impl KeyAlgorithm {
     /// Of a key that is used as it is; one that others are derived from does nothing else.
     pub(crate) fn purpose(self) -> Purpose {
         match self {
-            Self::Aes128Gcm96 | Self::Aes256Gcm96 => Purpose::Encryption,
+            Self::Aes128Gcm96 | Self::Aes256Gcm96 | Self::ChaCha20Poly1305 => Purpose::Encryption,
             Self::Aes128Cmac | Self::Aes192Cmac | Self::Aes256Cmac | Self::Hmac(_) => Purpose::Mac,
             Self::EcdhP256 | Self::EcdhP384 | Self::EcdhP521 | Self::X25519 => Purpose::Agreement,
             Self::EcdsaP256 | Self::EcdsaP384 | Self::EcdsaP521 | Self::Ed25519 => Purpose::Signing,

@@ -9,7 +9,7 @@ use crate::{Error, Result, Vault, quota, record};
 use audit_chain::{Caller, Event, Value};
 use audit_log::AuditError;
 use chrono::{DateTime, SubsecRound, Utc};
-use hsm_bridge::{KeyRef, KeyType, Purpose};
+use hsm_bridge::{ContextKdf, KeyRef, KeyType, Purpose};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -164,6 +164,10 @@ impl Vault {
             && !offered.derivation.contains(&function.0)
         {
             function.mechanism()
+        } else if new.algorithm == KeyAlgorithm::ChaCha20Poly1305
+            && new.derivation.function().is_some_and(|function| function.0 != ContextKdf::HkdfSha256)
+        {
+            "CKM_HKDF_DERIVE"
         } else if new.algorithm.is_ecdh() && offered.agreement.is_empty() {
             needed
         } else if new.algorithm == KeyAlgorithm::X25519 && !offered.x25519 {

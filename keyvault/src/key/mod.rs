@@ -207,7 +207,9 @@ impl Key {
     pub(crate) fn key_type(&self) -> KeyType {
         match (self.derivation.function(), self.algorithm.key_type()) {
             (Some(DerivationFunction(ContextKdf::HkdfSha256)), KeyType::Aes128) => KeyType::Hmac(16),
-            (Some(DerivationFunction(ContextKdf::HkdfSha256)), KeyType::Aes256) => KeyType::Hmac(32),
+            (Some(DerivationFunction(ContextKdf::HkdfSha256)), KeyType::Aes256 | KeyType::ChaCha20) => {
+                KeyType::Hmac(32)
+            }
             (_, own) => own,
         }
     }

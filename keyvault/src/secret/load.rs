@@ -65,7 +65,7 @@ impl Vault {
         let mac_key = self.deployment().await?.mac_key();
         let sealed = async {
             let key = KeyRef::Wrapped(Arc::clone(&key.key));
-            Ok(self.inner.bridge.aes_gcm_encrypt_all(&key, plaintexts).await?)
+            Ok(self.inner.bridge.aead_encrypt_all(&key, plaintexts).await?)
         };
         let values: Vec<&[u8]> = values.iter().map(|value| value.as_slice()).collect();
         let (sealed, hmacs) = tokio::try_join!(sealed, self.macs(mac_key, MacDomain::SecretValue, &values))?;

@@ -204,6 +204,8 @@ async fn each_item_of_a_batch_stands_for_itself_and_the_status_tells() {
     let batch = json!([{"ciphertext": ciphertext(0)}, {"ciphertext": "xx"}, {"ciphertext": ""}]);
     let answer = put("decrypt/b", json!({"batch_input": batch})).await;
     assert_eq!(answer.status, 400, "{answer:?}");
+    let some = put("decrypt/b", json!({"batch_input": batch, "partial_failure_response_code": 207})).await;
+    assert_eq!(some.status, 207, "{some:?}");
     let error = |text: &str| json!({"plaintext": "", "error": text, "reference": ""});
     assert_eq!(results(&answer)[1..], [error("invalid ciphertext: no prefix"), error("missing ciphertext to decrypt")]);
     let batch = json!([{"ciphertext": ciphertext(0), "reference": "a"}, {"ciphertext": ciphertext(1)}, {}]);
@@ -258,6 +260,9 @@ async fn encrypting_makes_the_key_that_is_missing_for_those_who_may_create() {
     let convergent = json!({"plaintext": "YQ==", "convergent_encryption": true});
     refused(&server, "encrypt/new3", convergent, "requires derivation to be enabled, so context is required").await;
     assert_eq!(read(&server, "keys/new3").await.status, 404);
+    // The key stays, whatever becomes of what was to be encrypted.
+    refused(&server, "encrypt/new4", json!({"plaintext": "!!"}), "illegal base64 data at input byte 0").await;
+    assert_eq!(read(&server, "keys/new4").await.status, 200);
 
     let root = server.token.clone();
     for capability in ["create", "update"] {
@@ -285,9 +290,16 @@ async fn encrypting_makes_the_key_that_is_missing_for_those_who_may_create() {
 #[tokio::test]
 async fn keys_whose_mechanism_the_token_lacks_are_refused_with_its_name_and_never_made_in_software() {
     let (_site, server) = started().await;
+    for path in ["keys/chacha", "encrypt/chacha"] {
+        let body = json!({"type": "chacha20-poly1305", "plaintext": ""});
+        refused(&server, path, body, "need CKM_CHACHA20_POLY1305, which this token does not offer").await;
+        assert_eq!(read(&server, "keys/chacha").await.status, 404);
+    }
     for (kind, says) in [
-        ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305"),
         ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
+        ("slh-dsa", "needs the mechanism CKM_SLH_DSA"),
+        ("hybrid", "for which there is no PKCS#11 mechanism"),
+        ("managed_key", "is Vault's word for keys that an HSM keeps"),
     ] {
         for path in [format!("transit/keys/{kind}"), format!("transit/encrypt/{kind}")] {
             let answer = server.put(&path, json!({"type": kind, "plaintext": ""})).await.unwrap();

@@ -1,7 +1,7 @@
 //! Encrypting, and making the key for it where there is none.
 
 use super::batch::{FailureStatus, Item, Items, answered, base64, items};
-use super::keys::{algorithm, derivation, name};
+use super::keys::{algorithm, approved, derivation, name};
 use super::settings::upsert_is_disabled;
 use super::versioned;
 use crate::app::{Context, Error, Result};
@@ -26,7 +26,11 @@ pub(super) const FIELDS: &[Parameter] = &[
     Parameter::new("key_version", Kind::Integer, "Version that encrypts; 0: the newest"),
     PARTIAL_FAILURE,
     Parameter::new("plaintext", Kind::Text, "Base64 of what is to be encrypted"),
-    Parameter::new("type", Kind::Text, "aes128-gcm96 or aes256-gcm96, for a key that is made by this call"),
+    Parameter::new(
+        "type",
+        Kind::Text,
+        "aes128-gcm96, aes256-gcm96 or, where the token has it, chacha20-poly1305, for a key that is made by this call",
+    ),
 ];
 pub(super) const PARTIAL_FAILURE: Parameter = Parameter::new(
     "partial_failure_response_code",
@@ -174,5 +178,6 @@ async fn wanted(call: &Call, has_context: bool) -> Result<NewKey> {
         Err(refused) if kind != "hmac" => return Err(refused),
         _ => return Err(Error::invalid(format!("unknown key type {kind}"))),
     };
-    Ok(NewKey { derivation: derivation(call, has_context, convergent).await?, ..NewKey::of(algorithm) })
+    let derivation = derivation(call, has_context, convergent).await?;
+    Ok(NewKey { derivation, ..NewKey::of(approved(call, algorithm)?) })
 }

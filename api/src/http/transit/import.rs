@@ -1,6 +1,6 @@
 //! Import.
 
-use super::keys::{auto_rotate, derivation, missing, name};
+use super::keys::{approved, auto_rotate, derivation, missing, name};
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
@@ -36,7 +36,7 @@ async fn new(call: &Call) -> Result<NewImport> {
         return Err(Error::invalid("import cannot be used on keys with convergent encryption enabled"));
     }
     Ok(NewImport {
-        algorithm: algorithm(&parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned()))?,
+        algorithm: approved(call, algorithm(&parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned()))?)?,
         derivation: derivation(call, flag("derived")?, false).await?,
         exportable: flag("exportable")?,
         allow_plaintext_backup: flag("allow_plaintext_backup")?,

@@ -8,9 +8,10 @@ use crate::http::parameters::Parameters;
 use keyvault::key::{Derivation, KeyAlgorithm, KeyConfig, KeyLimits, KeyName, LimitChange, NewKey};
 
 /// Vault's, and not here, with what is missing.
-const OTHER_TYPES: [(&str, &str); 3] = [
-    ("chacha20-poly1305", "needs the mechanism CKM_CHACHA20_POLY1305 in the token, which this server does not use"),
+const OTHER_TYPES: [(&str, &str); 4] = [
     ("xchacha20-poly1305", "has no PKCS#11 mechanism (there is only CKM_CHACHA20_POLY1305)"),
+    ("hybrid", "signs by two keys at once, for which there is no PKCS#11 mechanism"),
+    ("managed_key", "is Vault's word for keys that an HSM keeps, as it keeps all of this server's: name what they are"),
     ("slh-dsa", "needs the mechanism CKM_SLH_DSA in the token, which this server does not use"),
 ];
 
@@ -34,7 +35,8 @@ async fn wanted(call: &Call) -> Result<NewKey> {
     let flag = |name: &str| parameters.flag(name).map(|flag| flag.unwrap_or(false));
     let derivation = derivation(call, flag("derived")?, flag("convergent_encryption")?).await?;
     let (exportable, allow_plaintext_backup) = (flag("exportable")?, flag("allow_plaintext_backup")?);
-    let algorithm = algorithm(&parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned()), parameters)?;
+    let kind = parameters.text("type")?.unwrap_or_else(|| "aes256-gcm96".to_owned());
+    let algorithm = approved(call, algorithm(&kind, parameters)?)?;
     let on_token = match parameters.text("storage")?.as_deref() {
         None | Some("" | "wrapped") => false,
         Some("token") => true,
@@ -84,6 +86,16 @@ pub(super) fn algorithm(kind: &str, parameters: &Parameters) -> Result<KeyAlgori
     bytes
         .and_then(|bytes| KeyAlgorithm::parse(kind, Some(bytes)))
         .ok_or_else(|| Error::invalid(format!("invalid key_size {size}")))
+}
+
+/// With `fips = true` no key is one that encrypts by what is not approved.
+pub(super) fn approved(call: &Call, algorithm: KeyAlgorithm) -> Result<KeyAlgorithm> {
+    match algorithm {
+        KeyAlgorithm::ChaCha20Poly1305 if call.state.settings.fips => {
+            Err(Error::invalid("fips: chacha20-poly1305 is not approved (SP 800-140C)"))
+        }
+        other => Ok(other),
+    }
 }
 
 /// Why there are no keys of a type that Vault has.

@@ -27,7 +27,7 @@ const CREATE: &[Parameter] = &[
     field(
         "type",
         Text,
-        "aes256-gcm96 unless given; aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, ecdh-p256, ecdh-p384, ecdh-p521, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072, rsa-4096, and where the token makes them ml-dsa-44, ml-dsa-65, ml-dsa-87, ml-kem-512, ml-kem-768, ml-kem-1024 or x25519",
+        "aes256-gcm96 unless given; aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, ecdh-p256, ecdh-p384, ecdh-p521, ecdsa-p256, ecdsa-p384, ecdsa-p521, ed25519, hmac, rsa-2048, rsa-3072, rsa-4096, and where the token makes them chacha20-poly1305, ml-dsa-44, ml-dsa-65, ml-dsa-87, ml-kem-512, ml-kem-768, ml-kem-1024 or x25519",
     ),
 ];
 const READ: &[Parameter] = &[field("context", Text, "Read, without meaning here")];

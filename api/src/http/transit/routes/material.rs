@@ -7,7 +7,7 @@ use Verb::{Read, Write};
 
 const EXPORT: &[Parameter] = &[field("format", Text, "Empty for each type's own; der, pem or raw")];
 const BYOK: &[Parameter] =
-    &[field("hash", Text, "Hash of RSA-OAEP and its MGF1: SHA1, SHA256 (unless given), SHA384 or SHA512")];
+    &[field("hash", Text, "Hash of RSA-OAEP and its MGF1: SHA1, SHA224, SHA256 (unless given), SHA384 or SHA512")];
 const IMPORT: &[Parameter] = &[
     field("allow_plaintext_backup", Boolean, "Backups may hold the key"),
     field("allow_rotation", Boolean, "Later versions may be made here"),
@@ -30,7 +30,7 @@ const IMPORT: &[Parameter] = &[
     field(
         "type",
         Text,
-        "aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, aes256-gcm96, hmac, ecdsa-p256 … ecdsa-p521, ecdh-p256 … ecdh-p521, ed25519 (public) or rsa-2048 … rsa-4096",
+        "aes128-cmac, aes192-cmac, aes256-cmac, aes128-gcm96, aes256-gcm96, chacha20-poly1305 (where the token has it), hmac, ecdsa-p256 … ecdsa-p521, ecdh-p256 … ecdh-p521 or rsa-2048 … rsa-4096; ed25519 and x25519 whole where the token unwraps such keys, else, as ml-dsa and ml-kem, the public half alone",
     )
     .required(),
 ];
