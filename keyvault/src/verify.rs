@@ -43,8 +43,11 @@ pub(crate) fn signature(
     })
 }
 
-/// Whether a key pair made that signature (r ‖ s of ECDSA, RSASSA-PKCS1-v1_5 with SHA-256) over a digest of 32 bytes.
+/// Whether a key pair made that signature (r ‖ s of ECDSA, RSASSA-PKCS1-v1_5 with SHA-256) over a digest of 32 bytes, which for Ed25519 is a message.
 pub(crate) fn probe(algorithm: KeyAlgorithm, spki: &[u8], digest: &[u8], signature: &[u8]) -> bool {
+    if algorithm == KeyAlgorithm::Ed25519 {
+        return ed25519(spki, digest, signature);
+    }
     match algorithm.order_bytes() {
         Some(order) => ecdsa(algorithm, spki, &fit(digest, order), signature),
         None => RsaPublicKey::from_public_key_der(spki)

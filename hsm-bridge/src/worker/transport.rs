@@ -1,12 +1,13 @@
 //! Keys that come in and go out: always wrapped, and in the clear only inside the token.
 
-use super::failure::{Attempt, at};
+use super::failure::{Attempt, Failure, at};
+use super::generation::generate;
 use super::operations::Operations;
 use super::sign::sign;
 use super::template::{self, Residence};
-use super::{oaep, spki};
+use super::{ffi, oaep, spki};
 use crate::protocol::{KeyExport, KeyImport, Reply};
-use crate::{Error, HashAlgorithm, ImportedKey, KeyType, PROBES, Purpose, Result, SignMechanism};
+use crate::{Error, HashAlgorithm, ImportedKey, KeyType, PROBES, PublicKey, Purpose, Result, SignMechanism};
 use cryptoki::object::{Attribute, AttributeType, KeyType as CkKeyType, ObjectClass, ObjectHandle};
 use cryptoki::session::Session;
 use zeroize::Zeroize;
@@ -24,9 +25,11 @@ impl Operations {
 
     /// Unwraps a caller's key, looks at it, lets it sign, and wraps it under the organization's key.
     pub(super) fn import(&self, session: &Session, import: &KeyImport) -> Attempt<Reply> {
-        if import.key_type == KeyType::Ed25519 && !self.capabilities.wraps_ed25519 {
-            let reason = "unwrapping Ed25519 keys: make them inside the token, or import the public half alone";
-            return Err(Error::Unsupported(reason.into()).into());
+        if !self.capabilities.wraps(import.key_type) {
+            let name = import.key_type;
+            let reason =
+                format!("unwrapping {name:?} keys: make them inside the token, or import the public half alone");
+            return Err(Error::Unsupported(reason).into());
         }
         let (transport, wrapping) = (self.handle(session, import.transport)?, self.handle(session, import.wrapped_by)?);
         let (kek, unpadded_in_worker) = self.kek(session, *transport, import)?;
@@ -79,6 +82,11 @@ impl Operations {
         if import.purpose != Purpose::Agreement {
             return self.examine(session, key, import);
         }
+        if import.key_type == KeyType::X25519 {
+            let public = self.public_half(session, key, import.key_type)?;
+            self.agrees(session, key, &public, kek)?;
+            return Ok((Some(public), Vec::new()));
+        }
         let signer = self.unwrap(session, import.key_type, Purpose::Signing, Residence::Session, &import.blob, kek)?;
         destroying(session, signer, self.examine(session, signer, import))
     }
@@ -98,15 +106,51 @@ impl Operations {
         };
         let public = match mechanism {
             SignMechanism::RsaPkcs1(_) => Some(spki::read(session, key, key_type)?),
+            SignMechanism::Ed25519 => Some(self.public_half(session, key, key_type)?),
             _ => None,
         };
         let signatures = PROBES.iter().map(|probe| sign(session, key, mechanism, probe)).collect::<Attempt<_>>()?;
         Ok((public, signatures))
     }
+
+    /// The public half of a private one, by CKM_PUB_KEY_FROM_PRIV_KEY (PKCS#11 v3.2): of keys on Curve25519 neither the unwrapped key nor what it
+    /// signs tells.
+    fn public_half(&self, session: &Session, key: ObjectHandle, key_type: KeyType) -> Attempt<PublicKey> {
+        let kind = ffi::numbered(cryptoki_sys::CKM_PUB_KEY_FROM_PRIV_KEY);
+        if self.token.pkcs11.get_mechanism_info(self.token.slot, kind).is_err() {
+            let reason =
+                "CKM_PUB_KEY_FROM_PRIV_KEY, which finds the public half of the key: import the public half alone";
+            return Err(Error::Unsupported(reason.into()).into());
+        }
+        // kryoptic makes them without leave to destroy them, unless that is asked for.
+        let attributes = [Attribute::Token(false), Attribute::Private(false), Attribute::Destroyable(true)];
+        let public = session.derive_key(&ffi::without_parameter(kind), key, &attributes).map_err(at("C_DeriveKey"))?;
+        destroying(session, public, spki::read(session, public, key_type).map_err(Failure::from))
+    }
+
+    /// Whether that is a key's own public half: with a pair made for this, either side comes to the same key, which AES-KWP then wraps to the same.
+    fn agrees(&self, session: &Session, key: ObjectHandle, public: &PublicKey, kek: ObjectHandle) -> Attempt<()> {
+        let kdf = self.capabilities.agreement.first().copied();
+        let kdf = kdf.ok_or_else(|| Error::Unsupported("CKM_ECDH1_DERIVE".into()))?;
+        let (other, others_public) = generate(session, KeyType::X25519, Purpose::Agreement, Residence::Session)?;
+        let missing = || Failure::from(Error::Internal("a pair without a public half".into()));
+        let agreed = others_public.ok_or_else(missing).and_then(|handle| {
+            let theirs = spki::read(session, handle, KeyType::X25519).map_err(Failure::from);
+            let theirs = destroying(session, handle, theirs)?;
+            let here = self.agree(session, key, &spki::point(&theirs)?, kdf, &[7; 32], kek)?;
+            let there = self.agree(session, other, &spki::point(public)?, kdf, &[7; 32], kek)?;
+            Ok(here == there)
+        });
+        if destroying(session, other, agreed)? {
+            return Ok(());
+        }
+        let reason = "the private key does not agree as its public half does";
+        Err(Error::Refused { function: "import".into(), reason: reason.into() }.into())
+    }
 }
 
 /// The public half, where the token knows it, and signatures of the probes.
-type Looked = (Option<crate::PublicKey>, Vec<Vec<u8>>);
+type Looked = (Option<PublicKey>, Vec<Vec<u8>>);
 
 /// Destroys an object, whatever became of what it was for.
 fn destroying<T>(session: &Session, object: ObjectHandle, outcome: Attempt<T>) -> Attempt<T> {

@@ -230,7 +230,7 @@ impl Vault {
             }
             ImportedMaterial::Wrapped { hash, ciphertext, fips } => (hash.0, ciphertext, *fips),
         };
-        if algorithm.post_quantum().is_some() || algorithm == KeyAlgorithm::X25519 {
+        if algorithm.post_quantum().is_some() {
             let text = "only the public half (public_key) is imported of keys of type";
             return Err(Error::Invalid(format!("{text} {}: the private half is made in the token", algorithm.name())));
         }
@@ -281,8 +281,12 @@ fn sized(algorithm: KeyAlgorithm, found: KeyType) -> Result<KeyAlgorithm> {
     }
 }
 
-/// Both probes were signed by that public key's private half; a pair for agreement did so while it was looked at.
+/// Both probes were signed by that public key's private half; a pair for agreement did so while it was looked at. X25519 signs nothing: there the worker has
+/// seen both halves agree.
 fn signs(algorithm: KeyAlgorithm, public: &[u8], signatures: &[Vec<u8>]) -> bool {
+    if algorithm == KeyAlgorithm::X25519 {
+        return signatures.is_empty();
+    }
     signatures.len() == PROBES.len()
         && PROBES
             .iter()

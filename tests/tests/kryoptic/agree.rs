@@ -1,7 +1,8 @@
 //! ECDH by the token's own functions, and on Curve25519; the other side is `openssl`.
 
-use super::{b64, done, public_pem, refused, started};
+use super::{b64, bytes, done, public_pem, refused, restarted, started, valid};
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
+use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
 use serde_json::json;
 use std::process::Command;
 use tests::{Server, Site};
@@ -92,11 +93,77 @@ async fn x25519_agrees_as_openssl_does_and_with_no_point_of_small_order() {
     {
         refused(&server, "agree/x/none", json!({"public_key": public, "kdf": "x963-sha2-256"}), ends).await;
     }
-    let body = json!({"type": "x25519", "ciphertext": b64([7; 600])});
-    refused(&server, "keys/more/import", body, "the private half is made in the token").await;
     refused(&server, "sign/x", json!({"input": ""}), "key type x25519 does not support signing").await;
     done(&server, "keys/theirs/import", json!({"type": "x25519", "public_key": public_pem(&server, "x", 1).await}))
         .await;
+}
+
+/// As Vault's clients wrap; PKCS#8 of what `openssl genpkey` made.
+async fn wrapped(site: &Site, server: &Server, algorithm: &str) -> (String, String) {
+    let mine = site.path("mine.pem");
+    let mine = mine.to_str().unwrap();
+    openssl(&["genpkey", "-algorithm", algorithm, "-out", mine]);
+    let private = openssl(&["pkcs8", "-topk8", "-nocrypt", "-in", mine, "-outform", "DER"]);
+    let wrapping_key = server.get("transit/wrapping_key").await.unwrap();
+    let sent = tests::wrapped(wrapping_key.text("public_key"), &OAEP_SHA256_MGF1SHA256, &private).unwrap();
+    (sent, String::from_utf8(openssl(&["pkey", "-in", mine, "-pubout"])).unwrap())
+}
+
+#[tokio::test]
+#[ignore = "needs kryoptic: make kryoptic"]
+async fn an_x25519_pair_that_openssl_made_is_taken_in_and_agrees_here_as_it_does_there() {
+    let (site, mut server) = started().await;
+    let (sent, public) = wrapped(&site, &server, "X25519").await;
+    let private = std::fs::read(site.path("mine.pem")).unwrap();
+    done(&server, "keys/x/import", json!({"type": "x25519", "ciphertext": sent})).await;
+    done(&server, "keys/half/import", json!({"type": "x25519", "public_key": public})).await;
+    let (other, _) = wrapped(&site, &server, "X25519").await;
+    let complete = |ciphertext: &str| json!({"ciphertext": ciphertext, "version": 1});
+    refused(&server, "keys/half/import_version", complete(&other), "key pair does not match").await;
+    done(&server, "keys/half/import_version", complete(&sent)).await;
+    server = restarted(&site, server).await;
+    // What the other side shares with openssl's copy of the pair is what it agrees on with this one.
+    let (mine, theirs, peer) = (site.path("mine.pem"), site.path("theirs.pem"), site.path("peer.pem"));
+    std::fs::write(&mine, private).unwrap();
+    openssl(&["genpkey", "-algorithm", "X25519", "-out", theirs.to_str().unwrap()]);
+    let theirs = String::from_utf8(openssl(&["pkey", "-in", theirs.to_str().unwrap(), "-pubout"])).unwrap();
+    std::fs::write(&peer, &theirs).unwrap();
+    let shared = openssl(&["pkeyutl", "-derive", "-inkey", mine.to_str().unwrap(), "-peerkey", peer.to_str().unwrap()]);
+    let expected = digest(&SHA256, &[&shared[..], &[0, 0, 0, 1], b"orders"].concat());
+    for key in ["x", "half"] {
+        assert_eq!(public_pem(&server, key, 1).await, public);
+        assert_eq!(agreed(&server, key, "x963-sha2-256", &theirs).await, b64(expected.as_ref()), "{key}");
+    }
+    let (ed25519, _) = wrapped(&site, &server, "ED25519").await;
+    for (kind, sent) in [("x25519", &ed25519), ("ed25519", &sent)] {
+        let body = json!({"type": kind, "ciphertext": sent});
+        let answer = server.put("transit/keys/other/import", body).await.unwrap();
+        assert!(answer.status == 400 && answer.error().starts_with("error importing key: "), "{kind}: {answer:?}");
+    }
+    drop(server);
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
+
+#[tokio::test]
+#[ignore = "needs kryoptic: make kryoptic"]
+async fn an_ed25519_pair_that_openssl_made_is_taken_in_and_signs() {
+    let (site, mut server) = started().await;
+    let (sent, public) = wrapped(&site, &server, "ED25519").await;
+    done(&server, "keys/ed/import", json!({"type": "ed25519", "ciphertext": sent, "allow_rotation": true})).await;
+    server = restarted(&site, server).await;
+    let signed = done(&server, "sign/ed", json!({"input": b64("m")})).await;
+    for (name, content) in [
+        ("public.pem", public.into_bytes()),
+        ("message", b"m".to_vec()),
+        ("signature", bytes(signed.text("signature"))),
+    ] {
+        std::fs::write(site.path(name), content).unwrap();
+    }
+    let path = |name: &str| site.path(name).to_str().unwrap().to_owned();
+    let (public, message, signature) = (path("public.pem"), path("message"), path("signature"));
+    openssl(&["pkeyutl", "-verify", "-rawin", "-pubin", "-inkey", &public, "-in", &message, "-sigfile", &signature]);
+    done(&server, "keys/ed/rotate", json!({})).await;
+    assert!(valid(&server, "ed", b"m", signed.text("signature")).await);
 }
 
 #[tokio::test]
