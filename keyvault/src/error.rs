@@ -19,6 +19,9 @@ pub enum Error {
     /// The database is away or refused.
     #[error("clm_secure_db: {0}")]
     Database(#[from] sqlx::Error),
+    /// The caller's mistake, where clients of Vault look for status 500: a backup that the key does not allow, a restoration under a name that is taken.
+    #[error("{0}")]
+    Disallowed(String),
     /// A key of that name is there already.
     #[error("a key of that name exists")]
     Exists,

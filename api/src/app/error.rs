@@ -12,6 +12,9 @@ pub enum Error {
     /// The token's policies do not allow it; recorded.
     #[error("1 error occurred:\n\t* permission denied\n\n")]
     Denied,
+    /// The caller's mistake, where clients of Vault look for status 500; the text is the answer, within Vault's own around it.
+    #[error("{0}")]
+    Disallowed(String),
     /// Allowed to nobody, or not to this caller; the text is the answer.
     #[error("{0}")]
     Forbidden(String),
@@ -58,6 +61,7 @@ impl From<keyvault::Error> for Error {
             E::Audit(error) => Self::Unavailable(error.to_string()),
             E::Conflict => Self::Unavailable(error.to_string()),
             E::Database(error) => database("clm_secure_db", &error),
+            E::Disallowed(text) => Self::Disallowed(text),
             E::Exists | E::Invalid(_) | E::NotFound(_) | E::Refused(_) => Self::Invalid(error.to_string()),
             E::Hsm(error) => hsm(error),
             E::Operator(text) => Self::Operator(text),

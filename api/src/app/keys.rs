@@ -275,6 +275,14 @@ impl Context {
         }
     }
 
+    /// The same, where what is named is not there and clients do not look for 400.
+    pub(crate) async fn miss_key(&self, event_type: &'static str, name: &KeyName, reason: &str) -> Error {
+        match self.refuse_key(event_type, name, reason).await {
+            Error::Invalid(reason) => Error::NotFound(reason),
+            other => other,
+        }
+    }
+
     pub(super) async fn refusals<'n, T>(
         &self,
         event_type: &'static str,
@@ -285,7 +293,7 @@ impl Context {
         let name = name.into();
         match result {
             Ok(value) => Ok(value),
-            Err(error @ (E::Invalid(_) | E::NotFound(_) | E::Exists)) => {
+            Err(error @ (E::Disallowed(_) | E::Exists | E::Invalid(_) | E::NotFound(_))) => {
                 self.record_refusal(event_type, name, &error.to_string()).await?;
                 Err(error.into())
             }

@@ -252,6 +252,7 @@ pub(super) fn refuse(error: &Error) -> HttpResponse {
     let text = error.to_string();
     match error {
         Error::Denied | Error::Forbidden(_) | Error::Unauthenticated => errors(StatusCode::FORBIDDEN, &[&text]),
+        Error::Disallowed(_) => wrapped(StatusCode::INTERNAL_SERVER_ERROR, &text),
         Error::NotFound(_) => errors(StatusCode::NOT_FOUND, &[&text]),
         Error::Invalid(_) => errors(StatusCode::BAD_REQUEST, &[&text]),
         Error::Internal(_) => errors(StatusCode::INTERNAL_SERVER_ERROR, &["internal error"]),

@@ -95,7 +95,7 @@ impl Vault {
             .read_key(caller.organization_id, mount_id, name)
             .await?
             .ok_or_else(|| Error::NotFound(format!("key \"{name}\" not found")))?;
-        let refused = |why: &str| Err(Error::Invalid(why.into()));
+        let refused = |why: &str| Err(Error::Disallowed(why.into()));
         if !key.settings.exportable {
             return refused("exporting is disallowed on the policy");
         }
@@ -140,7 +140,7 @@ impl Vault {
         for _ in 0..ATTEMPTS {
             let old = self.read_key(caller.organization_id, mount_id, &name).await?;
             if old.is_some() && !force {
-                return Err(Error::Invalid(format!("key '{name}' already exists")));
+                return Err(Error::Disallowed(format!("key '{name}' already exists")));
             }
             let restored = self.restored(&document, mount_id, &name).await?.ok_or_else(unreadable)?;
             match self.write_restored(caller, &document.name, restored, old).await {

@@ -141,8 +141,8 @@ async fn kept(operator: &VaultClient) {
     key::create(operator, "transit", "kept", Some(&mut wanted)).await.unwrap();
     let signature = data::sign(operator, "transit", "kept", &b64(MESSAGE), None).await.unwrap().signature;
     let backup = key::backup(operator, "transit", "kept").await.unwrap().backup;
-    assert_eq!(status_of(key::backup(operator, "transit", "files").await), 400);
-    assert_eq!(status_of(key::restore(operator, "transit", &backup, None).await), 400);
+    assert_eq!(status_of(key::backup(operator, "transit", "files").await), 500);
+    assert_eq!(status_of(key::restore(operator, "transit", &backup, None).await), 500);
     let mut force = RestoreKeyRequest::builder();
     key::restore(operator, "transit", &backup, Some(force.force(true))).await.unwrap();
     let mut settings = UpdateKeyConfigurationRequest::builder();

@@ -14,7 +14,11 @@ pub(super) const RESTORE: &[Parameter] = &[
 ];
 
 pub(super) async fn back_up(call: Call) -> Result<Answer> {
-    Ok(Answer::data(json!({ "backup": call.context.back_up_key(&call.mount, &name(&call)?).await? })))
+    let name = name(&call)?;
+    if call.context.key(&call.mount, &name).await?.is_none() {
+        return Err(call.context.miss_key("key.backup", &name, &format!("key \"{name}\" not found")).await);
+    }
+    Ok(Answer::data(json!({ "backup": call.context.back_up_key(&call.mount, &name).await? })))
 }
 
 pub(super) async fn restore(call: Call) -> Result<Answer> {

@@ -41,10 +41,10 @@ pub(super) async fn byok(call: Call) -> Result<Answer> {
     let destination = KeyName::parse(call.capture("destination"));
     let destination = destination.ok_or_else(|| Error::invalid("no name of a key"))?;
     let Some(destination) = call.context.key(&call.mount, &destination).await? else {
-        return Err(call.context.refuse_key("key.export", &name, "no such destination key to export to").await);
+        return Err(call.context.miss_key("key.export", &name, "no such destination key to export to").await);
     };
     let Some(key) = call.context.key(&call.mount, &name).await? else {
-        return Err(call.context.refuse_key("key.export", &name, "no such source key to export").await);
+        return Err(call.context.miss_key("key.export", &name, "no such source key to export").await);
     };
     let request = ByokRequest { destination: &destination, hash, version, fips: call.state.settings.fips };
     let exported = call.context.export_for(&key, request).await?;
