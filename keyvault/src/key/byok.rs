@@ -6,11 +6,13 @@ use super::{ExportVersion, Hash, Key};
 use crate::{Error, Result, Vault, record};
 use audit_chain::{Caller, Severity, Value};
 use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512, OaepAlgorithm,
+    OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256, OAEP_SHA384_MGF1SHA384, OAEP_SHA512_MGF1SHA512,
     OaepPublicEncryptingKey, PublicEncryptingKey,
 };
 use chrono::{DateTime, Utc};
 use hsm_bridge::HashAlgorithm;
+use rsa::pkcs8::DecodePublicKey;
+use rsa::{Oaep, RsaPublicKey};
 use std::collections::BTreeMap;
 use zeroize::Zeroizing;
 
@@ -45,15 +47,11 @@ impl Vault {
         self.check_open(caller, key, "key.export", Use::Process).await?;
         self.check_open(caller, request.destination, "key.export", Use::Protect).await?;
         let recipient = recipient(request.destination, self.inner.clock.now())?;
-        let oaep = oaep(request.hash)?;
         let mut exported = BTreeMap::new();
         for version in chosen(key, request.version)? {
             key.open(version, Use::Process, self.inner.clock.now()).map_err(Error::Invalid)?;
             let kek = Zeroizing::new(self.inner.bridge.random(32).await?);
-            let mut wrapped = vec![0; recipient.ciphertext_size()];
-            let failed = |_| Error::Invalid("the destination key is too small for that hash".into());
-            let length = recipient.encrypt(oaep, &kek, &mut wrapped, None).map_err(failed)?.len();
-            wrapped.truncate(length);
+            let mut wrapped = encrypted(recipient, request.hash, &kek)?;
             let private = version.private("export").map_err(Error::Invalid)?;
             wrapped.extend(self.wrapped_under(private, &kek).await?);
             exported.insert(version.version, wrapped);
@@ -71,24 +69,38 @@ impl Vault {
     }
 }
 
-fn recipient(destination: &Key, now: DateTime<Utc>) -> Result<OaepPublicEncryptingKey> {
+/// SubjectPublicKeyInfo of the newest version.
+fn recipient(destination: &Key, now: DateTime<Utc>) -> Result<&[u8]> {
     if !destination.algorithm.is_rsa() {
         return Err(Error::Invalid("unsupported key type in use; must be a rsa key".into()));
     }
     let newest = destination.versions.get(&destination.settings.latest_version);
     let newest = newest.ok_or_else(|| Error::Invalid("the destination key has no usable version".into()))?;
     destination.open(newest, Use::Protect, now).map_err(Error::Invalid)?;
-    let unreadable = |_| Error::Operator("the destination's public key is not read".into());
-    let key = PublicEncryptingKey::from_der(&newest.public_key).map_err(unreadable)?;
-    OaepPublicEncryptingKey::new(key).map_err(|_| Error::Operator("the destination's public key is not read".into()))
+    Ok(&newest.public_key)
 }
 
-fn oaep(hash: Hash) -> Result<&'static OaepAlgorithm> {
-    match hash.0 {
-        HashAlgorithm::Sha1 => Ok(&OAEP_SHA1_MGF1SHA1),
-        HashAlgorithm::Sha2_256 => Ok(&OAEP_SHA256_MGF1SHA256),
-        HashAlgorithm::Sha2_384 => Ok(&OAEP_SHA384_MGF1SHA384),
-        HashAlgorithm::Sha2_512 => Ok(&OAEP_SHA512_MGF1SHA512),
-        _ => Err(Error::Invalid("unsupported hash function: SHA1, SHA256, SHA384 or SHA512".into())),
-    }
+/// RSA-OAEP (RFC 8017, 7.1.1) with an empty label.
+fn encrypted(spki: &[u8], hash: Hash, kek: &[u8]) -> Result<Vec<u8>> {
+    let unreadable = || Error::Operator("the destination's public key is not read".into());
+    let too_small = || Error::Invalid("the destination key is too small for that hash".into());
+    let oaep = match hash.0 {
+        HashAlgorithm::Sha1 => &OAEP_SHA1_MGF1SHA1,
+        // aws-lc has none over it.
+        HashAlgorithm::Sha2_224 => {
+            let key = RsaPublicKey::from_public_key_der(spki).map_err(|_| unreadable())?;
+            let padding = Oaep::new::<rsa::sha2::Sha224>();
+            return key.encrypt(&mut rsa::rand_core::OsRng, padding, kek).map_err(|_| too_small());
+        }
+        HashAlgorithm::Sha2_256 => &OAEP_SHA256_MGF1SHA256,
+        HashAlgorithm::Sha2_384 => &OAEP_SHA384_MGF1SHA384,
+        HashAlgorithm::Sha2_512 => &OAEP_SHA512_MGF1SHA512,
+        _ => return Err(Error::Invalid("unsupported hash function: SHA1, SHA224, SHA256, SHA384 or SHA512".into())),
+    };
+    let key = PublicEncryptingKey::from_der(spki).map_err(|_| unreadable())?;
+    let key = OaepPublicEncryptingKey::new(key).map_err(|_| unreadable())?;
+    let mut encrypted = vec![0; key.ciphertext_size()];
+    let length = key.encrypt(oaep, kek, &mut encrypted, None).map_err(|_| too_small())?.len();
+    encrypted.truncate(length);
+    Ok(encrypted)
 }
