@@ -46,7 +46,17 @@ struct Key {
     imported: bool,
 }
 
-const KINDS: [&str; 7] = ["aes128-gcm96", "aes256-gcm96", "ecdsa-p256", "ecdsa-p521", "rsa-2048", "hmac", "ed25519"];
+const KINDS: [&str; 9] = [
+    "aes128-gcm96",
+    "aes256-gcm96",
+    "aes256-cmac",
+    "ecdh-p256",
+    "ecdsa-p256",
+    "ecdsa-p521",
+    "rsa-2048",
+    "hmac",
+    "ed25519",
+];
 
 fn b64(bytes: &[u8]) -> String {
     BASE64_STANDARD.encode(bytes)
@@ -89,7 +99,7 @@ impl Run {
         let ec = |curve: &str| format!("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{curve} -out brought.pem");
         let material = match kind {
             "ed25519" => return,
-            "ecdsa-p256" => self.pair(&name, &ec("P-256")),
+            "ecdh-p256" | "ecdsa-p256" => self.pair(&name, &ec("P-256")),
             "ecdsa-p521" => self.pair(&name, &ec("P-521")),
             "rsa-2048" => self.pair(&name, "genpkey -algorithm RSA -out brought.pem"),
             _ => {
@@ -129,6 +139,8 @@ impl Run {
         let Some((name, kind, exportable, _)) = self.pick() else { return };
         let usage = if self.random.random_bool(0.3) {
             "hmac-key"
+        } else if kind == "aes256-cmac" {
+            "cmac-key"
         } else if kind.starts_with("aes") {
             "encryption-key"
         } else if kind == "hmac" {
@@ -225,7 +237,8 @@ impl Run {
         let input = json!({"input": b64(b"m"), "plaintext": b64(b"m")});
         let verbs: &[&str] = match kind {
             "rsa-2048" => &["sign", "encrypt", "hmac"],
-            "hmac" => &["hmac"],
+            "hmac" | "ecdh-p256" => &["hmac"],
+            "aes256-cmac" => &["cmac", "hmac"],
             kind if kind.starts_with("aes") => &["encrypt", "hmac"],
             _ => &["sign", "hmac"],
         };
@@ -234,8 +247,23 @@ impl Run {
         }
         self.say(Method::GET, &format!("transit/keys/{name}"), None, None).await;
         self.put("sign/absent", input).await;
+        if kind == "ecdh-p256" {
+            self.agree(&name).await;
+        }
         if !imported && self.random.random_bool(0.5) {
             self.put(&format!("keys/{name}/rotate"), json!({})).await;
+        }
+    }
+
+    /// With itself: what comes of it is another key that may leave.
+    async fn agree(&mut self, name: &str) {
+        let shown = self.say(Method::GET, &format!("transit/keys/{name}"), None, None).await;
+        let Some(public) = shown["data"]["keys"]["1"]["public_key"].as_str() else { return };
+        let into = format!("agreed-{}", self.keys.len());
+        let body = json!({"public_key": public, "kdf": "aes-ecb-encrypt-data", "exportable": true});
+        let made = self.put(&format!("agree/{name}/{into}"), body).await;
+        if made["data"]["name"] == into.as_str() {
+            self.keys.push(Key { name: into, kind: "aes256-gcm96", exportable: true, imported: true });
         }
     }
 
