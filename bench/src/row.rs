@@ -27,6 +27,7 @@ pub(crate) struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Verb {
     DataKey,
+    DataKeyPair,
     Decrypt,
     Encrypt,
     Hmac,
@@ -38,6 +39,7 @@ impl Verb {
     fn recorded(self) -> &'static str {
         match self {
             Self::DataKey => "datakey",
+            Self::DataKeyPair => "datakeypair",
             Self::Decrypt => "decrypt",
             Self::Encrypt => "encrypt",
             Self::Hmac => "hmac",
@@ -117,6 +119,8 @@ pub(crate) const GROUPS: &[Group] = &[
             Row::of(Verb::Decrypt, Row::single("AES-256-GCM decrypt", 64)),
             Row::of(Verb::DataKey, Row::single("data key, in clear and encrypted", 1)),
             Row::of(Verb::DataKey, Row::single("data key, in clear and encrypted", 64)),
+            Row::of(Verb::DataKeyPair, Row::single("data key pair (P-256), in clear and encrypted", 1)),
+            Row::of(Verb::DataKeyPair, Row::single("data key pair (P-256), in clear and encrypted", 64)),
         ],
     },
 ];
@@ -145,6 +149,7 @@ impl Row {
         service.speak_tls(self.tls).await?;
         let (verb, item, result) = match self.verb {
             Verb::DataKey => ("datakey/plaintext", "\"bits\":256".to_owned(), VERSIONED),
+            Verb::DataKeyPair => ("datakeypair/plaintext", "\"key_type\":\"ecdsa-p256\"".to_owned(), VERSIONED),
             Verb::Decrypt => ("decrypt", format!("\"ciphertext\":\"{}\"", service.ciphertext), PLAINTEXT),
             Verb::Encrypt => ("encrypt", format!("\"plaintext\":\"{INPUT}\""), VERSIONED),
             Verb::Hmac => ("hmac", format!("\"input\":\"{INPUT}\""), VERSIONED),

@@ -39,7 +39,7 @@ impl Service {
         let encrypted = server.put("transit/encrypt/aes256-gcm96", json!({ "plaintext": "MDAwMDAwMDAwMDAw" })).await?;
         let ciphertext = encrypted.text("ciphertext").to_owned();
         ensure!(ciphertext.starts_with("vault:v1:"), "{encrypted:?}");
-        let policy = ["sign", "hmac", "encrypt", "decrypt", "datakey/plaintext", "keys"]
+        let policy = ["sign", "hmac", "encrypt", "decrypt", "datakey/plaintext", "datakeypair/plaintext", "keys"]
             .map(|verb| format!("path \"transit/{verb}/*\" {{ capabilities = [\"update\"] }}\n"));
         let written = server.put("sys/policies/acl/signs", json!({ "policy": policy.concat() })).await?;
         ensure!(written.status == 204, "{written:?}");
