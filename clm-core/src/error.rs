@@ -38,6 +38,9 @@ pub enum Error {
         /// Which row.
         id: Uuid,
     },
+    /// One too many at this moment: status 429, the text is the answer.
+    #[error("{0}")]
+    TooMany(Cow<'static, str>),
     /// Somebody else's service is away: status 503, the text is the answer.
     #[error("{0}")]
     Unavailable(Cow<'static, str>),
@@ -66,6 +69,7 @@ impl From<StoreError> for Error {
         match error {
             StoreError::Tampered { table, id } => Self::RowTampered { table, id },
             StoreError::Conflict { what } => Self::Conflict(what),
+            StoreError::Crowded { .. } => Self::TooMany(error.to_string().into()),
             StoreError::Absent { .. } | StoreError::Circle { .. } | StoreError::Full { .. } | StoreError::Json => {
                 Self::invalid(error.to_string())
             }

@@ -24,6 +24,8 @@ pub struct Settings {
     pub lockout_failures: u32,
     /// For how long, seconds; as long after the last one they are forgotten.
     pub lockout_seconds: u64,
+    /// Logins of one method that may wait at a time, for a browser or for a second factor.
+    pub pending_logins: u32,
     /// Passwords are refused: FIPS 140-3 does not approve how they are hashed.
     pub fips: bool,
     /// Tokens whose authority is kept in memory.
@@ -42,6 +44,7 @@ impl Settings {
             max_lease_ttl: DEFAULT_LEASE_TTL,
             lockout_failures: 5,
             lockout_seconds: 900,
+            pending_logins: 10_000,
             fips: false,
             cached_tokens: 100_000,
         }

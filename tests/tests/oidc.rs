@@ -95,7 +95,7 @@ async fn a_browser_comes_back_with_a_code_for_a_token_whichever_server_it_meets(
         "SELECT string_agg(event_type, ' ' ORDER BY event_timestamp) FROM audit_log WHERE event_type LIKE 'login.%'";
     let mut superuser = site.core.superuser().await.unwrap();
     let events: String = sqlx::query_scalar(told).fetch_one(&mut superuser).await.unwrap();
-    assert_eq!(events, "login.oidc login.oidc");
+    assert_eq!(events, "login.begin login.oidc login.begin login.oidc", "and nothing of those that are not sent away");
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }
 
@@ -153,6 +153,35 @@ async fn each_state_is_good_once_for_who_has_the_nonce_and_not_for_long() {
     done(&post(&server, "config", config(&issuer)).await, 204);
     done(&post(&server, "role/dev", role()).await, 204);
     told(&callback(&server, &back, "mine").await, 400, GONE);
+}
+
+#[tokio::test]
+async fn no_more_logins_of_a_method_wait_than_may_and_those_that_ended_make_room() {
+    let (site, server) = Site::started("[login]\npending_logins = 3\n").await.unwrap();
+    let issuer = Issuer::start(Vec::new()).await.unwrap();
+    for method in ["oidc", "other"] {
+        done(&server.put(&format!("sys/auth/{method}"), json!({"type": "oidc"})).await.unwrap(), 204);
+        done(&server.put(&format!("auth/{method}/config"), config(&issuer)).await.unwrap(), 204);
+        done(&server.put(&format!("auth/{method}/role/dev"), role()).await.unwrap(), 204);
+    }
+    let away = json!({"role": "dev", "redirect_uri": BACK, "client_nonce": "mine"});
+    let first = browsed(&server, &issuer, "mine").await;
+    for _ in 0..2 {
+        auth_url(&server, away.clone()).await;
+    }
+    let full = post(&server, "oidc/auth_url", away.clone()).await;
+    told(&full, 429, "3 logins of this method wait for their next step, and no more may");
+    // Each method has its own; whoever comes back makes room, and so do those whose time is over.
+    done(&server.put("auth/other/oidc/auth_url", away.clone()).await.unwrap(), 200);
+    done(&callback(&server, &first, "mine").await, 200);
+    auth_url(&server, away.clone()).await;
+    told(&post(&server, "oidc/auth_url", away.clone()).await, 429, "no more may");
+    let mut superuser = site.core.superuser().await.unwrap();
+    let ended = "UPDATE pending_logins SET expires_at = now() - interval '1 second'";
+    sqlx::query(ended).execute(&mut superuser).await.unwrap();
+    auth_url(&server, away).await;
+    let left = "SELECT count(*) FROM pending_logins";
+    assert_eq!(sqlx::query_scalar::<_, i64>(left).fetch_one(&mut superuser).await.unwrap(), 1, "the others are gone");
 }
 
 #[tokio::test]

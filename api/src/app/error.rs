@@ -36,6 +36,9 @@ pub enum Error {
     /// A row was changed behind the service's back; the text says what to do.
     #[error("{0}")]
     Tampered(String),
+    /// One too many at this moment; the text is the answer.
+    #[error("{0}")]
+    TooMany(String),
     /// No valid token; counted, not told apart.
     #[error("permission denied")]
     Unauthenticated,
@@ -94,6 +97,7 @@ impl From<clm_core::Error> for Error {
             E::Invalid(text) => Self::Invalid(text.into_owned()),
             E::Forbidden(text) => Self::Forbidden(text.into_owned()),
             E::NotFound(text) => Self::NotFound(text.into_owned()),
+            E::TooMany(text) => Self::TooMany(text.into_owned()),
             E::Unavailable(text) => Self::Unavailable(text.into_owned()),
             E::NotInitialised => Self::Sealed,
             E::AlreadyInitialised => Self::Invalid(error.to_string()),

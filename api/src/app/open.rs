@@ -91,6 +91,7 @@ async fn open_core(settings: &Settings, vault: &Vault, clock: &SharedClock) -> R
     settings.pooler = section.pooler;
     settings.lockout_failures = login.lockout_failures;
     settings.lockout_seconds = login.lockout_seconds;
+    settings.pending_logins = login.pending_logins;
     settings.fips = fips;
     let mac = Arc::new(VaultMac(vault.clone()));
     Core::open(settings, mac, Arc::clone(&clock.0) as Arc<dyn clm_core::clock::Clock>).await.map_err(

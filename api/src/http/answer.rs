@@ -259,6 +259,7 @@ pub(super) fn refuse(error: &Error) -> HttpResponse {
         Error::Operator(_) | Error::Tampered(_) => errors(StatusCode::INTERNAL_SERVER_ERROR, &[&text]),
         Error::Sealed => errors(StatusCode::SERVICE_UNAVAILABLE, &[&text]),
         Error::Unsupported(_) => errors(StatusCode::METHOD_NOT_ALLOWED, &[&text]),
+        Error::TooMany(_) => errors(StatusCode::TOO_MANY_REQUESTS, &[&text]),
         Error::Unavailable(_) => {
             let mut response = errors(StatusCode::SERVICE_UNAVAILABLE, &[&text]);
             response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));

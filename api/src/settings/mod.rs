@@ -107,11 +107,13 @@ pub struct Login {
     pub lockout_failures: u32,
     /// For how long, seconds; as long after the last one they are forgotten. Default 900.
     pub lockout_seconds: u64,
+    /// Logins of one method that may wait at a time, for a browser or for a second factor; one more is answered 429. Default 10000.
+    pub pending_logins: u32,
 }
 
 impl Default for Login {
     fn default() -> Self {
-        Self { lockout_failures: 5, lockout_seconds: 900 }
+        Self { lockout_failures: 5, lockout_seconds: 900, pending_logins: 10_000 }
     }
 }
 

@@ -4,7 +4,8 @@
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
-use crate::store::PendingRow;
+use crate::store::{PendingRow, mounts, pending_logins};
+use audit_chain::Event;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -13,7 +14,7 @@ use uuid::Uuid;
 /// Longer ones are none of ours.
 const LONGEST: usize = 256;
 /// Rows that one sweep deletes at most.
-const SWEPT: i64 = 5_000;
+const SWEPT: u16 = 5_000;
 
 /// What is waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +35,33 @@ impl Awaited {
 }
 
 impl Core {
-    /// Has a login wait until then under a handle: a new one, or one that was taken before.
+    /// Has a login wait until then under a handle, on record: a new one, or one that was taken before.
     pub(crate) async fn keep_login<T: Serialize>(
         &self,
         mount: &Mount,
-        awaited: Awaited,
+        (awaited, event): (Awaited, Event),
         handle: &str,
         login: &T,
         expires_at: DateTime<Utc>,
     ) -> Result<()> {
         let row = self.pending_login(mount, awaited, handle, login, expires_at).await?;
-        Ok(self.store().put_pending_login(&row).await?)
+        let most = self.room_to_wait(mount).await?;
+        self.change(mount.organization_id, move |connection| {
+            Box::pin(async move {
+                mounts::expect_there(connection, row.mount_id).await?;
+                pending_logins::insert(connection, &row, most).await.map(|()| ((), event))
+            })
+        })
+        .await
+    }
+
+    /// How many logins of a method may wait; where so many are there, those that ended are deleted first.
+    pub(crate) async fn room_to_wait(&self, mount: &Mount) -> Result<u32> {
+        let most = self.settings().pending_logins;
+        if self.store().has_pending_logins(mount.organization_id, mount.id, most).await? {
+            while self.sweep_pending_logins(mount.organization_id).await? >= usize::from(SWEPT) {}
+        }
+        Ok(most)
     }
 
     /// The row of one, for a transaction that writes more.
@@ -115,7 +132,7 @@ impl Core {
     }
 
     pub(crate) async fn sweep_pending_logins(&self, organization_id: Uuid) -> Result<usize> {
-        let swept = self.store().sweep_pending_logins(organization_id, self.now(), SWEPT).await?;
+        let swept = self.store().sweep_pending_logins(organization_id, self.now(), SWEPT.into()).await?;
         Ok(usize::try_from(swept).unwrap_or(usize::MAX))
     }
 }

@@ -109,13 +109,13 @@ impl Core {
         let request_id = Uuid::new_v4().to_string();
         let end = self.now() + WAITS;
         let row = self.pending_login(mount, Awaited::Mfa, &request_id, &suspended, end).await?;
-        let mount_id = mount.id;
+        let (mount_id, most) = (mount.id, self.room_to_wait(mount).await?);
         self.change(mount.organization_id, move |connection| {
             Box::pin(async move {
                 mounts::expect_there(connection, mount_id).await?;
                 let mut rows = spend(connection).await?;
                 rows.extend(recognised.write(connection).await?);
-                pending_logins::insert(connection, &row).await?;
+                pending_logins::insert(connection, &row, most).await?;
                 add_rows(&mut event, rows);
                 Ok(((), event))
             })

@@ -23,6 +23,14 @@ pub enum StoreError {
         /// What it names.
         id: Uuid,
     },
+    /// As many logins of one method wait as may.
+    #[error(
+        "{most} logins of this method wait for their next step, and no more may: finish one, or try again in some minutes, when those that nobody goes on with have ended ([login] pending_logins)"
+    )]
+    Crowded {
+        /// How many may.
+        most: u32,
+    },
     /// The organization has as many as it may.
     #[error(
         "the organization has as many {what} as its quota allows ({field} = {most}): delete some that are not needed, or have the root organization raise {field} at clm/organizations"

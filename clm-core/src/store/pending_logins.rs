@@ -26,15 +26,23 @@ impl PendingRow {
     }
 }
 
-impl Store {
-    /// Keeps one, durably. Outside the audit log: it changes nothing for anybody.
-    pub(crate) async fn put_pending_login(&self, row: &PendingRow) -> Result<(), StoreError> {
-        let mut transaction = self.counting(row.organization_id).await?;
-        insert(&mut transaction, row).await?;
-        transaction.commit().await?;
-        Ok(())
-    }
+/// What a handle leads to.
+struct Columns {
+    id: Uuid,
+    organization_id: Uuid,
+    mount_id: Uuid,
+    content: Vec<u8>,
+    expires_at: DateTime<Utc>,
+}
 
+impl Columns {
+    fn under(self, kind: &'static str, handle_hmac: [u8; 32]) -> PendingRow {
+        let Self { id, organization_id, mount_id, content, expires_at } = self;
+        PendingRow { id, organization_id, mount_id, kind, handle_hmac, content, expires_at }
+    }
+}
+
+impl Store {
     /// One, which goes on waiting.
     pub(crate) async fn pending_login(
         &self,
@@ -43,8 +51,9 @@ impl Store {
         handle_hmac: [u8; 32],
     ) -> Result<Option<PendingRow>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let row = sqlx::query!(
-            "SELECT id, mount_id, content, expires_at FROM pending_logins WHERE organization_id = $1 AND kind = $2 AND handle_hmac = $3",
+        let row = sqlx::query_as!(
+            Columns,
+            "SELECT id, organization_id, mount_id, content, expires_at FROM pending_logins WHERE organization_id = $1 AND kind = $2 AND handle_hmac = $3",
             organization_id,
             kind,
             handle_hmac.as_slice()
@@ -52,15 +61,7 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(row.map(|row| PendingRow {
-            id: row.id,
-            organization_id,
-            mount_id: row.mount_id,
-            kind,
-            handle_hmac,
-            content: row.content,
-            expires_at: row.expires_at,
-        }))
+        Ok(row.map(|row| row.under(kind, handle_hmac)))
     }
 
     /// Takes one away: of all who ask at once, on whatever servers, one gets it.
@@ -71,8 +72,9 @@ impl Store {
         handle_hmac: [u8; 32],
     ) -> Result<Option<PendingRow>, StoreError> {
         let mut transaction = self.counting(organization_id).await?;
-        let row = sqlx::query!(
-            "DELETE FROM pending_logins WHERE mount_id = $1 AND kind = $2 AND handle_hmac = $3 RETURNING id, content, expires_at",
+        let row = sqlx::query_as!(
+            Columns,
+            "DELETE FROM pending_logins WHERE mount_id = $1 AND kind = $2 AND handle_hmac = $3 RETURNING id, organization_id, mount_id, content, expires_at",
             mount_id,
             kind,
             handle_hmac.as_slice()
@@ -80,15 +82,20 @@ impl Store {
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        Ok(row.map(|row| PendingRow {
-            id: row.id,
-            organization_id,
-            mount_id,
-            kind,
-            handle_hmac,
-            content: row.content,
-            expires_at: row.expires_at,
-        }))
+        Ok(row.map(|row| row.under(kind, handle_hmac)))
+    }
+
+    /// Whether so many of a mount are there, or more.
+    pub(crate) async fn has_pending_logins(
+        &self,
+        organization_id: Uuid,
+        mount_id: Uuid,
+        most: u32,
+    ) -> Result<bool, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let counted = count(&mut transaction, mount_id, most).await?;
+        transaction.commit().await?;
+        Ok(counted >= most)
     }
 
     /// Deletes those that ended; how many.
@@ -112,8 +119,12 @@ impl Store {
     }
 }
 
-/// Adds one.
-pub(crate) async fn insert(connection: &mut PgConnection, row: &PendingRow) -> Result<(), StoreError> {
+/// Adds one, unless `most` of its mount are there: then [`StoreError::Crowded`]. Servers that add one at the same moment do not see each other's: a
+/// few more than `most` may come to wait.
+pub(crate) async fn insert(connection: &mut PgConnection, row: &PendingRow, most: u32) -> Result<(), StoreError> {
+    if count(&mut *connection, row.mount_id, most).await? >= most {
+        return Err(StoreError::Crowded { most });
+    }
     sqlx::query!(
         "INSERT INTO pending_logins (id, organization_id, mount_id, kind, handle_hmac, content, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
         row.id,
@@ -127,6 +138,18 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &PendingRow) -> R
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// How many of a mount there are, `most` at most; also those that ended and were not deleted yet.
+async fn count(connection: &mut PgConnection, mount_id: Uuid, most: u32) -> Result<u32, StoreError> {
+    let counted = sqlx::query_scalar!(
+        r#"SELECT count(*) AS "rows!" FROM (SELECT FROM pending_logins WHERE mount_id = $1 LIMIT $2) counted"#,
+        mount_id,
+        i64::from(most)
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(u32::try_from(counted).unwrap_or(u32::MAX))
 }
 
 /// Takes one away, which waits no more; whoever was first has it.

@@ -83,7 +83,8 @@ pub(super) const ROUTES: &[Route] = &[
             |call| Box::pin(oidc::auth_url(call)),
         )
         .with(AUTH_URL)
-        .shaped(Shape::Envelope)],
+        .shaped(Shape::Envelope)
+        .audited(true)],
     },
     Route {
         pattern: "oidc/callback",
