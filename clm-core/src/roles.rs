@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::login::Basis;
 use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::store::tokens::REVOKED_MAC;
@@ -41,6 +42,11 @@ impl Core {
     /// A role, if its row is ours.
     pub(crate) async fn role<T: DeserializeOwned>(&self, key: &RoleKey) -> Result<Option<T>> {
         Ok(self.role_row(key).await?.map(|(_, role)| role))
+    }
+
+    /// A role for a login, and what that then rests on.
+    pub(crate) async fn role_and_basis<T: DeserializeOwned>(&self, key: &RoleKey) -> Result<Option<(T, Basis)>> {
+        Ok(self.role_row(key).await?.map(|(row, role)| (role, Basis::from(&row))))
     }
 
     /// Makes a role, or changes it; `change` is given the old one and says the new one. It counts for the next login.

@@ -4,7 +4,7 @@ use super::ApiKey;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, LoginRecord, TokenSettings, Visitor};
+use crate::login::{Admitted, Basis, Login, LoginRecord, TokenSettings, Visitor};
 use crate::mount::Mount;
 use crate::store::api_keys;
 use crate::store::users::User;
@@ -75,7 +75,16 @@ impl Core {
         ]);
         let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
         let display_name = format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username);
-        let login = Login { mount, settings: &settings, bound_cidrs: None, claim, display_name, meta };
+        let login = Login {
+            mount,
+            settings: &settings,
+            bound_cidrs: None,
+            claim,
+            display_name,
+            meta,
+            rests_on: vec![Basis::from(&user)],
+            secret_id: None,
+        };
         let data = vec![("username", user.username), ("key_prefix", key.key_prefix.clone())];
         let record = LoginRecord { event_type: "login.api_key", data };
         let source = visitor.source;

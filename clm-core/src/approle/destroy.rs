@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::store::tokens::REVOKED_MAC;
-use crate::store::{app_role_secret_ids, app_roles};
+use crate::store::{app_role_secret_ids, app_roles, pending_logins};
 use audit_chain::{Caller, Value};
 use uuid::Uuid;
 
@@ -14,7 +14,7 @@ use uuid::Uuid;
 pub(crate) const BATCH: i64 = 500;
 
 impl Core {
-    /// Destroys a SecretID of a role that is there. `false`: there was none.
+    /// Destroys a SecretID of a role that is there, and ends logins with it that wait for a second factor. `false`: there was none.
     pub async fn destroy_secret_id(
         &self,
         caller: &Caller,
@@ -39,6 +39,8 @@ impl Core {
         self.change(role.organization_id, move |connection| {
             Box::pin(async move {
                 let gone = app_role_secret_ids::delete(connection, &[secret.id]).await?;
+                let ended = pending_logins::end_those_of(connection, secret.id).await?;
+                event.data.insert("ended_logins".into(), Value::Integer(ended));
                 add_rows(&mut event, gone);
                 Ok(((), event))
             })

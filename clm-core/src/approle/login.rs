@@ -8,9 +8,9 @@ use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
-use crate::store::{app_role_secret_ids, app_roles};
+use crate::store::app_role_secret_ids;
 use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -121,16 +121,16 @@ impl Core {
             claim,
             display_name: "approle".into(),
             meta,
+            rests_on: vec![Basis::from(&role)],
+            secret_id: secret.as_ref().map(|secret| secret.id),
         };
         let mut data = vec![("role_name", role.name.clone())];
         data.extend(secret.as_ref().map(|secret| ("secret_id_accessor", secret.accessor.clone())));
         let record = LoginRecord { event_type: "login.approle", data };
-        let spent = (role.clone(), secret);
         let given = self
             .give(visitor, login, record, move |connection| {
-                let (role, secret) = spent.clone();
+                let secret = secret.clone();
                 Box::pin(async move {
-                    app_roles::expect_unchanged(connection, &role).await?;
                     match &secret {
                         Some(secret) => {
                             Ok(app_role_secret_ids::spend_use(connection, secret).await?.into_iter().collect())

@@ -5,8 +5,9 @@ use super::{CertRole, verify};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
+use crate::roles::RoleKey;
 use crate::token::Warning;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
@@ -44,10 +45,12 @@ impl Core {
             None => self.list_login_roles(mount).await?,
         };
         for name in names.into_iter().take(TRIED) {
-            let Some(role) = self.cert_role(mount, &name).await? else { continue };
+            let Some((role, basis)) = self.role_and_basis::<CertRole>(&RoleKey::new(mount, &name)).await? else {
+                continue;
+            };
             let trusted = verify::trusted(&role.certificate)?;
             if role.fits(&facts) && verify::is_vouched_for(&chain, &trusted, self.now()) {
-                return self.give_cert(visitor, mount, (name, role), facts).await;
+                return self.give_cert(visitor, mount, (name, role, basis), facts).await;
             }
         }
         Err(Error::invalid("no chain matching all constraints could be found for this login certificate"))
@@ -57,7 +60,7 @@ impl Core {
         &self,
         visitor: &Visitor,
         mount: &Mount,
-        (name, role): (String, CertRole),
+        (name, role, basis): (String, CertRole, Basis),
         facts: Facts,
     ) -> Result<(Admitted, Vec<Warning>)> {
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
@@ -76,7 +79,16 @@ impl Core {
         let claim = Claim { name: facts.common_name.clone(), metadata: metadata.clone(), ..Claim::default() };
         let method = mount.path.trim_end_matches('/').replace('/', "-");
         let display_name = format!("{method}-{}", role.display_name);
-        let login = Login { mount, settings: &role.token, bound_cidrs: None, claim, display_name, meta: metadata };
+        let login = Login {
+            mount,
+            settings: &role.token,
+            bound_cidrs: None,
+            claim,
+            display_name,
+            meta: metadata,
+            rests_on: vec![basis],
+            secret_id: None,
+        };
         let data = vec![("role", name), ("common_name", facts.common_name), ("serial_number", facts.serial_number)];
         let record = LoginRecord { event_type: "login.cert", data };
         self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await

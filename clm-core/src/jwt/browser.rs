@@ -3,12 +3,13 @@
 //! nobody else's code do.
 
 use super::id_token::{self, Expected};
-use super::{JwtConfig, exchange};
+use super::{JwtConfig, JwtRole, exchange};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::jwt::keys::Provider;
 use crate::login::{Admitted, Awaited, Visitor};
 use crate::mount::Mount;
+use crate::roles::RoleKey;
 use crate::token::{Warning, random_base62};
 use audit_chain::{Event, Value};
 use base64::Engine;
@@ -169,8 +170,8 @@ impl Core {
         }
         let code = code.map(str::to_owned).or(waiting.code).ok_or_else(|| failed("No code or id_token received."))?;
         let name = waiting.role;
-        let role = self.jwt_role(mount, &name).await?.filter(|role| role.is_oidc());
-        let role = role.ok_or_else(|| failed("Role could not be found"))?;
+        let role = self.role_and_basis::<JwtRole>(&RoleKey::new(mount, &name)).await?;
+        let (role, basis) = role.filter(|(role, _)| role.is_oidc()).ok_or_else(|| failed("Role could not be found"))?;
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }
@@ -189,7 +190,7 @@ impl Core {
         id_token::holds(&claims, &expected, &role, self.now().timestamp()).map_err(wrong)?;
         claims.remove("nonce");
         exchange::add_user_info(&provider, &tokens, &trust, &mut claims).await;
-        self.give_claimed(visitor, mount, (&name, &role), &claims, "login.oidc").await.map(Some)
+        self.give_claimed(visitor, mount, (&name, &role, basis), &claims, "login.oidc").await.map(Some)
     }
 
     /// Of a login that waits for its browser, or for who sent it.

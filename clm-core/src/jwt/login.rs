@@ -6,8 +6,9 @@ use super::{JwtConfig, JwtRole, bound};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
+use crate::roles::RoleKey;
 use crate::token::Warning;
 use jsonwebtoken::{Algorithm, Validation, decode, decode_header};
 use secrecy::{ExposeSecret, SecretString};
@@ -43,7 +44,7 @@ impl Core {
         };
         let name = login.role.filter(|role| !role.is_empty()).or(Some(config.default_role.clone()));
         let name = name.filter(|name| !name.is_empty()).ok_or_else(|| Error::invalid("missing role"))?;
-        let Some(role) = self.jwt_role(mount, &name).await? else {
+        let Some((role, basis)) = self.role_and_basis::<JwtRole>(&RoleKey::new(mount, &name)).await? else {
             return Err(Error::invalid(format!("role {name:?} could not be found")));
         };
         if role.is_oidc() {
@@ -57,7 +58,7 @@ impl Core {
         claims::in_time(&claims, &role, now).map_err(|why| Error::invalid(format!("error validating token: {why}")))?;
         claims::for_us(&claims, &role.bound_audiences)
             .map_err(|why| Error::invalid(format!("error validating token: {why}")))?;
-        self.give_claimed(visitor, mount, (&name, &role), &claims, "login.jwt").await
+        self.give_claimed(visitor, mount, (&name, &role, basis), &claims, "login.jwt").await
     }
 
     /// Gives the token of a role for what the issuer says of somebody, once it is found to say it of a login here and now.
@@ -65,7 +66,7 @@ impl Core {
         &self,
         visitor: &Visitor,
         mount: &Mount,
-        (name, role): (&str, &JwtRole),
+        (name, role, basis): (&str, &JwtRole, Basis),
         claims: &Claims,
         event_type: &'static str,
     ) -> Result<(Admitted, Vec<Warning>)> {
@@ -82,7 +83,16 @@ impl Core {
         meta.insert("role".into(), name.to_owned());
         let method = mount.path.trim_end_matches('/').replace('/', "-");
         let display_name = format!("{method}-{user}");
-        let login = Login { mount, settings: &role.token, bound_cidrs: None, claim, display_name, meta };
+        let login = Login {
+            mount,
+            settings: &role.token,
+            bound_cidrs: None,
+            claim,
+            display_name,
+            meta,
+            rests_on: vec![basis],
+            secret_id: None,
+        };
         let data = vec![("role", name.to_owned()), ("user", user)];
         let record = LoginRecord { event_type, data };
         self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await

@@ -7,6 +7,7 @@ use crate::fetch::{Fetch, Trust};
 use crate::identity::Claim;
 use crate::login::{Admitted, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
+use crate::roles::RoleKey;
 use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -42,7 +43,7 @@ impl Core {
         mount: &Mount,
         KubernetesLogin { role: name, jwt }: KubernetesLogin,
     ) -> Result<(Admitted, Vec<Warning>)> {
-        let Some(role) = self.kubernetes_role(mount, &name).await? else {
+        let Some((role, basis)) = self.role_and_basis::<KubernetesRole>(&RoleKey::new(mount, &name)).await? else {
             return Err(Error::invalid(format!("invalid role name {name:?}")));
         };
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
@@ -68,7 +69,16 @@ impl Core {
         let claim = Claim { name: known_as, metadata, ..Claim::default() };
         let method = mount.path.trim_end_matches('/').replace('/', "-");
         let display_name = format!("{method}-{namespace}-{account}");
-        let login = Login { mount, settings: &role.token, bound_cidrs: None, claim, display_name, meta };
+        let login = Login {
+            mount,
+            settings: &role.token,
+            bound_cidrs: None,
+            claim,
+            display_name,
+            meta,
+            rests_on: vec![basis],
+            secret_id: None,
+        };
         let data = vec![("role", name), ("service_account", format!("{namespace}/{account}"))];
         let record = LoginRecord { event_type: "login.kubernetes", data };
         self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await

@@ -1,6 +1,6 @@
 //! A login that was found good: who it is, what it spends, its token and its record are one transaction.
 
-use super::{Login, Visitor};
+use super::{Login, Visitor, expect_unchanged};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mfa::{MfaRequirement, RequiredFactor, Spent, Waiting, spend_all};
@@ -80,6 +80,7 @@ impl Core {
             spent = self.satisfied(&caller, recognised.entity_id, &required, &visitor.mfa).await?;
         }
         let mut warnings = Vec::new();
+        let rests_on = login.rests_on.clone();
         let mut issued = self.prepare_login(visitor, login, recognised.entity_id, &mut warnings).await?;
         let mut caller = visitor.caller();
         caller.user_id = user_id;
@@ -95,6 +96,7 @@ impl Core {
             Box::pin(async move {
                 mounts::expect_there(connection, mount_id).await?;
                 let mut rows = spend(connection).await?;
+                expect_unchanged(connection, &rests_on).await?;
                 spend_all(connection, &spent).await?;
                 rows.extend(recognised.write(connection).await?);
                 rows.extend(tokens::keep(connection, &token).await?);

@@ -1,6 +1,6 @@
 //! The token that a login gives.
 
-use super::{TokenSettings, even};
+use super::{Basis, TokenSettings, even};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
@@ -44,6 +44,10 @@ pub(crate) struct Login<'l> {
     pub(crate) claim: Claim,
     pub(crate) display_name: String,
     pub(crate) meta: BTreeMap<String, String>,
+    /// What must still be as it is when the token is given.
+    pub(crate) rests_on: Vec<Basis>,
+    /// AppRole's SecretID: a login that waits ends with it.
+    pub(crate) secret_id: Option<Uuid>,
 }
 
 impl Visitor {
@@ -73,7 +77,7 @@ impl Core {
         entity_id: Uuid,
         warnings: &mut Vec<Warning>,
     ) -> Result<IssuedToken> {
-        let Login { mount, settings, bound_cidrs, claim, display_name, meta } = login;
+        let Login { mount, settings, bound_cidrs, claim, display_name, meta, rests_on: _, secret_id: _ } = login;
         let mut policies = sanitized(&settings.policies);
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
             return Err(Error::invalid("auth methods cannot create root tokens"));

@@ -44,7 +44,7 @@ impl Core {
         login: &T,
         expires_at: DateTime<Utc>,
     ) -> Result<()> {
-        let row = self.pending_login(mount, awaited, handle, login, expires_at).await?;
+        let row = self.pending_login((mount, None), awaited, handle, login, expires_at).await?;
         let most = self.room_to_wait(mount).await?;
         self.change(mount.organization_id, move |connection| {
             Box::pin(async move {
@@ -67,7 +67,7 @@ impl Core {
     /// The row of one, for a transaction that writes more.
     pub(crate) async fn pending_login<T: Serialize>(
         &self,
-        mount: &Mount,
+        (mount, secret_id): (&Mount, Option<Uuid>),
         awaited: Awaited,
         handle: &str,
         login: &T,
@@ -82,6 +82,7 @@ impl Core {
             handle_hmac: self.pending_login_hmac(handle).await?,
             content: Vec::new(),
             expires_at,
+            secret_id,
         };
         row.content = self.sealed(row.organization_id, &row.context(), content).await?;
         Ok(row)

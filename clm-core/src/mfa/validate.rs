@@ -5,7 +5,7 @@ use super::factor::{PresentedFactor, Spent};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::{Claim, Recognised};
-use crate::login::{Awaited, Login, LoginRecord, TokenSettings, Visitor};
+use crate::login::{Awaited, Basis, Login, LoginRecord, TokenSettings, Visitor, expect_unchanged};
 use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::store::{GoneRow, PendingRow, StoreError, mfa_secrets, mounts, pending_logins, tokens};
@@ -57,6 +57,7 @@ struct Suspended {
     event_type: String,
     data: Vec<(String, String)>,
     required: Vec<RequiredFactor>,
+    rests_on: Vec<Basis>,
 }
 
 /// A login that has to wait.
@@ -91,6 +92,7 @@ impl Core {
         let who = ("login_method", Some(mount.path.clone()));
         let mut event = self.event(&caller, "login.suspend", "authentication", who, "suspend");
         add_texts(&mut event, record.data.iter().map(|(name, text)| (*name, text.as_str())));
+        let (rests_on, secret_id) = (login.rests_on, login.secret_id);
         let entity_id = recognised.entity_id.to_string();
         add_texts(&mut event, [("login", record.event_type), ("entity_id", entity_id.as_str())]);
         let suspended = Suspended {
@@ -105,15 +107,17 @@ impl Core {
             event_type: record.event_type.to_owned(),
             data: record.data.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
             required: required.clone(),
+            rests_on: rests_on.clone(),
         };
         let request_id = Uuid::new_v4().to_string();
         let end = self.now() + WAITS;
-        let row = self.pending_login(mount, Awaited::Mfa, &request_id, &suspended, end).await?;
+        let row = self.pending_login((mount, secret_id), Awaited::Mfa, &request_id, &suspended, end).await?;
         let (mount_id, most) = (mount.id, self.room_to_wait(mount).await?);
         self.change(mount.organization_id, move |connection| {
             Box::pin(async move {
                 mounts::expect_there(connection, mount_id).await?;
                 let mut rows = spend(connection).await?;
+                expect_unchanged(connection, &rests_on).await?;
                 rows.extend(recognised.write(connection).await?);
                 pending_logins::insert(connection, &row, most).await?;
                 add_rows(&mut event, rows);
@@ -150,7 +154,13 @@ impl Core {
         let spent = self.satisfied(&caller, suspended.entity_id, required, &validation.presented).await?;
         match self.resume(visitor, &mount, suspended, (row, spent)).await {
             // Somebody else was faster, or took the code.
-            Err(Error::Conflict(_)) => Err(unknown()),
+            Err(Error::Conflict(pending_logins::WHAT | mfa_secrets::WHAT)) => Err(unknown()),
+            Err(Error::Conflict(what)) => Err(Error::Forbidden(
+                format!(
+                    "permission denied: the {what} of this login was changed or taken away since it began; log in anew"
+                )
+                .into(),
+            )),
             other => other,
         }
     }
@@ -174,7 +184,7 @@ impl Core {
         suspended: Suspended,
         (row, spent): (PendingRow, Spent),
     ) -> Result<(IssuedToken, Vec<Warning>)> {
-        let user_id = suspended.claim.user_id;
+        let (user_id, rests_on) = (suspended.claim.user_id, suspended.rests_on);
         let login = Login {
             mount,
             settings: &suspended.settings,
@@ -182,6 +192,8 @@ impl Core {
             claim: suspended.claim,
             display_name: suspended.display_name,
             meta: suspended.meta,
+            rests_on: rests_on.clone(),
+            secret_id: None,
         };
         // The token is one of the login method's, wherever its last step was.
         let there = Visitor { path: Arc::from(suspended.path), ..visitor.clone() };
@@ -200,6 +212,7 @@ impl Core {
             Box::pin(async move {
                 mounts::expect_there(connection, mount_id).await?;
                 pending_logins::finish(connection, &row).await?;
+                expect_unchanged(connection, &rests_on).await?;
                 spend_all(connection, &spent).await?;
                 add_rows(&mut event, tokens::keep(connection, &token).await?);
                 Ok(((), event))

@@ -277,8 +277,8 @@ pub(crate) async fn put(connection: &mut PgConnection, role: &AppRole) -> Result
 }
 
 /// The role must still be of that revision when a login through it is written.
-pub(crate) async fn expect_unchanged(connection: &mut PgConnection, role: &AppRole) -> Result<(), StoreError> {
-    let there = sqlx::query!("SELECT FROM app_roles WHERE id = $1 AND revision = $2 FOR SHARE", role.id, role.revision)
+pub(crate) async fn expect_unchanged(connection: &mut PgConnection, id: Uuid, revision: i64) -> Result<(), StoreError> {
+    let there = sqlx::query!("SELECT FROM app_roles WHERE id = $1 AND revision = $2 FOR SHARE", id, revision)
         .fetch_optional(connection)
         .await?;
     there.map_or(Err(StoreError::Conflict { what: "role" }), |_| Ok(()))

@@ -8,6 +8,8 @@ use uuid::Uuid;
 
 /// Name of the table, for records and errors.
 pub(crate) const TABLE: &str = "mfa_secrets";
+/// What a conflict over one is called.
+pub(crate) const WHAT: &str = "second factor";
 
 /// An entity's secret for a method, as stored.
 #[derive(Clone, Debug)]
@@ -132,7 +134,7 @@ pub(crate) async fn spend(connection: &mut PgConnection, row: &SecretRow, step: 
     )
     .execute(connection)
     .await?;
-    expect_one(&done, "second factor")
+    expect_one(&done, WHAT)
 }
 
 /// Deletes that very revision.
@@ -140,7 +142,7 @@ pub(crate) async fn delete(connection: &mut PgConnection, row: &SecretRow) -> Re
     let done = sqlx::query!("DELETE FROM mfa_secrets WHERE id = $1 AND revision = $2", row.id, row.revision)
         .execute(connection)
         .await?;
-    expect_one(&done, "second factor")?;
+    expect_one(&done, WHAT)?;
     Ok(super::gone(TABLE, (row.id, row.revision)))
 }
 

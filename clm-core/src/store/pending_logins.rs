@@ -5,6 +5,9 @@ use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
 
+/// What a conflict over one is called.
+pub(crate) const WHAT: &str = "login";
+
 /// A login that waits, as stored.
 #[derive(Clone, Debug)]
 pub(crate) struct PendingRow {
@@ -15,14 +18,17 @@ pub(crate) struct PendingRow {
     pub(crate) handle_hmac: [u8; 32],
     pub(crate) content: Vec<u8>,
     pub(crate) expires_at: DateTime<Utc>,
+    /// The SecretID that it began with.
+    pub(crate) secret_id: Option<Uuid>,
 }
 
 impl PendingRow {
     /// What its content is sealed as.
     pub(crate) fn context(&self) -> String {
-        let Self { id, organization_id, mount_id, kind, handle_hmac, content: _, expires_at } = self;
+        let Self { id, organization_id, mount_id, kind, handle_hmac, content: _, expires_at, secret_id } = self;
         let (handle, end) = (hex::encode(handle_hmac), expires_at.timestamp_micros());
-        format!("pending_logins/{organization_id}/{mount_id}/{kind}/{id}/{handle}/{end}")
+        let secret_id = secret_id.map_or_else(String::new, |secret_id| format!("/{secret_id}"));
+        format!("pending_logins/{organization_id}/{mount_id}/{kind}/{id}/{handle}/{end}{secret_id}")
     }
 }
 
@@ -33,12 +39,13 @@ struct Columns {
     mount_id: Uuid,
     content: Vec<u8>,
     expires_at: DateTime<Utc>,
+    secret_id_id: Option<Uuid>,
 }
 
 impl Columns {
     fn under(self, kind: &'static str, handle_hmac: [u8; 32]) -> PendingRow {
-        let Self { id, organization_id, mount_id, content, expires_at } = self;
-        PendingRow { id, organization_id, mount_id, kind, handle_hmac, content, expires_at }
+        let Self { id, organization_id, mount_id, content, expires_at, secret_id_id: secret_id } = self;
+        PendingRow { id, organization_id, mount_id, kind, handle_hmac, content, expires_at, secret_id }
     }
 }
 
@@ -53,7 +60,7 @@ impl Store {
         let mut transaction = self.tenant(organization_id).await?;
         let row = sqlx::query_as!(
             Columns,
-            "SELECT id, organization_id, mount_id, content, expires_at FROM pending_logins WHERE organization_id = $1 AND kind = $2 AND handle_hmac = $3",
+            "SELECT id, organization_id, mount_id, content, expires_at, secret_id_id FROM pending_logins WHERE organization_id = $1 AND kind = $2 AND handle_hmac = $3",
             organization_id,
             kind,
             handle_hmac.as_slice()
@@ -74,7 +81,7 @@ impl Store {
         let mut transaction = self.counting(organization_id).await?;
         let row = sqlx::query_as!(
             Columns,
-            "DELETE FROM pending_logins WHERE mount_id = $1 AND kind = $2 AND handle_hmac = $3 RETURNING id, organization_id, mount_id, content, expires_at",
+            "DELETE FROM pending_logins WHERE mount_id = $1 AND kind = $2 AND handle_hmac = $3 RETURNING id, organization_id, mount_id, content, expires_at, secret_id_id",
             mount_id,
             kind,
             handle_hmac.as_slice()
@@ -126,18 +133,26 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &PendingRow, most
         return Err(StoreError::Crowded { most });
     }
     sqlx::query!(
-        "INSERT INTO pending_logins (id, organization_id, mount_id, kind, handle_hmac, content, expires_at) VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        "INSERT INTO pending_logins (id, organization_id, mount_id, kind, handle_hmac, content, expires_at, secret_id_id) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
         row.id,
         row.organization_id,
         row.mount_id,
         row.kind,
         row.handle_hmac.as_slice(),
         row.content,
-        row.expires_at
+        row.expires_at,
+        row.secret_id
     )
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Deletes those that began with a SecretID; how many.
+pub(crate) async fn end_those_of(connection: &mut PgConnection, secret_id: Uuid) -> Result<i64, StoreError> {
+    let done =
+        sqlx::query!("DELETE FROM pending_logins WHERE secret_id_id = $1", secret_id).execute(connection).await?;
+    Ok(i64::try_from(done.rows_affected()).unwrap_or(i64::MAX))
 }
 
 /// How many of a mount there are, `most` at most; also those that ended and were not deleted yet.
@@ -155,5 +170,5 @@ async fn count(connection: &mut PgConnection, mount_id: Uuid, most: u32) -> Resu
 /// Takes one away, which waits no more; whoever was first has it.
 pub(crate) async fn finish(connection: &mut PgConnection, row: &PendingRow) -> Result<(), StoreError> {
     let done = sqlx::query!("DELETE FROM pending_logins WHERE id = $1", row.id).execute(connection).await?;
-    expect_one(&done, "login")
+    expect_one(&done, WHAT)
 }

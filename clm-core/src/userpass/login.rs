@@ -5,11 +5,11 @@
 
 use super::UserRole;
 use super::totp::Factor;
-use super::user::user_name;
+use super::user::{key, user_name};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
 use crate::mount::Mount;
 use crate::store::users::{self, User};
 use crate::store::{GoneRow, StoreError};
@@ -72,9 +72,9 @@ impl Core {
     async fn try_user(&self, visitor: &Visitor, mount: &Mount, login: UserLogin) -> Result<(Admitted, Vec<Warning>)> {
         let passwords = self.passwords()?;
         let name = user_name(&login.name).unwrap_or_default();
-        let role = self.user_role(mount, &name).await?;
+        let role = self.role_and_basis::<UserRole>(&key(mount, &name)).await?;
         let user = match &role {
-            Some(role) => self.user(mount.organization_id, role.user_id).await?,
+            Some((role, _)) => self.user(mount.organization_id, role.user_id).await?,
             None => {
                 // As long as for somebody who is known.
                 self.store().user(mount.organization_id, uuid::Uuid::nil()).await?;
@@ -131,18 +131,9 @@ impl Core {
         &self,
         visitor: &Visitor,
         mount: &Mount,
-        role: UserRole,
+        (role, basis): (UserRole, Basis),
         (user, factor): (User, Factor),
     ) -> Result<(Admitted, Vec<Warning>)> {
-        let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
-        let login = Login {
-            mount,
-            settings: &role.token,
-            bound_cidrs: None,
-            claim,
-            display_name: format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username),
-            meta: BTreeMap::from([("username".to_owned(), user.username.clone())]),
-        };
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }
@@ -157,6 +148,17 @@ impl Core {
                 (user, Code::Step(step))
             }
             Factor::None | Factor::Wrong => (user, Code::None),
+        };
+        let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
+        let login = Login {
+            mount,
+            settings: &role.token,
+            bound_cidrs: None,
+            claim,
+            display_name: format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username),
+            meta: BTreeMap::from([("username".to_owned(), user.username.clone())]),
+            rests_on: vec![basis, Basis::from(&user)],
+            secret_id: None,
         };
         let record = LoginRecord { event_type: "login.userpass", data };
         let (now, source) = (self.now(), visitor.source);

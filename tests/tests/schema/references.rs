@@ -81,6 +81,8 @@ const REFERENCES: &[(&str, &str, Checked)] = &[
     ("outbox", "leased_by", Nothing),
     ("outbox", "resource_id", Mount),
     ("pending_logins", "mount_id", Mount),
+    // The login spends a use of it in the same transaction.
+    ("pending_logins", "secret_id_id", Nothing),
     ("private_keys", "created_by_user_id", Unwritten),
     ("private_keys", "hsm_key_id", Nothing),
     ("private_keys", "organization_id", Caller),
