@@ -16,6 +16,7 @@ mod site;
 mod stand_in;
 mod token;
 mod totp;
+pub mod transit;
 mod transport;
 mod wait;
 

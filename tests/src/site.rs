@@ -113,6 +113,13 @@ impl Site {
         Ok(server)
     }
 
+    /// The server is ended, and another takes its place, asked with the same token.
+    pub async fn restarted(&self, server: Server) -> Result<Server> {
+        let token = server.token.clone();
+        drop(server);
+        self.serve_for(&token).await
+    }
+
     /// Starts `clm server` on a port of its own and waits until it answers.
     pub async fn serve(&self) -> Result<Server> {
         Server::start(self).await

@@ -5,7 +5,7 @@ use super::sign::{choose, settle};
 use super::state::Use;
 use super::{ExportFormat, Key, KeyAlgorithm, material};
 use crate::{Error, Result, Vault};
-use audit_chain::{Caller, Severity, Value};
+use audit_chain::{Caller, Event, Severity, Value};
 use zeroize::Zeroizing;
 
 /// What is wanted.
@@ -75,13 +75,7 @@ impl Vault {
         let made = self.leaving_pair(key.organization_id, request.algorithm).await;
         let pair = self.or_failed(&event, made).await?;
         let item = EncryptItem { plaintext: pair.private.clone(), ..request.item };
-        let results = self.encrypt_items(key, vec![Ok(item)]).await;
-        let mut results = self.or_failed(&event, results).await?;
-        settle(&mut event, &results);
-        let made = results.iter().flatten().map(|encrypted| encrypted.version);
-        self.note_used(&mut event, caller, key, Use::Protect, made);
-        self.inner.audit.append(event).await?;
-        let encrypted = results.pop().unwrap_or_else(|| Err("nothing was encrypted".into())).map_err(Error::Invalid)?;
+        let encrypted = self.encrypt_made(caller, key, event, item).await?;
         let public = material::public(request.algorithm, &pair.public, ExportFormat::Pem)?;
         Ok(DataKeyPair { public, private: request.in_clear.then_some(pair.private), encrypted })
     }
@@ -102,13 +96,17 @@ impl Vault {
         let drawn = self.inner.bridge.random(request.bytes).await.map_err(Error::from);
         let plaintext = Zeroizing::new(self.or_failed(&event, drawn).await?);
         let item = EncryptItem { plaintext: plaintext.clone(), ..request.item };
+        let encrypted = self.encrypt_made(caller, key, event, item).await?;
+        Ok(DataKey { plaintext: request.in_clear.then_some(plaintext), encrypted })
+    }
+    /// Encrypts a key that was just made, on record.
+    async fn encrypt_made(&self, caller: &Caller, key: &Key, mut event: Event, item: EncryptItem) -> Result<Encrypted> {
         let results = self.encrypt_items(key, vec![Ok(item)]).await;
         let mut results = self.or_failed(&event, results).await?;
         settle(&mut event, &results);
         let made = results.iter().flatten().map(|encrypted| encrypted.version);
         self.note_used(&mut event, caller, key, Use::Protect, made);
         self.inner.audit.append(event).await?;
-        let encrypted = results.pop().unwrap_or_else(|| Err("nothing was encrypted".into())).map_err(Error::Invalid)?;
-        Ok(DataKey { plaintext: request.in_clear.then_some(plaintext), encrypted })
+        results.pop().unwrap_or_else(|| Err("nothing was encrypted".into())).map_err(Error::Invalid)
     }
 }

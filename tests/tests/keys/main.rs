@@ -35,6 +35,7 @@ mod versions;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
+use tests::transit::{done, refused};
 use tests::{Answer, Server, Site};
 
 async fn started() -> (Site, Server) {
@@ -43,28 +44,12 @@ async fn started() -> (Site, Server) {
 
 /// The server is ended, and another takes its place.
 async fn restarted(site: &Site, server: Server) -> Server {
-    let token = server.token.clone();
-    drop(server);
-    site.serve_for(&token).await.unwrap()
+    site.restarted(server).await.unwrap()
 }
 
 /// `more` goes in front of the settings.
 async fn started_with(more: &str) -> (Site, Server) {
     Site::started(more).await.unwrap()
-}
-
-/// A call below `transit/` that must succeed.
-async fn done(server: &Server, path: &str, body: Value) -> Answer {
-    let answer = server.put(&format!("transit/{path}"), body).await.unwrap();
-    assert!(answer.status.is_success(), "{path}: {answer:?}");
-    answer
-}
-
-/// A call below `transit/` that must be refused with 400 and a text that ends so.
-async fn refused(server: &Server, path: &str, body: Value, ends: &str) {
-    let answer = server.put(&format!("transit/{path}"), body.clone()).await.unwrap();
-    assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
-    assert!(answer.error().ends_with(ends), "{path} {body}: {}", answer.error());
 }
 
 async fn read(server: &Server, path: &str) -> Answer {

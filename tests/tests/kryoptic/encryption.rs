@@ -1,7 +1,7 @@
 //! What AES-GCM and keys that leave are on this token: keys of contexts by HKDF, as Vault derives them, IVs that the token makes itself, and pairs of Ed25519
 //! that it wraps.
 
-use super::{MESSAGE, b64, bytes, done, opened, refused, restarted, started};
+use super::{MESSAGE, b64, bytes, done, opened, refused, started};
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
 use aws_lc_rs::{hkdf, hmac};
@@ -77,7 +77,7 @@ async fn derived_keys_are_those_that_vault_derives() {
         let body = json!({"plaintext": b64(MESSAGE), "context": b64("ctx")});
         let made = done(&server, &format!("encrypt/{kind}"), body.clone()).await.text("ciphertext").to_owned();
         assert_eq!(bytes(&made), [&iv[..], &expected].concat(), "{kind}");
-        server = restarted(&site, server).await;
+        server = site.restarted(server).await.unwrap();
         assert_eq!(done(&server, &format!("encrypt/{kind}"), body).await.text("ciphertext"), made, "{kind}");
     }
     let wanted = json!({"derived": true, "storage": "token"});

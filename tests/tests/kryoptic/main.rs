@@ -15,8 +15,9 @@ use ml_kem::kem::{Decapsulate, Encapsulate, Kem};
 use ml_kem::{MlKem512, MlKem768, MlKem1024};
 use p256::pkcs8::{DecodePublicKey, EncodePublicKey, LineEnding};
 use reqwest::Method;
-use serde_json::{Value, json};
-use tests::{Answer, Server, Site, openssl};
+use serde_json::json;
+use tests::transit::{done, refused};
+use tests::{Server, Site, openssl};
 
 const MESSAGE: &[u8] = b"pay 100 to Alice";
 
@@ -25,24 +26,6 @@ async fn started() -> (Site, Server) {
     let mut server = site.serve().await.unwrap();
     server.initialize().await.unwrap();
     (site, server)
-}
-
-async fn done(server: &Server, path: &str, body: Value) -> Answer {
-    let answer = server.put(&format!("transit/{path}"), body).await.unwrap();
-    assert!(answer.status.is_success(), "{path}: {answer:?}");
-    answer
-}
-
-async fn refused(server: &Server, path: &str, body: Value, ends: &str) {
-    let answer = server.put(&format!("transit/{path}"), body.clone()).await.unwrap();
-    assert_eq!(answer.status, 400, "{path} {body}: {answer:?}");
-    assert!(answer.error().ends_with(ends), "{path} {body}: {}", answer.error());
-}
-
-async fn restarted(site: &Site, server: Server) -> Server {
-    let token = server.token.clone();
-    drop(server);
-    site.serve_for(&token).await.unwrap()
 }
 
 fn b64(bytes: impl AsRef<[u8]>) -> String {
@@ -124,7 +107,7 @@ async fn ml_dsa_keys_sign_what_another_implementation_verifies() {
     assert_eq!(exported.body["data"]["keys"]["1"], pem.trim_end());
 
     // Versions, and another server on the same token.
-    server = restarted(&site, server).await;
+    server = site.restarted(server).await.unwrap();
     for (index, (kind, signature)) in made.iter().enumerate() {
         done(&server, &format!("keys/{kind}/rotate"), json!({})).await;
         assert!(valid(&server, kind, MESSAGE, signature).await, "{kind} v1");
@@ -232,7 +215,7 @@ async fn ml_kem_keys_share_secrets_with_another_implementation_that_stay_inside(
     assert_eq!(records, [expected]);
 
     server.token = root;
-    server = restarted(&site, server).await;
+    server = site.restarted(server).await.unwrap();
     let text = done(&server, "encrypt/mine-1", json!({"plaintext": b64(MESSAGE)})).await.text("ciphertext").to_owned();
     assert_eq!(done(&server, "decrypt/mine-1", json!({"ciphertext": text})).await.text("plaintext"), b64(MESSAGE));
     done(&server, "keys/ml-kem-768/rotate", json!({})).await;

@@ -13,12 +13,13 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use dump::{core, memory};
 use needles::Needles;
-use serde_json::{Value, json};
+use serde_json::json;
 use std::io::Write;
 use std::net::TcpStream;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
+use tests::transit::done;
 use tests::{Server, Site, process};
 
 /// The user PIN of every site.
@@ -45,12 +46,6 @@ fn private_parts(site: &Site, file: &str) -> Vec<Vec<u8>> {
     let public = usize::from(numbers.len() > 1);
     assert!([1, 7].contains(&numbers.len()), "{told}");
     numbers[public..].to_vec()
-}
-
-async fn done(server: &Server, path: &str, body: Value) -> Value {
-    let answer = server.put(&format!("transit/{path}"), body).await.unwrap();
-    assert!(answer.status.is_success(), "{path}: {answer:?}");
-    answer.body["data"].clone()
 }
 
 /// Material as Vault's clients send it to be imported.
@@ -130,7 +125,7 @@ async fn no_key_is_in_the_memory_of_server_or_supervisor_and_what_is_planted_is_
     for kind in ["ecdsa-p256", "rsa-2048"] {
         for time in 1..=3 {
             let made = done(&server, "datakeypair/wrapped/aes", json!({"key_type": kind})).await;
-            left.push((format!("{kind} that left, {time}"), made["ciphertext"].clone()));
+            left.push((format!("{kind} that left, {time}"), made.text("ciphertext").to_owned()));
         }
     }
 
@@ -160,7 +155,7 @@ async fn no_key_is_in_the_memory_of_server_or_supervisor_and_what_is_planted_is_
     }
     for (name, ciphertext) in left {
         let opened = done(&server, "decrypt/aes", json!({"ciphertext": ciphertext})).await;
-        let private = BASE64_STANDARD.decode(opened["plaintext"].as_str().unwrap()).unwrap();
+        let private = BASE64_STANDARD.decode(opened.text("plaintext")).unwrap();
         std::fs::write(site.path("left.der"), private).unwrap();
         openssl(&site, "pkey -inform DER -in left.der -out left.pem");
         for (part, number) in private_parts(&site, "left.pem").iter().enumerate() {
