@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "tests")]
 
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
@@ -32,6 +33,9 @@ async fn sealing_ends_workers_and_supervisor_and_only_what_opens_it_is_answered(
     assert_eq!(server.put("sys/seal", Value::Null).await.unwrap().status, 204);
     until(PATIENCE, "a worker is left", false, || async { workers.iter().any(|pid| process::alive(*pid)) }).await;
     let mut asked = 0;
+    let while_sealed: Vec<_> =
+        api::http::routes().filter(|route| route.while_sealed).map(|route| route.operation_id).collect();
+    assert_eq!(BTreeSet::from_iter(while_sealed), BTreeSet::from(ALLOWED));
     for route in api::http::routes().filter(|route| !ALLOWED.contains(&route.operation_id)) {
         let method = reqwest::Method::from_bytes(route.method.as_bytes()).unwrap();
         let path: String = route.path.trim_start_matches("/v1/").replace(['{', '}', '+'], "");
@@ -45,6 +49,10 @@ async fn sealing_ends_workers_and_supervisor_and_only_what_opens_it_is_answered(
         asked += 1;
     }
     assert!(asked > 100, "{asked}");
+    // Nor does anything say what else a path could be asked.
+    for (path, status) in [("sys/mfa/validate", 503), ("sys/wrapping/unwrap", 503), ("sys/unseal", 405)] {
+        assert_eq!(server.get(path).await.unwrap().status, status, "{path}");
+    }
     // Nothing of before serves anybody until it is open again.
     assert_eq!(server.put("sys/unseal", json!({"key": key})).await.unwrap().body["sealed"], false);
     assert_eq!(server.get("auth/token/lookup-self").await.unwrap().status, 200);

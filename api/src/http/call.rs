@@ -8,6 +8,7 @@ use audit_chain::{Arrival, Caller};
 use clm_core::{Authority, Core, Mount, Namespace, PresentedFactor, ROOT_ORGANIZATION, Visitor};
 use rustls::pki_types::CertificateDer;
 use std::net::IpAddr;
+use std::ops::Deref;
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -35,8 +36,8 @@ pub(crate) struct Call {
     pub(super) wrap_ttl: Option<u64>,
 }
 
-/// A request that nobody has to be allowed.
-pub(crate) struct OpenCall {
+/// A request that nobody has to be allowed, in whatever state the service is.
+pub(crate) struct AnyStateCall {
     pub(super) state: Arc<State>,
     /// The mount, if the path is below one and not below sys/.
     pub(super) mount: Option<Arc<Mount>>,
@@ -56,6 +57,20 @@ pub(crate) struct OpenCall {
     pub(super) arrival: Arc<Arrival>,
 }
 
+/// The same while the service is unsealed: whoever is given one needs not ask.
+pub(crate) struct OpenCall {
+    pub(super) services: Services,
+    pub(super) request: AnyStateCall,
+}
+
+impl Deref for OpenCall {
+    type Target = AnyStateCall;
+
+    fn deref(&self) -> &AnyStateCall {
+        &self.request
+    }
+}
+
 impl Call {
     /// What the pattern took under `name`; empty where it took nothing.
     pub(super) fn capture(&self, name: &str) -> &str {
@@ -63,16 +78,10 @@ impl Call {
     }
 }
 
-impl OpenCall {
+impl AnyStateCall {
     /// What the pattern took under `name`; empty where it took nothing.
     pub(super) fn capture(&self, name: &str) -> &str {
         self.captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
-    }
-
-    /// The login method that is asked.
-    pub(super) fn login_method(&self) -> Result<(&Core, &Mount)> {
-        let mount = self.mount.as_deref().ok_or_else(|| Error::Internal("a login without its mount".into()))?;
-        Ok((&self.state.seal.services()?.core, mount))
     }
 
     /// The organization that is acted in.
@@ -92,10 +101,17 @@ impl OpenCall {
             arrival: Some(Arc::clone(&self.arrival)),
         }
     }
+}
 
-    /// Who asks, if the token is good; the service must be unsealed.
+impl OpenCall {
+    /// The login method that is asked.
+    pub(super) fn login_method(&self) -> Result<(&Core, &Mount)> {
+        let mount = self.mount.as_deref().ok_or_else(|| Error::Internal("a login without its mount".into()))?;
+        Ok((&self.services.core, mount))
+    }
+
+    /// Who asks, if the token is good.
     pub(super) async fn context(&self) -> Result<Context> {
-        let services = self.state.seal.services()?.clone();
         let Some(token) = &self.token else { return Err(Error::Unauthenticated) };
         let comes = Comes {
             request_id: self.request_id,
@@ -106,7 +122,7 @@ impl OpenCall {
             source: self.peer.source,
             user_agent: self.user_agent.clone(),
         };
-        authenticated(services, token, comes).await
+        authenticated(self.services.clone(), token, comes).await
     }
 }
 

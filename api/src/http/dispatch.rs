@@ -1,7 +1,7 @@
 //! The order of checks: namespace → sealed → token → policies → route and operation → handler.
 
 use super::answer::{HttpResponse, empty, errors, refuse, wrapped};
-use super::call::{Call, Comes, OpenCall, Peer, authenticated};
+use super::call::{AnyStateCall, Call, Comes, OpenCall, Peer, authenticated};
 use super::fields::warnings;
 use super::finish::Wrap;
 use super::parameters::Parameters;
@@ -179,14 +179,14 @@ impl Dispatch {
         head: Box<Head>,
         body: Incoming,
     ) -> Outcome<HttpResponse> {
-        let Some((endpoint, handler)) =
-            route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb).and_then(|endpoint| {
-                match endpoint.handler {
-                    Handler::Open(handler) => Some((endpoint, handler)),
-                    _ => None,
-                }
-            })
-        else {
+        let services = self.state.seal.services().cloned();
+        if let Err(error) = &services
+            && !route.endpoints.iter().any(Endpoint::is_answered_while_sealed)
+        {
+            return Err(self.refusal(error));
+        }
+        let endpoint = route.endpoints.iter().find(|endpoint| endpoint.verb == head.verb && endpoint.is_open());
+        let Some(endpoint) = endpoint else {
             return Err(Box::new(errors(StatusCode::METHOD_NOT_ALLOWED, &[])));
         };
         self.operation = endpoint.id;
@@ -195,9 +195,8 @@ impl Dispatch {
         // Of those below sys/ clients expect no word about fields.
         let warnings = if mount.is_some() { warnings(endpoint, &captures, &mut parameters) } else { Vec::new() };
         if self.has_devices()
-            && let Ok(services) = self.state.seal.services()
+            && let Ok(services) = &services
         {
-            let services = services.clone();
             let seen = Seen {
                 head: &head,
                 mount: mount.as_deref(),
@@ -206,9 +205,9 @@ impl Dispatch {
                 by: None,
                 refused: false,
             };
-            Box::pin(self.tell_request(&services, seen)).await?;
+            Box::pin(self.tell_request(services, seen)).await?;
         }
-        let call = OpenCall {
+        let call = AnyStateCall {
             state: Arc::clone(&self.state),
             mount,
             namespace: self.namespace.clone(),
@@ -224,10 +223,17 @@ impl Dispatch {
             arrival: Arc::clone(&self.arrival),
         };
         let caller = call.visitor().caller();
-        let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
-        match (wrap_ttl, self.state.seal.services()) {
+        let answer = match (endpoint.handler, &services) {
+            (Handler::AnyState(handler), _) => handler(call).await,
+            (Handler::Open(handler), Ok(services)) => {
+                handler(OpenCall { services: services.clone(), request: call }).await
+            }
+            (Handler::Open(_), Err(error)) => return Err(self.refusal(error)),
+            _ => Err(Error::Internal("what asks for a token was called without".into())),
+        };
+        let answer = answer.map_err(|error| self.refusal(&error))?;
+        match (wrap_ttl, services) {
             (Some(_), Ok(services)) => {
-                let services = services.clone();
                 self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl })
                     .await
             }

@@ -106,6 +106,8 @@ pub struct RouteInfo {
     pub operation_id: &'static str,
     /// Answers without a token.
     pub unauthenticated: bool,
+    /// Answers while the service is sealed.
+    pub while_sealed: bool,
     /// Leaves an awaited record.
     pub audited: bool,
 }
@@ -119,6 +121,7 @@ pub fn routes() -> impl Iterator<Item = RouteInfo> {
                 path: format!("/v1/{}{}", engine.usual_path, route.pattern),
                 operation_id: endpoint.id,
                 unauthenticated: endpoint.is_open(),
+                while_sealed: endpoint.is_answered_while_sealed(),
                 audited: endpoint.audited,
             })
         })

@@ -1,7 +1,7 @@
 //! What the API offers, as data: dispatch, OpenAPI, help and the coverage tests all read these tables.
 
 use super::answer::Answer;
-use super::call::{Call, OpenCall};
+use super::call::{AnyStateCall, Call, OpenCall};
 use super::parameters::Parameters;
 use crate::app::{self, Context};
 use clm_core::Mount;
@@ -95,10 +95,13 @@ pub(super) type Guarded = fn(Call) -> BoxFuture<'static, app::Result<Answer>>;
 /// Whether what a path names is there.
 pub(super) type Exists = for<'c> fn(&'c Context, &'c Mount, &'c Captures) -> BoxFuture<'c, app::Result<bool>>;
 pub(super) type Open = fn(OpenCall) -> BoxFuture<'static, app::Result<Answer>>;
+pub(super) type AnyState = fn(AnyStateCall) -> BoxFuture<'static, app::Result<Answer>>;
 
 #[derive(Clone, Copy)]
 pub(super) enum Handler {
-    /// Answers whoever asks: below sys/ in every state of the service, below a mount when it is unsealed.
+    /// Answers whoever asks, in every state of the service: what tells of it, and what opens it.
+    AnyState(AnyState),
+    /// Answers whoever asks, while the service is unsealed.
     Open(Open),
     /// The token's policies must allow it.
     Permitted(Guarded),
@@ -122,7 +125,15 @@ impl Endpoint {
     }
 
     pub(super) const fn open(verb: Verb, id: &'static str, summary: &'static str, handler: Open) -> Self {
-        let handler = Handler::Open(handler);
+        Self::without_token(verb, id, summary, Handler::Open(handler))
+    }
+
+    /// Also while the service is sealed, or not yet initialised.
+    pub(super) const fn in_any_state(verb: Verb, id: &'static str, summary: &'static str, handler: AnyState) -> Self {
+        Self::without_token(verb, id, summary, Handler::AnyState(handler))
+    }
+
+    const fn without_token(verb: Verb, id: &'static str, summary: &'static str, handler: Handler) -> Self {
         Self { verb, id, summary, parameters: &[], shape: Shape::Bare, audited: false, exists: None, handler }
     }
 
@@ -158,7 +169,12 @@ impl Endpoint {
 
     /// Whether it answers without a token.
     pub fn is_open(&self) -> bool {
-        matches!(self.handler, Handler::Open(_))
+        matches!(self.handler, Handler::Open(_) | Handler::AnyState(_))
+    }
+
+    /// Whether it answers while the service is sealed.
+    pub fn is_answered_while_sealed(&self) -> bool {
+        matches!(self.handler, Handler::AnyState(_))
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {

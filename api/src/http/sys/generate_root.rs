@@ -13,12 +13,12 @@ pub(super) async fn status(call: OpenCall) -> Result<Answer> {
 }
 
 pub(super) async fn start(call: OpenCall) -> Result<Answer> {
-    let services = expect_enabled(&call)?;
+    expect_enabled(&call)?;
     if call.parameters.text("pgp_key")?.is_some_and(|key| !key.is_empty()) {
         return Err(Error::invalid("pgp_key is not supported by this server; give an otp, or let one be made"));
     }
     let pad = call.parameters.text("otp")?.filter(|pad| !pad.is_empty()).map(Zeroizing::new);
-    Ok(Answer::data(shown(&root_token::start(&services, &call.state.seal, pad).await?, LENGTH)))
+    Ok(Answer::data(shown(&root_token::start(&call.services, &call.state.seal, pad).await?, LENGTH)))
 }
 
 pub(super) async fn cancel(call: OpenCall) -> Result<Answer> {
@@ -28,22 +28,21 @@ pub(super) async fn cancel(call: OpenCall) -> Result<Answer> {
 }
 
 pub(super) async fn update(call: OpenCall) -> Result<Answer> {
-    let services = expect_enabled(&call)?;
+    expect_enabled(&call)?;
     let given = |name: &str| Ok::<_, Error>(call.parameters.text(name)?.unwrap_or_default());
     let (key, nonce) = (Zeroizing::new(given("key")?), given("nonce")?);
     if key.is_empty() {
         return Err(Error::invalid("'key' must be specified in request body as JSON"));
     }
     let caller = call.visitor().caller();
-    let progress = root_token::update(&services, &call.state.seal, &caller, &key, &nonce).await?;
+    let progress = root_token::update(&call.services, &call.state.seal, &caller, &key, &nonce).await?;
     Ok(Answer::data(shown(&progress, 0)))
 }
 
 /// Whoever reaches the listener could begin and cancel attempts: it is there while the operator wants it.
-fn expect_enabled(call: &OpenCall) -> Result<crate::app::Services> {
-    let services = call.state.seal.services()?.clone();
+fn expect_enabled(call: &OpenCall) -> Result<()> {
     if call.state.settings.seal.generate_root {
-        return Ok(services);
+        return Ok(());
     }
     Err(Error::Unsupported(
         "unsupported operation: set seal.generate_root = true (CLM_SEAL__GENERATE_ROOT) and restart, for as long as it takes"

@@ -4,12 +4,12 @@ use crate::app::seal::Phase;
 use crate::app::{Error, Result};
 use crate::http::VERSION;
 use crate::http::answer::Answer;
-use crate::http::call::OpenCall;
+use crate::http::call::AnyStateCall;
 use hyper::StatusCode;
 use serde_json::json;
 
 /// 200 works, 501 waits for initialisation, 503 sealed or without its HSM; `…code` in the query says otherwise.
-pub(super) async fn health(call: OpenCall) -> Result<Answer> {
+pub(super) async fn health(call: AnyStateCall) -> Result<Answer> {
     let phase = call.state.seal.phase();
     let code = |name: &str, usual: u16| -> std::result::Result<StatusCode, ()> {
         match call.parameters.value(name).map(|value| value.as_str().and_then(|text| text.parse().ok())) {
@@ -53,7 +53,7 @@ pub(super) async fn health(call: OpenCall) -> Result<Answer> {
     Ok(Answer::status(status, body))
 }
 
-fn has_worker(call: &OpenCall) -> bool {
+fn has_worker(call: &AnyStateCall) -> bool {
     let Ok(services) = call.state.seal.services() else { return false };
     services.vault.bridge().status().workers.iter().any(|worker| worker.ready && !worker.slow)
 }
@@ -64,7 +64,7 @@ fn server_time() -> i64 {
     chrono::Utc::now().timestamp()
 }
 
-pub(super) async fn leader(call: OpenCall) -> Result<Answer> {
+pub(super) async fn leader(call: AnyStateCall) -> Result<Answer> {
     let _ = call;
     let body = json!({ "ha_enabled": false, "is_self": false, "leader_address": "", "leader_cluster_address": "" });
     Ok::<_, Error>(Answer::data(body))

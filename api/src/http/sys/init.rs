@@ -3,7 +3,7 @@
 use crate::app::initialise::{Wanted, initialise};
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
-use crate::http::call::OpenCall;
+use crate::http::call::AnyStateCall;
 use crate::settings::SealKind;
 use audit_chain::{Caller, Decided, Verdict};
 use base64::Engine;
@@ -13,11 +13,11 @@ use serde_json::{Value, json};
 use std::sync::Arc;
 use zeroize::Zeroizing;
 
-pub(super) async fn status(call: OpenCall) -> Result<Answer> {
+pub(super) async fn status(call: AnyStateCall) -> Result<Answer> {
     Ok(Answer::data(json!({ "initialized": call.state.seal.phase().is_initialised() })))
 }
 
-pub(super) async fn init(call: OpenCall) -> Result<Answer> {
+pub(super) async fn init(call: AnyStateCall) -> Result<Answer> {
     let wanted = Wanted {
         root_token: None,
         secret_shares: strict(&call, "secret_shares")?,
@@ -60,7 +60,7 @@ pub(super) async fn init(call: OpenCall) -> Result<Answer> {
 }
 
 /// Clients know this one endpoint to be strict about types.
-fn strict(call: &OpenCall, name: &str) -> Result<Option<i64>> {
+fn strict(call: &AnyStateCall, name: &str) -> Result<Option<i64>> {
     match call.parameters.value(name) {
         None => Ok(None),
         Some(Value::Number(number)) if number.is_i64() || number.is_u64() => Ok(number.as_i64()),

@@ -25,8 +25,6 @@ pub(in crate::http) const ROUTES: &[Route] = &[Route {
 }];
 
 async fn validate(call: OpenCall) -> Result<Answer> {
-    // Sealed: that, before anything about what was sent.
-    let core = &call.state.seal.services()?.core;
     let request_id = call.parameters.text("mfa_request_id")?.filter(|id| !id.is_empty());
     let request_id = request_id.ok_or_else(|| Error::invalid("missing mfa_request_id"))?;
     let payload = match call.parameters.value("mfa_payload") {
@@ -34,7 +32,7 @@ async fn validate(call: OpenCall) -> Result<Answer> {
         _ => return Err(Error::invalid("missing mfa_payload: an object with a list of codes for each method")),
     };
     let validation = MfaValidation { request_id, presented: payload };
-    let (made, warnings) = core.validate_mfa(&call.visitor(), validation).await?;
+    let (made, warnings) = call.services.core.validate_mfa(&call.visitor(), validation).await?;
     Ok(issued(&made, warnings))
 }
 

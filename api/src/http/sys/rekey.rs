@@ -2,7 +2,7 @@
 
 use crate::app::rekey::{self, Progress, Step, Verification};
 use crate::app::shamir::Split;
-use crate::app::{Error, Result, Services};
+use crate::app::{Error, Result};
 use crate::http::answer::{Answer, Refusal};
 use crate::http::call::OpenCall;
 use crate::http::table::{Endpoint, Kind, Parameter, Route, Verb};
@@ -86,7 +86,7 @@ pub(super) async fn status(call: OpenCall) -> Result<Answer> {
 }
 
 pub(super) async fn start(call: OpenCall) -> Result<Answer> {
-    let services = expect_offered(&call)?;
+    expect_offered(&call)?;
     let number = |name| Ok::<_, Error>(call.parameters.integer(name)?.unwrap_or(0));
     let split = match Split::checked(number("secret_shares")?, number("secret_threshold")?) {
         Ok(split) => split,
@@ -108,7 +108,7 @@ pub(super) async fn start(call: OpenCall) -> Result<Answer> {
         ));
     }
     let verified = call.parameters.flag("require_verification")?.unwrap_or(false);
-    Ok(Answer::data(shown(&rekey::start(&services, &call.state.seal, split, verified).await?)))
+    Ok(Answer::data(shown(&rekey::start(&call.services, &call.state.seal, split, verified).await?)))
 }
 
 pub(super) async fn cancel(call: OpenCall) -> Result<Answer> {
@@ -118,10 +118,10 @@ pub(super) async fn cancel(call: OpenCall) -> Result<Answer> {
 }
 
 pub(super) async fn update(call: OpenCall) -> Result<Answer> {
-    let services = expect_offered(&call)?;
+    expect_offered(&call)?;
     let (key, nonce) = given(&call)?;
     let caller = call.visitor().caller();
-    Ok(Answer::data(match rekey::update(&services, &call.state.seal, &caller, &key, &nonce).await? {
+    Ok(Answer::data(match rekey::update(&call.services, &call.state.seal, &caller, &key, &nonce).await? {
         Step::More(progress) => shown(&progress),
         Step::Done { progress, keys } => {
             let mut body = json!({
@@ -150,10 +150,10 @@ pub(super) async fn restart_verification(call: OpenCall) -> Result<Answer> {
 }
 
 pub(super) async fn verify(call: OpenCall) -> Result<Answer> {
-    let services = expect_offered(&call)?;
+    expect_offered(&call)?;
     let (key, nonce) = given(&call)?;
     let caller = call.visitor().caller();
-    let verification = rekey::verify(&services, &call.state.seal, &caller, &key, &nonce).await?;
+    let verification = rekey::verify(&call.services, &call.state.seal, &caller, &key, &nonce).await?;
     Ok(Answer::data(if verification.complete {
         json!({ "nonce": verification.nonce, "complete": true })
     } else {
@@ -181,8 +181,7 @@ fn given(call: &OpenCall) -> Result<(Zeroizing<String>, String)> {
 }
 
 /// Whoever reaches the listener could begin and cancel it: it is there while the operator wants it, and for the seal that has such shares.
-fn expect_offered(call: &OpenCall) -> Result<Services> {
-    let services = call.state.seal.services()?.clone();
+fn expect_offered(call: &OpenCall) -> Result<()> {
     if !call.state.settings.seal.rekey {
         return Err(Error::Unsupported(
             "unsupported operation: set seal.rekey = true (CLM_SEAL__REKEY) and restart, for as long as it takes"
@@ -195,7 +194,7 @@ fn expect_offered(call: &OpenCall) -> Result<Services> {
         (SealKind::Pkcs11, false) => Err(Error::invalid(
             "the seal pkcs11 has no shares of its own: sys/rekey-recovery-key makes new shares of the recovery key",
         )),
-        _ => Ok(services),
+        _ => Ok(()),
     }
 }
 

@@ -4,17 +4,17 @@ use crate::app::seal::{Phase, SealStatus};
 use crate::app::{self, Error, Result};
 use crate::http::VERSION;
 use crate::http::answer::Answer;
-use crate::http::call::{Call, OpenCall};
+use crate::http::call::{AnyStateCall, Call};
 use crate::settings::SealKind;
 use serde_json::{Value, json};
 
 pub(super) const CLUSTER_NAME: &str = "clm";
 
-pub(super) async fn status(call: OpenCall) -> Result<Answer> {
+pub(super) async fn status(call: AnyStateCall) -> Result<Answer> {
     Ok(Answer::data(shown(&call.state.seal.status())))
 }
 
-pub(super) async fn unseal(call: OpenCall) -> Result<Answer> {
+pub(super) async fn unseal(call: AnyStateCall) -> Result<Answer> {
     let seal = &call.state.seal;
     if call.parameters.flag("reset")?.unwrap_or(false) {
         seal.reset()?;

@@ -32,25 +32,24 @@ pub(super) async fn lookup(call: OpenCall) -> Result<Answer> {
 pub(super) async fn unwrap(call: OpenCall) -> Result<Answer> {
     let (token, own) = presented(&call).await?;
     let caller = allowed(&call, &token, own).await?;
-    let answer = app::wrapping::unwrap(call.state.seal.services()?, &caller, &token).await?;
+    let answer = app::wrapping::unwrap(&call.services, &caller, &token).await?;
     Ok(Answer::status(StatusCode::OK, answer))
 }
 
 pub(super) async fn rewrap(call: OpenCall) -> Result<Answer> {
     let (token, own) = presented(&call).await?;
     let caller = allowed(&call, &token, own).await?;
-    let issued = app::wrapping::rewrap(call.state.seal.services()?, &caller, &token).await?;
+    let issued = app::wrapping::rewrap(&call.services, &caller, &token).await?;
     Ok(Answer::status(StatusCode::OK, envelope(&issued, None)))
 }
 
 /// The wrapping token that is meant, and whether the caller carries it: in the body, or in its place the request's own.
 async fn presented(call: &OpenCall) -> Result<(Arc<Token>, bool)> {
-    let core = &call.state.seal.services()?.core;
     let named = call.parameters.text("token")?.filter(|token| !token.is_empty());
     let own = call.token.as_deref();
     let is_own = named.as_deref().is_none_or(|named| Some(named) == own);
     let Some(text) = named.as_deref().or(own) else { return Err(Error::Unauthenticated) };
-    Ok((core.wrapping_token(call.organization_id(), text, call.peer.source).await?, is_own))
+    Ok((call.services.core.wrapping_token(call.organization_id(), text, call.peer.source).await?, is_own))
 }
 
 /// Who carries the wrapping token may take out what it holds; others need a token of their own that may do this.

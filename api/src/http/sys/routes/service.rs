@@ -36,37 +36,37 @@ const UNSEAL: &[Parameter] = &[
 pub(super) const ROUTES: &[Route] = &[
     Route {
         pattern: "health",
-        endpoints: &[Endpoint::open(Read, "health", "Whether the service works, by status", |call| {
+        endpoints: &[Endpoint::in_any_state(Read, "health", "Whether the service works, by status", |call| {
             Box::pin(health::health(call))
         })
         .with(HEALTH)],
     },
     Route {
         pattern: "seal-status",
-        endpoints: &[Endpoint::open(Read, "seal-status", "Where the service stands", |call| {
+        endpoints: &[Endpoint::in_any_state(Read, "seal-status", "Where the service stands", |call| {
             Box::pin(seal::status(call))
         })],
     },
     Route {
         pattern: "leader",
-        endpoints: &[Endpoint::open(Read, "leader", "There is no leader: replicas are equal", |call| {
+        endpoints: &[Endpoint::in_any_state(Read, "leader", "There is no leader: replicas are equal", |call| {
             Box::pin(health::leader(call))
         })],
     },
     Route {
         pattern: "init",
         endpoints: &[
-            Endpoint::open(Read, "init-status", "Whether the deployment is initialised", |call| {
+            Endpoint::in_any_state(Read, "init-status", "Whether the deployment is initialised", |call| {
                 Box::pin(init::status(call))
             }),
-            Endpoint::open(Write, "init", "Initialise the deployment, once", |call| Box::pin(init::init(call)))
+            Endpoint::in_any_state(Write, "init", "Initialise the deployment, once", |call| Box::pin(init::init(call)))
                 .with(INIT)
                 .audited(true),
         ],
     },
     Route {
         pattern: "unseal",
-        endpoints: &[Endpoint::open(Write, "unseal", "Give a share", |call| Box::pin(seal::unseal(call)))
+        endpoints: &[Endpoint::in_any_state(Write, "unseal", "Give a share", |call| Box::pin(seal::unseal(call)))
             .with(UNSEAL)
             .audited(true)],
     },
