@@ -5,7 +5,6 @@ use crate::error::{Error, Result};
 use crate::mount::MountTable;
 use crate::organization_quotas::Most;
 use crate::store;
-use crate::system_entry::EntryKind;
 use arc_swap::ArcSwap;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -96,6 +95,7 @@ impl Core {
                 table = table.refusing(organization_id, organization.code);
                 continue;
             }
+            let is_locked = self.namespace_is_locked(&organization).await?;
             quotas.extend(Most::of(&organization.fields).map(|most| (organization_id, most)));
             let mut good = Vec::new();
             for row in self.store().mounts(organization_id).await? {
@@ -108,7 +108,7 @@ impl Core {
                 }
             }
             table = table.with(organization_id, organization.code, good);
-            if !self.system_entries(organization_id, EntryKind::NamespaceLock).await?.is_empty() {
+            if is_locked {
                 table = table.locking(organization_id);
             }
         }

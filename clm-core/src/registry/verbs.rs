@@ -140,7 +140,7 @@ impl Core {
     }
 
     /// With the revision and the MAC that it is to be written with.
-    pub(super) async fn with_mac<F: Fields>(&self, mut entry: Entry<F>) -> Result<Entry<F>> {
+    pub(crate) async fn with_mac<F: Fields>(&self, mut entry: Entry<F>) -> Result<Entry<F>> {
         entry.revision += 1;
         entry.row_mac = self.row_mac(F::bound_bytes(&entry)).await?;
         Ok(entry)

@@ -93,7 +93,7 @@ pub(crate) async fn find(
     let row = sqlx::query!(
         r#"SELECT id, org_name, org_code, description, website, industry, primary_contact_user_id, billing_email, support_email,
          settings::text AS "settings!", status, license_type, license_expires_at, max_users, max_certificates, max_keys,
-         custom_metadata::text AS custom_metadata, created_by_user_id, created_at, deleted_at, revision, row_mac FROM organizations WHERE id = $1"#,
+         custom_metadata::text AS custom_metadata, api_locked, created_by_user_id, created_at, deleted_at, revision, row_mac FROM organizations WHERE id = $1"#,
         id
     )
     .fetch_optional(connection)
@@ -119,6 +119,7 @@ pub(crate) async fn find(
                 max_certificates: row.max_certificates,
                 max_keys: row.max_keys,
                 custom_metadata: row.custom_metadata.map(Json::stored),
+                api_locked: row.api_locked,
             },
             created_by_user_id: row.created_by_user_id,
             created_at: Some(row.created_at),
@@ -139,11 +140,12 @@ pub(crate) async fn put(
     let fields = &organization.fields;
     let done = sqlx::query!(
         "INSERT INTO organizations (id, org_name, org_code, description, website, industry, primary_contact_user_id, billing_email, support_email, settings, \
-         status, license_type, license_expires_at, max_users, max_certificates, created_by_user_id, deleted_at, revision, row_mac, max_keys, custom_metadata) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::text::jsonb) \
+         status, license_type, license_expires_at, max_users, max_certificates, created_by_user_id, deleted_at, revision, row_mac, max_keys, custom_metadata, api_locked) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::text::jsonb, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21::text::jsonb, $22) \
          ON CONFLICT (id) DO UPDATE SET org_name = $2, description = $4, website = $5, industry = $6, primary_contact_user_id = $7, billing_email = $8, \
          support_email = $9, settings = $10::text::jsonb, status = $11, license_type = $12, license_expires_at = $13, max_users = $14, \
-         max_certificates = $15, deleted_at = $17, revision = $18, row_mac = $19, max_keys = $20, custom_metadata = $21::text::jsonb WHERE organizations.revision = $18::bigint - 1",
+         max_certificates = $15, deleted_at = $17, revision = $18, row_mac = $19, max_keys = $20, custom_metadata = $21::text::jsonb, \
+         api_locked = $22 WHERE organizations.revision = $18::bigint - 1",
         organization.id,
         fields.org_name,
         organization.code,
@@ -164,7 +166,8 @@ pub(crate) async fn put(
         organization.revision,
         organization.row_mac.as_slice(),
         fields.max_keys,
-        fields.custom_metadata.as_ref().map(Json::text)
+        fields.custom_metadata.as_ref().map(Json::text),
+        fields.api_locked
     )
     .execute(connection)
     .await?;

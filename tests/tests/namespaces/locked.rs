@@ -105,3 +105,44 @@ async fn a_locked_namespace_answers_nothing_until_it_is_unlocked_by_its_key_or_b
     assert_eq!(deleted.status, 204);
     site.succeeds(&["audit", "verify", "--rows"]).unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sql_that_takes_a_lock_away_opens_nothing_and_is_found_out() {
+    let (site, mut server) = started().await;
+    let admin = namespace(&mut server, "team").await;
+    let root = server.token.clone();
+    let key = done(&server, "sys/namespaces/api-lock/lock/team", json!({})).await.text("unlock_key").to_owned();
+    // What is kept with the organization is changed without that, and nobody says by it that there is no lock.
+    let metadata = json!({"custom_metadata": {"a": "b"}});
+    assert_eq!(server.put("sys/namespaces/team", metadata).await.unwrap().status, 200);
+    done(&server, "clm/organizations/team", json!({"api_locked": false})).await;
+    site.succeeds(&["audit", "verify", "--rows"]).unwrap();
+
+    let mut superuser = site.core.superuser().await.unwrap();
+    let delete = "DELETE FROM system_entries WHERE kind = 'namespace_lock'";
+    assert_eq!(sqlx::query(delete).execute(&mut superuser).await.unwrap().rows_affected(), 1);
+    let mut second = site.serve_for(&root).await.unwrap();
+    for server in [&mut server, &mut second] {
+        server.enter("team", &admin);
+        locked(server).await;
+        // Whoever had the key would open what somebody else has touched.
+        refused(server, "sys/namespaces/api-lock/unlock", json!({"unlock_key": key}), 400, "missing or wrong").await;
+    }
+    server.enter("", &root);
+    refused(&server, "sys/namespaces/api-lock/lock/team", json!({}), 400, "locked already").await;
+    assert_eq!(server.get("sys/namespaces/team").await.unwrap().body["data"]["locked"], true);
+    done(&server, "sys/namespaces/api-lock/unlock/team", json!({})).await;
+    server.enter("team", &admin);
+    assert_eq!(sign(&server).await.status, 200);
+
+    // And in the organization's row: then nothing of it is served.
+    server.enter("", &root);
+    done(&server, "sys/namespaces/api-lock/lock/team", json!({})).await;
+    let open = "UPDATE organizations SET api_locked = false WHERE org_code = 'team' AND api_locked";
+    assert_eq!(sqlx::query(open).execute(&mut superuser).await.unwrap().rows_affected(), 1);
+    sqlx::query(delete).execute(&mut superuser).await.unwrap();
+    for server in [&mut server, &mut second] {
+        server.enter("team", &admin);
+        until(Duration::from_secs(5), "it is refused", 500, async || sign(server).await.status.as_u16()).await;
+    }
+}

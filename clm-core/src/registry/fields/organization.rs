@@ -48,6 +48,9 @@ pub(crate) struct OrganizationFields {
     pub(crate) max_keys: Option<i32>,
     #[serde(default)]
     pub(crate) custom_metadata: Option<Json>,
+    /// The service's own: see `namespace_lock`.
+    #[serde(skip)]
+    pub(crate) api_locked: bool,
 }
 
 fn is_texts(value: &Value) -> bool {
@@ -81,6 +84,7 @@ impl OrganizationFields {
             max_certificates: None,
             max_keys: None,
             custom_metadata: None,
+            api_locked: false,
         }
     }
 
@@ -104,6 +108,7 @@ impl Fields for OrganizationFields {
         let fields = &mut entry.fields;
         if let Some(old) = old {
             fields.settings.clone_from(&old.fields.settings);
+            fields.api_locked = old.fields.api_locked;
         }
         if fields.org_name.is_empty() {
             fields.org_name.clone_from(&entry.code);
@@ -167,10 +172,15 @@ impl Fields for OrganizationFields {
             max_certificates,
             max_keys,
             custom_metadata,
+            api_locked,
         } = fields;
         // What rows had no column for in the first schema is bound only where it is said.
-        let says_more = max_keys.is_some() || custom_metadata.is_some();
-        let version = if says_more { "organizations.v2" } else { "organizations.v1" };
+        let says_more = max_keys.is_some() || custom_metadata.is_some() || *api_locked;
+        let version = match (api_locked, says_more) {
+            (true, _) => "organizations.v3",
+            (false, true) => "organizations.v2",
+            (false, false) => "organizations.v1",
+        };
         let mut row = RowBytes::new(version).uuid(*id).text(code).text(org_name).text(status).text(settings.text());
         for text in [description, website, industry, billing_email, support_email, license_type] {
             row = row.optional(text.as_deref(), RowBytes::text);
