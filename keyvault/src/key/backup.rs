@@ -1,9 +1,10 @@
 //! Backups: a key's settings and wrapped versions, with a MAC by the token's key over all of it. Nothing in one is in the clear, and none is worth
 //! anything without the token and the organization's key that made it.
 
+use super::backup_document::{Document, document, version_row};
 use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
-use super::{Copied, Derivation, Key, KeyAlgorithm, KeyLimits, KeyName, KeySettings, KeyState};
+use super::{Copied, Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
 use crate::row_mac::MacDomain;
 use crate::store::key_usage::{self, KeyUsageRow};
 use crate::store::key_versions::{self, KeyVersionRow};
@@ -12,63 +13,12 @@ use crate::{Error, Result, Vault};
 use audit_chain::{Caller, Value};
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use chrono::{DateTime, SubsecRound, Utc};
-use serde::{Deserialize, Serialize};
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
 use std::collections::BTreeMap;
 use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 const MAC_BYTES: usize = 32;
-
-/// What is in a backup, behind its MAC.
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Document {
-    organization_id: Uuid,
-    name: String,
-    algorithm: String,
-    key_size: Option<u16>,
-    kdf: Option<String>,
-    convergent: bool,
-    latest_version: u32,
-    min_decryption_version: u32,
-    min_encryption_version: u32,
-    min_available_version: u32,
-    deletion_allowed: bool,
-    auto_rotate_seconds: u64,
-    imported: bool,
-    imported_may_rotate: bool,
-    /// Of the key as a whole; backups of before there was one say nothing: active.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    key_state: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    limits: Option<KeyLimits>,
-    /// Microseconds since 1970.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    activated_at: Option<i64>,
-    /// When this backup was made, microseconds since 1970; backups of before say nothing.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    made_at: Option<i64>,
-    versions: Vec<Version>,
-}
-
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Version {
-    /// Of the row that it was copied from.
-    id: Uuid,
-    version: i32,
-    storage: String,
-    key_state: String,
-    blob: Option<String>,
-    hmac_blob: Option<String>,
-    encryption_key_id: Option<Uuid>,
-    public_key: String,
-    certificate_chain: Option<String>,
-    created_at: i64,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    activated_at: Option<i64>,
-}
 
 /// A key that is about to take a name.
 struct Restored {
@@ -182,6 +132,10 @@ impl Vault {
         let algorithm = KeyAlgorithm::parse(&document.algorithm, document.key_size);
         let derivation = Derivation::parse(document.kdf.as_deref(), document.convergent);
         let state = document.key_state.as_deref().map_or(Some(KeyState::Active), KeyState::parse);
+        let now = self.inner.clock.now().trunc_subsecs(6);
+        // A plan goes with the key; whoever restores one that is over has the shortest wait to cancel it.
+        let soonest = now + TimeDelta::seconds(i64::try_from(self.inner.destruction.shortest).unwrap_or(i64::MAX));
+        let planned = |at: DateTime<Utc>| at.max(soonest);
         let copied = |at| Copied { at, version: document.latest_version };
         let (Some(algorithm), Some(derivation), Some(state)) = (algorithm, derivation, state) else { return Ok(None) };
         let key = Key {
@@ -206,7 +160,9 @@ impl Vault {
                 limits: document.limits.unwrap_or_default(),
                 activated_at: document.activated_at.and_then(DateTime::from_timestamp_micros),
                 backup: document.made_at.and_then(DateTime::from_timestamp_micros).map(copied),
-                restoration: Some(copied(self.inner.clock.now().trunc_subsecs(6))),
+                restoration: Some(copied(now)),
+                soft_deleted: document.soft_deleted,
+                destroy_at: document.destroy_at.and_then(DateTime::from_timestamp_micros).map(planned),
                 ..KeySettings::new()
             },
             revision: 1,
@@ -314,72 +270,6 @@ impl Vault {
         }
         Ok(())
     }
-}
-
-fn document(key: &Key, versions: &[KeyVersionRow]) -> Document {
-    let settings = key.settings;
-    let encoded = |bytes: &Vec<u8>| BASE64_STANDARD.encode(bytes);
-    let version = |row: &KeyVersionRow| Version {
-        id: row.id,
-        version: row.version,
-        storage: row.storage.clone(),
-        key_state: row.key_state.clone(),
-        blob: row.blob.as_ref().map(encoded),
-        hmac_blob: row.hmac_blob.as_ref().map(encoded),
-        encryption_key_id: row.encryption_key_id,
-        public_key: encoded(&row.public_key),
-        certificate_chain: row.certificate_chain.clone(),
-        created_at: row.created_at.timestamp_micros(),
-        activated_at: row.activated_at.map(|at| at.timestamp_micros()),
-    };
-    Document {
-        organization_id: key.organization_id,
-        name: key.name.as_str().to_owned(),
-        algorithm: key.algorithm.name().to_owned(),
-        key_size: key.algorithm.key_size(),
-        kdf: key.derivation.kdf().map(str::to_owned),
-        convergent: key.derivation.is_convergent(),
-        latest_version: settings.latest_version,
-        min_decryption_version: settings.min_decryption_version,
-        min_encryption_version: settings.min_encryption_version,
-        min_available_version: settings.min_available_version,
-        deletion_allowed: settings.deletion_allowed,
-        auto_rotate_seconds: settings.auto_rotate_seconds,
-        imported: settings.imported,
-        imported_may_rotate: settings.imported_may_rotate,
-        key_state: (settings.state != KeyState::Active).then(|| settings.state.word().to_owned()),
-        limits: Some(settings.limits).filter(|limits| *limits != KeyLimits::default()),
-        activated_at: settings.activated_at.map(|at| at.timestamp_micros()),
-        made_at: settings.backup.map(|backup| backup.at.timestamp_micros()),
-        versions: versions.iter().map(version).collect(),
-    }
-}
-
-/// A row of its own, still without its MAC.
-fn version_row(key: &Key, version: &Version) -> Option<KeyVersionRow> {
-    let decode = |text: &String| BASE64_STANDARD.decode(text).ok();
-    Some(KeyVersionRow {
-        id: Uuid::now_v7(),
-        organization_id: key.organization_id,
-        named_key_id: key.id,
-        version: version.version,
-        algorithm: key.algorithm,
-        storage: version.storage.clone(),
-        blob: version.blob.as_ref().and_then(decode),
-        hmac_blob: version.hmac_blob.as_ref().and_then(decode),
-        encryption_key_id: version.encryption_key_id,
-        is_exportable: true,
-        hsm_key_id: None,
-        hsm_token_id: None,
-        public_key: decode(&version.public_key)?,
-        certificate_chain: version.certificate_chain.clone(),
-        key_state: version.key_state.clone(),
-        revision: 1,
-        row_mac: Vec::new(),
-        created_at: DateTime::<Utc>::from_timestamp_micros(version.created_at)?,
-        activated_at: version.activated_at.and_then(DateTime::from_timestamp_micros),
-        deleted_at: None,
-    })
 }
 
 fn unwritable(error: impl std::fmt::Display) -> Error {

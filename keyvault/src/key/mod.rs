@@ -6,6 +6,7 @@ mod algorithm;
 mod alias;
 mod auto_rotate;
 mod backup;
+mod backup_document;
 mod byok;
 pub(crate) mod callers;
 mod certificate;

@@ -291,9 +291,9 @@ pub(crate) async fn insert_all(
         "INSERT INTO named_keys (id, organization_id, mount_id, name, key_type, latest_version, min_decryption_version, min_encryption_version, \
          min_available_version, deletion_allowed, exportable, allow_plaintext_backup, auto_rotate_seconds, revision, row_mac, created_at, key_size, kdf, \
          convergent_encryption, imported_key, imported_key_allow_rotation, key_state, activated_at, originator_usage_seconds, \
-         recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version) \
+         recipient_usage_seconds, max_uses, max_bytes, backed_up_at, backup_version, restored_at, restored_version, soft_deleted, destroy_at) \
          SELECT n.id, $4, $5, n.name, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, n.row_mac, $16, $17, $18, $19, $20, $21, $22, $23, $24, $25, $26, \
-         $27, $28, $29, $30, $31 \
+         $27, $28, $29, $30, $31, $32, $33 \
          FROM unnest($1::uuid[], $2::text[], $3::bytea[]) AS n(id, name, row_mac) \
          ON CONFLICT (organization_id, mount_id, name) WHERE deleted_at IS NULL DO NOTHING",
         &ids,
@@ -326,7 +326,9 @@ pub(crate) async fn insert_all(
         first.settings.backup.map(|backup| backup.at),
         first.settings.backup.map(|backup| integer(backup.version)),
         first.settings.restoration.map(|restoration| restoration.at),
-        first.settings.restoration.map(|restoration| integer(restoration.version))
+        first.settings.restoration.map(|restoration| integer(restoration.version)),
+        first.settings.soft_deleted,
+        first.settings.destroy_at
     )
     .execute(connection)
     .await?;

@@ -156,8 +156,8 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
     let (family, size, curve) = key.algorithm.columns();
     sqlx::query!(
         "INSERT INTO private_keys (id, organization_id, named_key_id, version, key_algorithm, key_size, curve_name, storage, encrypted_key_material, \
-         encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, public_key, key_state, revision, row_mac, created_at, hmac_key_material, activated_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)",
+         encryption_key_id, is_exportable, hsm_key_id, hsm_token_id, public_key, key_state, revision, row_mac, created_at, hmac_key_material, activated_at, certificate_chain, \
+         deleted_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)",
         key.id,
         key.organization_id,
         key.named_key_id,
@@ -177,7 +177,9 @@ pub(super) async fn insert_version(connection: &mut PgConnection, key: &KeyVersi
         key.row_mac,
         key.created_at,
         key.hmac_blob.as_deref(),
-        key.activated_at
+        key.activated_at,
+        key.certificate_chain,
+        key.deleted_at
     )
     .execute(connection)
     .await?;

@@ -156,3 +156,104 @@ async fn a_key_shows_when_it_was_backed_up_and_restored() {
     assert_eq!(copy["restore_info"]["version"], json!(2), "{copy}");
     assert!(copy["restore_info"]["time"].as_str() >= copy["backup_info"]["time"].as_str(), "{copy}");
 }
+
+/// Ids of versions of pairs in a list below `clm/`, but for those that are known.
+async fn pairs(server: &Server, list: &str, known: &[String]) -> Vec<String> {
+    let listed = server.ask(reqwest::Method::from_bytes(b"LIST").unwrap(), list, None).await.unwrap();
+    let keys = listed.body["data"]["keys"].as_array().cloned().unwrap_or_default();
+    keys.iter().map(|id| id.as_str().unwrap().to_owned()).filter(|id| !known.contains(id)).collect()
+}
+
+#[tokio::test]
+async fn what_was_deleted_destroyed_or_suspended_comes_back_as_that() {
+    let (site, mut server) = started().await;
+    let state = |word: &str| json!({"state": word, "reason": "a test"});
+    let exportable = |kind: &str| json!({"type": kind, "exportable": true, "allow_plaintext_backup": true});
+    for (name, kind) in [("pair", "ecdsa-p256"), ("aes", "aes256-gcm96")] {
+        done(&server, &format!("keys/{name}"), exportable(kind)).await;
+    }
+    let first = sign(&server, "pair", json!({"input": b64("m")})).await;
+    let versions = pairs(&server, "clm/private-keys", &[]).await;
+    for (name, version) in [("pair", 2), ("pair", 3), ("pair", 4), ("aes", 2), ("aes", 3), ("aes", 4)] {
+        let rotated = done(&server, &format!("keys/{name}/rotate"), json!({})).await;
+        assert_eq!(rotated.body["data"]["latest_version"], version, "{rotated:?}");
+    }
+    for name in ["pair", "aes"] {
+        done(&server, &format!("keys/{name}/config"), json!({"deletion_allowed": true})).await;
+    }
+    // Of the pair the first version is deleted; of both keys the others are suspended, destroyed, and good.
+    let deleted =
+        server.ask(reqwest::Method::DELETE, &format!("clm/private-keys/{}", versions[0]), None).await.unwrap();
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    for name in ["pair", "aes"] {
+        done(&server, &format!("keys/{name}/state/2"), state("suspended")).await;
+        done(&server, &format!("keys/{name}/state/3"), state("destroyed")).await;
+    }
+    for name in ["pair", "aes"] {
+        let text = backup(&server, name).await;
+        done(&server, &format!("restore/{name}-copy"), json!({"backup": text})).await;
+    }
+    server = restarted(&site, server).await;
+    for name in ["pair", "aes"] {
+        let states = async |name: &str| read(&server, &format!("keys/{name}/state")).await.body["data"].clone();
+        let (was, is) = (states(name).await, states(&format!("{name}-copy")).await);
+        assert_eq!(was["versions"]["3"], "destroyed", "{was}");
+        for field in ["versions", "state", "soft_deleted"] {
+            assert_eq!(was[field], is[field], "{name}: {field}");
+        }
+        let keys = async |name: &str| read(&server, &format!("keys/{name}")).await.body["data"]["keys"].clone();
+        assert_eq!(keys(name).await, keys(&format!("{name}-copy")).await);
+    }
+    let verify = json!({"input": b64("m"), "signature": first});
+    for name in ["pair", "pair-copy"] {
+        let refused = server.put(&format!("transit/verify/{name}"), verify.clone()).await.unwrap();
+        assert_eq!(refused.status, 400, "a deleted version verifies nothing: {refused:?}");
+        for (version, says) in [(2, "suspended"), (3, "no such key version")] {
+            let body = json!({"input": "", "key_version": version});
+            let refused = server.put(&format!("transit/sign/{name}"), body).await.unwrap();
+            assert!(refused.status == 400 && refused.error().contains(says), "{name} {version}: {refused:?}");
+        }
+    }
+    // It is among what was deleted, and comes back by itself, for the copy alone.
+    let copied = pairs(&server, "clm/deleted/private-keys", &versions).await;
+    assert_eq!(copied.len(), 1, "{copied:?}");
+    let back = server.put(&format!("clm/private-keys/{}/restore", copied[0]), json!({})).await.unwrap();
+    assert!(back.status.is_success(), "{back:?}");
+    assert!(verifies(&server, "pair-copy", b"m", &first).await);
+    assert_eq!(server.put("transit/verify/pair", verify).await.unwrap().status, 400);
+    drop(server);
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
+
+#[tokio::test]
+async fn a_key_that_is_deleted_or_to_be_destroyed_comes_back_as_that() {
+    let (site, server) = started().await;
+    for name in ["gone", "doomed", "soon"] {
+        done(&server, &format!("keys/{name}"), json!({"exportable": true, "allow_plaintext_backup": true})).await;
+        done(&server, &format!("keys/{name}/config"), json!({"deletion_allowed": true})).await;
+    }
+    let soft = server.ask(reqwest::Method::DELETE, "transit/keys/gone/soft-delete", None).await.unwrap();
+    assert_eq!(soft.status, 200, "{soft:?}");
+    let mut plans = Vec::new();
+    for (name, wait) in [("doomed", "8d"), ("soon", "7d")] {
+        let plan = done(&server, &format!("keys/{name}/schedule-destruction"), json!({"waiting_period": wait})).await;
+        plans.push(plan.text("destroy_at").to_owned());
+    }
+    for name in ["gone", "doomed", "soon"] {
+        let text = backup(&server, name).await;
+        done(&server, &format!("restore/{name}-copy"), json!({"backup": text})).await;
+    }
+    let server = restarted(&site, server).await;
+    refused(&server, "encrypt/gone-copy", json!({"plaintext": ""}), "refusing to use soft-deleted key").await;
+    done(&server, "keys/gone-copy/soft-delete-restore", json!({})).await;
+    done(&server, "encrypt/gone-copy", json!({"plaintext": ""})).await;
+    assert_eq!(read(&server, "keys/doomed-copy").await.text("destroy_at"), plans[0]);
+    let ends = format!("it is to be destroyed at {}; cancel-destruction keeps it", plans[0]);
+    refused(&server, "encrypt/doomed-copy", json!({"plaintext": ""}), &ends).await;
+    // Whoever restores one has the shortest wait to cancel it, however near the plan was.
+    assert!(read(&server, "keys/soon-copy").await.text("destroy_at") >= plans[1].as_str());
+    done(&server, "keys/soon-copy/cancel-destruction", json!({})).await;
+    done(&server, "encrypt/soon-copy", json!({"plaintext": ""})).await;
+    drop(server);
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}

@@ -34,7 +34,9 @@ async fn a_request_of_each_type_is_one_that_openssl_signs_and_its_certificate_is
     let kinds = ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-2048"];
     let mut chains = Vec::new();
     for kind in kinds {
-        done(&server, &format!("keys/{kind}"), json!({"type": kind})).await;
+        let leaves = kind == "ecdsa-p256";
+        let body = json!({"type": kind, "exportable": leaves, "allow_plaintext_backup": leaves});
+        done(&server, &format!("keys/{kind}"), body).await;
         let answer = done(&server, &format!("keys/{kind}/csr"), json!({})).await;
         let data = &answer.body["data"];
         assert_eq!((&data["name"], &data["type"]), (&json!(kind), &json!(kind)));
@@ -69,6 +71,11 @@ async fn a_request_of_each_type_is_one_that_openssl_signs_and_its_certificate_is
         (&rotated["1"]["certificate_chain"], &rotated["2"]["certificate_chain"]),
         (&json!(chains[4]), &json!(""))
     );
+    // It goes into backups, and comes back from them.
+    let backup = read(&server, "backup/ecdsa-p256").await.text("backup").to_owned();
+    done(&server, "restore/copy", json!({"backup": backup})).await;
+    let copy = read(&server, "export/certificate-chain/copy").await;
+    assert_eq!(copy.body["data"]["keys"]["1"], json!(chains[0]), "{copy:?}");
     drop(server);
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }
