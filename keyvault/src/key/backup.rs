@@ -53,9 +53,8 @@ impl Vault {
             return refused("plaintext backup is disallowed on the policy");
         }
         if versions.iter().any(|version| version.storage == "token" && version.key_state != "destroyed") {
-            return refused(
-                "the key is an object on the token (storage = token), which nobody can back up but the token's own tool",
-            );
+            let why = "the key is an object on the token (storage = token), which nobody can back up but the token's own tool";
+            return Err(Error::Invalid(why.into()));
         }
         let at = self.inner.clock.now().trunc_subsecs(6);
         key.settings.backup = Some(Copied { at, version: key.settings.latest_version });

@@ -111,7 +111,7 @@ async fn only_what_this_deployment_backed_up_and_was_meant_to_be_is_restored() {
     for (name, status, ends) in [
         ("stays", 500, "* exporting is disallowed on the policy\n\n"),
         ("half", 500, "* plaintext backup is disallowed on the policy\n\n"),
-        ("hard", 500, "which nobody can back up but the token's own tool\n\n"),
+        ("hard", 400, "which nobody can back up but the token's own tool"),
         ("none", 404, "key \"none\" not found"),
     ] {
         let answer = read(&server, &format!("backup/{name}")).await;
