@@ -19,7 +19,7 @@ fn the_table_names_every_route_and_no_other() {
     let mut known: Vec<&str> = TABLE.iter().map(|row| row.id).collect();
     offered.sort_unstable();
     known.sort_unstable();
-    assert_eq!(offered, known, "say in tests/routes/table.rs how the new route is called and what it records");
+    assert_eq!(offered, known, "say in tests/routes/table/ how the new route is called and what it records");
     for route in api::http::routes() {
         let row = TABLE.iter().find(|row| row.id == route.operation_id).unwrap();
         assert_eq!(route.audited, row.event.is_some(), "{}: is it audited?", row.id);

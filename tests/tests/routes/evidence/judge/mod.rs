@@ -1,5 +1,10 @@
 //! From an answer and the PKCS#11 calls behind it: was the secret made in the token?
 
+mod lists;
+#[cfg(test)]
+mod tests;
+
+use lists::{AGREEING, HARMLESS, KEPT, MAKING, OWN, PAIRING, SECRET_ATTRIBUTES, TAKING_IN};
 use serde_json::Value;
 use softhsm_fault::log::{Call, Object};
 
@@ -38,131 +43,6 @@ pub(super) enum Cause {
     /// On no list.
     Unlisted,
 }
-
-/// Attributes that are a key, or half of one.
-const SECRET_ATTRIBUTES: [&str; 7] = [
-    "CKA_VALUE",
-    "CKA_PRIVATE_EXPONENT",
-    "CKA_PRIME_1",
-    "CKA_PRIME_2",
-    "CKA_EXPONENT_1",
-    "CKA_EXPONENT_2",
-    "CKA_COEFFICIENT",
-];
-/// The service's own keys: what they sign is no answer.
-const OWN: [&str; 2] = ["clm-audit-", "clm-mac-"];
-/// Fields of engines that hold keys which no secret is needed for. One that is in neither list must be judged first.
-const HARMLESS: &[&str] = &[
-    "alias",
-    "aliases",
-    "allow_plaintext_backup",
-    "auto_rotate_period",
-    "backup_info",
-    "batch_results",
-    "cas_required",
-    "certificate_chain",
-    "convergent_encryption",
-    "convergent_encryption_version",
-    "created_time",
-    "current_version",
-    "custom_metadata",
-    "delete_version_after",
-    "deletion_allowed",
-    "deletion_time",
-    "deny_policy",
-    "derived",
-    "description",
-    "destroy_at",
-    "destroyed",
-    "details",
-    "disable_upsert",
-    "dry_run",
-    "entity_bindings",
-    "error",
-    "expires_at",
-    "exportable",
-    "generator",
-    "id",
-    "imported_key",
-    "is_read",
-    "kdf",
-    "key_info",
-    "key_name",
-    "key_size",
-    "key_type",
-    "key_version",
-    "keys",
-    "last_rotated_at",
-    "latest_version",
-    "max_bytes",
-    "max_ttl_seconds",
-    "max_uses",
-    "max_versions",
-    "message",
-    "min_available_version",
-    "min_decryption_version",
-    "min_encryption_version",
-    "name",
-    "next",
-    "next_rotation_at",
-    "oldest_version",
-    "originator_usage_period",
-    "path",
-    "policy_document",
-    "priority",
-    "public_key",
-    "read_time",
-    "recipient_usage_period",
-    "reference",
-    "resource_id",
-    "resource_type",
-    "restore_info",
-    "rotation_enabled",
-    "rotation_schedule",
-    "size",
-    "soft_deleted",
-    "state",
-    "storage",
-    "sum",
-    "supports_decryption",
-    "supports_derivation",
-    "supports_encryption",
-    "supports_signing",
-    "tags",
-    "title",
-    "to",
-    "transitions",
-    "type",
-    "updated_time",
-    "valid",
-    "version",
-    "versions",
-];
-/// What is kept for a caller, encrypted in the token: whatever the caller put in.
-const KEPT: [(&str, &str); 14] = [
-    ("clm-patch-secret", "C_Encrypt"),
-    ("clm-read-secret", "C_Decrypt"),
-    ("clm-write-secret", "C_Encrypt"),
-    ("cubbyhole-read", "C_Decrypt"),
-    ("cubbyhole-write", "C_Encrypt"),
-    ("kv1-read", "C_Decrypt"),
-    ("kv1-write", "C_Encrypt"),
-    ("kv2-patch-data", "C_Encrypt"),
-    ("kv2-read-data", "C_Decrypt"),
-    ("kv2-read-subkeys", "C_Decrypt"),
-    ("kv2-write-data", "C_Encrypt"),
-    ("wrapping-rewrap", "C_Encrypt"),
-    ("wrapping-unwrap", "C_Decrypt"),
-    ("wrapping-wrap", "C_Encrypt"),
-];
-/// Events of making a key, and of none other.
-const MAKING: [&str; 3] = ["data_key.rotate", "key.create", "key.rotate"];
-/// The event of making a pair for a caller.
-const PAIRING: &str = "key.datakeypair";
-/// The event of agreeing on one.
-const AGREEING: &str = "key.agree";
-/// The event of taking in a key that a caller wrapped.
-const TAKING_IN: &str = "key.import";
 
 /// Neither a worker that starts nor a checkpoint of the audit log.
 pub(super) fn is_of_a_request(call: &Call) -> bool {
@@ -280,7 +160,7 @@ fn product(answered: &Answered<'_>, field: &str, calls: &[Call]) -> Product {
         }
         "backup" => Ok(Some("what C_WrapKey gave when the key was made, and a MAC".into())),
         _ if keys && !HARMLESS.contains(&field) => {
-            let reason = format!("nobody has said in evidence/judge.rs what `{field}` is made of");
+            let reason = format!("nobody has said in evidence/judge/lists.rs what `{field}` is made of");
             Err(Finding::Software(Cause::Unlisted, reason))
         }
         _ => Ok(None),
@@ -392,144 +272,4 @@ fn leaked(answered: &Answered<'_>, calls: &[Call]) -> Option<Finding> {
         }
     }
     None
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn call(function: &str, object: Object) -> Call {
-        Call { function: function.into(), object: Some(object), ..Call::default() }
-    }
-
-    fn inside(class: &str, label: &str) -> Object {
-        let (class, label) = (class.into(), label.into());
-        Object { class, label, sensitive: Some(true), extractable: Some(false), ..Object::default() }
-    }
-
-    fn judged(data: &Value, event: Option<&str>, calls: &[Call]) -> Finding {
-        let body = json!({ "data": data });
-        judge(&Answered { id: "transit-x", event, kind: "", path: "transit/x", sent: "", body: &body }, calls)
-    }
-
-    fn unlisted(finding: &Finding) -> bool {
-        matches!(finding, Finding::Software(Cause::Unlisted, _))
-    }
-
-    #[test]
-    fn a_signature_is_the_tokens_only_with_a_call_of_the_callers_key() {
-        let data = json!({"signature": "vault:v1:x", "key_version": 1});
-        let good = call("C_Sign", inside("CKO_PRIVATE_KEY", ""));
-        assert!(matches!(judged(&data, None, std::slice::from_ref(&good)), Finding::Token(_)));
-        assert!(unlisted(&judged(&data, None, &[])));
-        assert!(unlisted(&judged(&data, None, &[call("C_Sign", inside("CKO_SECRET_KEY", "clm-mac-v1"))])));
-        assert!(unlisted(&judged(&data, None, &[call("C_Decrypt", inside("CKO_PRIVATE_KEY", ""))])));
-        let extractable = Object { extractable: Some(true), ..inside("CKO_PRIVATE_KEY", "") };
-        assert!(unlisted(&judged(&data, None, &[call("C_Sign", extractable)])));
-    }
-
-    #[test]
-    fn reading_a_key_or_unwrapping_it_extractable_is_a_leak_whatever_is_answered() {
-        let asks = vec!["CKA_VALUE".to_owned()];
-        assert!(unlisted(&judged(
-            &json!({}),
-            None,
-            &[Call { asks: asks.clone(), ..call("C_GetAttributeValue", inside("CKO_SECRET_KEY", "")) }]
-        )));
-        let extractable = [("CKA_EXTRACTABLE".to_owned(), Some("true".to_owned()))].into();
-        assert!(unlisted(&judged(
-            &json!({}),
-            None,
-            &[Call { template: extractable, ..call("C_UnwrapKey", inside("CKO_SECRET_KEY", "")) }]
-        )));
-        assert!(unlisted(&judged(&json!({}), None, &[call("C_CreateObject", Object::default())])));
-    }
-
-    #[test]
-    fn a_key_is_made_by_a_call_and_an_extractable_one_does_not_stay() {
-        let flags = |extractable: &str| {
-            [("CKA_EXTRACTABLE", extractable), ("CKA_SENSITIVE", "true")]
-                .map(|(name, value)| (name.to_owned(), Some(value.to_owned())))
-                .into()
-        };
-        let generate = |extractable| Call { template: flags(extractable), ..call("C_GenerateKey", Object::default()) };
-        let wrapped =
-            [generate("true"), call("C_WrapKey", Object::default()), call("C_DestroyObject", Object::default())];
-        assert!(matches!(judged(&json!({}), Some("key.create"), &wrapped), Finding::Token(_)));
-        assert!(matches!(judged(&json!({}), Some("key.create"), &[generate("false")]), Finding::Token(_)));
-        assert!(unlisted(&judged(&json!({}), Some("key.create"), &wrapped[..2])));
-        assert!(unlisted(&judged(&json!({}), Some("key.create"), &[])));
-    }
-
-    #[test]
-    fn a_pair_for_a_caller_is_made_in_the_token_and_its_private_half_encrypted_there() {
-        let flags = [("CKA_EXTRACTABLE", "true"), ("CKA_SENSITIVE", "true")]
-            .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
-        let made = [
-            Call { template: flags.into(), ..call("C_GenerateKeyPair", Object::default()) },
-            call("C_WrapKey", Object::default()),
-            call("C_DestroyObject", Object::default()),
-            call("C_Encrypt", inside("CKO_SECRET_KEY", "")),
-        ];
-        let judged = |calls: &[Call]| judged(&json!({"ciphertext": "x", "plaintext": "x"}), Some(PAIRING), calls);
-        assert!(matches!(judged(&made), Finding::Software(Cause::DataKeyPair, _)));
-        // Not made there; not wrapped and destroyed; not encrypted there; encrypted by a key that can leave.
-        assert!(unlisted(&judged(&made[1..])));
-        assert!(unlisted(&judged(&[&made[..1], &made[3..]].concat())));
-        assert!(unlisted(&judged(&made[..3])));
-        let leaves = Object { extractable: Some(true), ..inside("CKO_SECRET_KEY", "") };
-        assert!(unlisted(&judged(&[&made[..3], &[call("C_Encrypt", leaves)]].concat())));
-    }
-
-    #[test]
-    fn a_key_that_is_agreed_on_comes_of_one_pair_that_stays_inside_and_only_the_last_is_extractable() {
-        let derive = |mechanism: &str, extractable: &str, by: Object| {
-            let template = [("CKA_EXTRACTABLE", extractable), ("CKA_SENSITIVE", "true")]
-                .map(|(name, value)| (name.to_owned(), Some(value.to_owned())));
-            let mechanism = Some(mechanism.to_owned());
-            Call { mechanism, template: template.into(), ..call("C_DeriveKey", by) }
-        };
-        let pair = || inside("CKO_PRIVATE_KEY", "");
-        let rest = || [call("C_DestroyObject", Object::default()), call("C_WrapKey", Object::default())];
-        let after = |derived: Vec<Call>| [derived, rest().into(), rest().into()].concat();
-        let agreed = |calls: &[Call]| judged(&json!({}), Some(AGREEING), calls);
-        let last = || derive("CKM_AES_ECB_ENCRYPT_DATA", "true", inside("CKO_SECRET_KEY", ""));
-        let good = after(vec![derive("CKM_ECDH1_DERIVE", "false", pair()), last()]);
-        assert!(matches!(agreed(&good), Finding::Token(_)));
-        assert!(matches!(agreed(&after(vec![derive("CKM_ECDH1_DERIVE", "true", pair())])), Finding::Token(_)));
-        // The secret itself could leave; nobody's pair; a pair that can leave; nothing wrapped or destroyed; another verb.
-        assert!(unlisted(&agreed(&after(vec![derive("CKM_ECDH1_DERIVE", "true", pair()), last()]))));
-        assert!(unlisted(&agreed(&after(vec![last()]))));
-        let leaves = Object { extractable: Some(true), ..pair() };
-        assert!(unlisted(&agreed(&after(vec![derive("CKM_ECDH1_DERIVE", "true", leaves)]))));
-        assert!(unlisted(&agreed(&good[..2])));
-        assert!(unlisted(&judged(&json!({}), None, &good)));
-    }
-
-    #[test]
-    fn a_key_that_comes_in_is_wrapped_and_destroyed_at_once() {
-        let extractable = [("CKA_EXTRACTABLE".to_owned(), Some("true".to_owned()))].into();
-        let unwrapped = Call { template: extractable, ..call("C_UnwrapKey", Object::default()) };
-        let whole = [unwrapped, call("C_WrapKey", Object::default()), call("C_DestroyObject", Object::default())];
-        assert!(matches!(judged(&json!({}), Some(TAKING_IN), &whole), Finding::Token(_)));
-        assert!(unlisted(&judged(&json!({}), Some(TAKING_IN), &whole[..2])));
-        assert!(unlisted(&judged(&json!({}), Some(TAKING_IN), &[])));
-        assert!(unlisted(&judged(&json!({}), Some("key.sign"), &whole)));
-    }
-
-    #[test]
-    fn what_is_kept_for_a_caller_is_encrypted_by_the_token() {
-        let body = json!({});
-        let kept =
-            Answered { id: "cubbyhole-write", event: None, kind: "", path: "cubbyhole/a", sent: "", body: &body };
-        assert!(matches!(judge(&kept, &[call("C_Encrypt", inside("CKO_SECRET_KEY", ""))]), Finding::Token(_)));
-        assert!(unlisted(&judge(&kept, &[])));
-    }
-
-    #[test]
-    fn a_field_that_nobody_judged_is_not_passed_over() {
-        assert!(unlisted(&judged(&json!({"private_key": "x"}), None, &[])));
-        assert!(unlisted(&judged(&json!({"batch_results": [{"plaintext": "x"}]}), None, &[])));
-    }
 }
