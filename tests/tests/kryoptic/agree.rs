@@ -1,6 +1,6 @@
 //! ECDH by the token's own functions, and on Curve25519; the other side is `openssl`.
 
-use super::{b64, bytes, done, public_pem, refused, restarted, started, valid};
+use super::{b64, bytes, done, public_pem, refused, started, valid};
 use aws_lc_rs::digest::{Algorithm, SHA256, SHA384, SHA512, digest};
 use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
 use serde_json::json;
@@ -121,7 +121,7 @@ async fn an_x25519_pair_that_openssl_made_is_taken_in_and_agrees_here_as_it_does
     let complete = |ciphertext: &str| json!({"ciphertext": ciphertext, "version": 1});
     refused(&server, "keys/half/import_version", complete(&other), "key pair does not match").await;
     done(&server, "keys/half/import_version", complete(&sent)).await;
-    server = restarted(&site, server).await;
+    server = site.restarted(server).await.unwrap();
     // What the other side shares with openssl's copy of the pair is what it agrees on with this one.
     let (mine, theirs, peer) = (site.path("mine.pem"), site.path("theirs.pem"), site.path("peer.pem"));
     std::fs::write(&mine, private).unwrap();
@@ -150,7 +150,7 @@ async fn an_ed25519_pair_that_openssl_made_is_taken_in_and_signs() {
     let (site, mut server) = started().await;
     let (sent, public) = wrapped(&site, &server, "ED25519").await;
     done(&server, "keys/ed/import", json!({"type": "ed25519", "ciphertext": sent, "allow_rotation": true})).await;
-    server = restarted(&site, server).await;
+    server = site.restarted(server).await.unwrap();
     let signed = done(&server, "sign/ed", json!({"input": b64("m")})).await;
     for (name, content) in [
         ("public.pem", public.into_bytes()),

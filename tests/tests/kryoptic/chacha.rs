@@ -1,6 +1,6 @@
 //! ChaCha20-Poly1305 in the token, judged by aws-lc, a real server's texts and Wycheproof's vectors.
 
-use super::{MESSAGE, b64, bytes, done, refused, restarted, started};
+use super::{MESSAGE, b64, bytes, done, refused, started};
 use aws_lc_rs::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hkdf;
 use aws_lc_rs::rsa::OAEP_SHA256_MGF1SHA256;
@@ -74,7 +74,7 @@ async fn another_chacha20_poly1305_opens_what_was_encrypted_and_is_opened() {
     assert!(new.starts_with("vault:v2:"), "{new}");
     let backup = server.get("transit/backup/app").await.unwrap().text("backup").to_owned();
     done(&server, "restore/copy", json!({"backup": backup})).await;
-    server = restarted(&site, server).await;
+    server = site.restarted(server).await.unwrap();
     for (name, text) in [("app", &old), ("app", &new), ("copy", &old), ("copy", &new), ("hard", &hard)] {
         let opened = done(&server, &format!("decrypt/{name}"), json!({"ciphertext": text})).await;
         assert_eq!(opened.text("plaintext"), b64(MESSAGE), "{name}");
