@@ -23,6 +23,10 @@ async fn a_code_in_the_logins_own_header_is_enough_and_each_enforcement_needs_on
         let answer: Value = with_factor(&bob.server, &[header]).await.json().await.unwrap();
         assert_eq!(answer["auth"]["policies"], json!(["default", "p1"]), "{answer}");
     }
+    // A wrong one is none, here as well, and nothing is given for it, not even a login that waits.
+    let wrong = with_factor(&bob.server, &["app:000000".into()]).await;
+    assert_eq!(wrong.status(), 403);
+    assert!(wrong.text().await.unwrap().contains(FAILED));
     // Taken once.
     let refused = with_factor(&bob.server, &[format!("app:{code}")]).await;
     assert_eq!(refused.status(), 403);
