@@ -1,5 +1,5 @@
-//! Requests without a valid token, and those beyond a rate limit: one record per source, class of path and second, so that nobody can fill the log
-//! from outside.
+//! What anybody can ask without a valid token, and requests beyond a rate limit: one record per source, class of path and second, so that nobody can
+//! fill the log from outside.
 
 use super::Core;
 use crate::record;
@@ -21,6 +21,8 @@ pub(super) struct Refusals(Mutex<HashMap<Kind, u64>>);
 enum Why {
     NoToken,
     RateLimit,
+    /// Not refused: who it is turns out later.
+    Begun,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -70,6 +72,11 @@ impl Core {
         self.note_refused(Why::RateLimit, organization_id, source, path);
     }
 
+    /// Counts a login that begins with sending a browser away, likewise: anybody may begin as many as he likes.
+    pub(crate) fn note_begun(&self, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
+        self.note_refused(Why::Begun, organization_id, source, path);
+    }
+
     fn note_refused(&self, why: Why, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
         // Only names that exist make a class: the caller must not choose how many there are.
         let path_class = match self.mount_table().resolve(organization_id, path) {
@@ -96,21 +103,22 @@ impl Core {
         for (kind, count) in self.0.refusals.take() {
             let mut event = record::bare(Uuid::nil(), kind.organization_id, self.now());
             let (event_type, category, action, error) = match kind.why {
-                Why::NoToken => ("request.unauthenticated", "authentication", "authenticate", "no valid token"),
-                Why::RateLimit => ("rate_limit.exceeded", "system", "limit", "rate limit quota exceeded"),
+                Why::NoToken => ("request.unauthenticated", "authentication", "authenticate", Some("no valid token")),
+                Why::RateLimit => ("rate_limit.exceeded", "system", "limit", Some("rate limit quota exceeded")),
+                Why::Begun => ("login.begin", "authentication", "begin", None),
             };
             event.event_type = event_type.into();
             event.category = category.into();
-            event.severity = Severity::Warning;
+            event.severity = if error.is_some() { Severity::Warning } else { Severity::Info };
             event.resource_type = "path".into();
             event.resource_id = Some(kind.path_class.clone());
             event.action = action.into();
-            event.outcome = Outcome::Failure;
-            event.error_message = Some(error.into());
+            event.outcome = if error.is_some() { Outcome::Failure } else { Outcome::Success };
+            event.error_message = error.map(Into::into);
             event.ip_address = kind.source;
             event.data.insert("count".into(), Value::Integer(i64::try_from(count).unwrap_or(i64::MAX)));
             if let Err(error) = self.audit().append(event).await {
-                tracing::warn!(%error, "refused requests could not be recorded yet");
+                tracing::warn!(%error, "requests without a token could not be recorded yet");
                 self.0.refusals.give_back(kind, count);
             }
         }

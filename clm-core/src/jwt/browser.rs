@@ -11,7 +11,6 @@ use crate::login::{Admitted, Awaited, Visitor};
 use crate::mount::Mount;
 use crate::roles::RoleKey;
 use crate::token::{Warning, random_base62};
-use audit_chain::{Event, Value};
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
@@ -122,8 +121,8 @@ impl Core {
             code: None,
         };
         let state = Zeroizing::new(format!("st_{}", &**random_base62(NONCE)?));
-        let event = self.browser_event(visitor, mount, ("login.begin", "begin"), &waiting.role);
-        self.keep_login(mount, (Awaited::Oidc, event), &state, &waiting, self.now() + WAITS).await?;
+        self.keep_login(mount, Awaited::Oidc, &state, &waiting, self.now() + WAITS).await?;
+        self.note_begun(mount.organization_id, visitor.source, &visitor.path);
         let scopes = role.oidc_scopes.iter().filter(|scope| *scope != "openid").map(String::as_str);
         let scope = ["openid"].into_iter().chain(scopes).collect::<Vec<_>>().join(" ");
         let challenge = BASE64_URL_SAFE_NO_PAD.encode(Sha256::digest(&waiting.verifier));
@@ -158,8 +157,7 @@ impl Core {
         let code = callback.code.as_ref().map(|code| code.expose_secret()).filter(|code| code.len() <= LONGEST);
         if callback.posted && waiting.client_nonce.is_some() && callback.client_nonce.is_none() {
             waiting.code = Some(code.ok_or_else(|| failed("No code or id_token received."))?.to_owned());
-            let event = self.browser_event(visitor, mount, ("login.return", "return"), &waiting.role);
-            self.keep_login(mount, (Awaited::Oidc, event), &callback.state, &waiting, ends).await?;
+            self.keep_login(mount, Awaited::Oidc, &callback.state, &waiting, ends).await?;
             return Ok(None);
         }
         if let Some(nonce) = &waiting.client_nonce {
@@ -191,20 +189,6 @@ impl Core {
         claims.remove("nonce");
         exchange::add_user_info(&provider, &tokens, &trust, &mut claims).await;
         self.give_claimed(visitor, mount, (&name, &role, basis), &claims, "login.oidc").await.map(Some)
-    }
-
-    /// Of a login that waits for its browser, or for who sent it.
-    fn browser_event(
-        &self,
-        visitor: &Visitor,
-        mount: &Mount,
-        (event_type, action): (&'static str, &'static str),
-        role: &str,
-    ) -> Event {
-        let which = ("login_method", Some(mount.path.clone()));
-        let mut event = self.event(&visitor.caller(), event_type, "authentication", which, action);
-        event.data.insert("role".into(), Value::Text(role.to_owned().into()));
-        event
     }
 
     /// The settings of a method that sends browsers to a provider.

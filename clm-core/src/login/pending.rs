@@ -4,8 +4,7 @@
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
-use crate::store::{PendingRow, mounts, pending_logins};
-use audit_chain::Event;
+use crate::store::PendingRow;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -35,24 +34,19 @@ impl Awaited {
 }
 
 impl Core {
-    /// Has a login wait until then under a handle, on record: a new one, or one that was taken before.
+    /// Has a login wait until then under a handle: a new one, or one that was taken before. Nobody knows yet whose it is, and anybody may begin
+    /// one: it has no record of its own.
     pub(crate) async fn keep_login<T: Serialize>(
         &self,
         mount: &Mount,
-        (awaited, event): (Awaited, Event),
+        awaited: Awaited,
         handle: &str,
         login: &T,
         expires_at: DateTime<Utc>,
     ) -> Result<()> {
         let row = self.pending_login((mount, None), awaited, handle, login, expires_at).await?;
         let most = self.room_to_wait(mount).await?;
-        self.change(mount.organization_id, move |connection| {
-            Box::pin(async move {
-                mounts::expect_there(connection, row.mount_id).await?;
-                pending_logins::insert(connection, &row, most).await.map(|()| ((), event))
-            })
-        })
-        .await
+        Ok(self.store().add_pending_login(&row, most).await?)
     }
 
     /// How many logins of a method may wait; where so many are there, those that ended are deleted first.

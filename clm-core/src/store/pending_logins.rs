@@ -1,6 +1,6 @@
 //! Table `pending_logins`.
 
-use super::{Store, StoreError, expect_one};
+use super::{Store, StoreError, expect_one, mounts};
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
 use uuid::Uuid;
@@ -50,6 +50,14 @@ impl Columns {
 }
 
 impl Store {
+    /// [`insert`], by itself.
+    pub(crate) async fn add_pending_login(&self, row: &PendingRow, most: u32) -> Result<(), StoreError> {
+        let mut transaction = self.counting(row.organization_id).await?;
+        mounts::expect_there(&mut transaction, row.mount_id).await?;
+        insert(&mut transaction, row, most).await?;
+        Ok(transaction.commit().await?)
+    }
+
     /// One, which goes on waiting.
     pub(crate) async fn pending_login(
         &self,

@@ -83,8 +83,7 @@ pub(super) const ROUTES: &[Route] = &[
             |call| Box::pin(oidc::auth_url(call)),
         )
         .with(AUTH_URL)
-        .shaped(Shape::Envelope)
-        .audited(true)],
+        .shaped(Shape::Envelope)],
     },
     Route {
         pattern: "oidc/callback",

@@ -93,7 +93,7 @@ pub(super) const ROWS: &[Row] = &[
     silent("jwt-read-role", "r", ""),
     silent("jwt-list-roles", "", ""),
     open("jwt-login", r#"{"role":"r","jwt":"$JWT"}"#, Some("login.jwt")),
-    open("jwt-oidc-auth-url", r#"{"role":"browser","redirect_uri":"https://here/"}"#, Some("login.begin")),
+    open("jwt-oidc-auth-url", r#"{"role":"browser","redirect_uri":"https://here/"}"#, None),
     open("jwt-oidc-callback", "?state=$STATE&code=$GRANT", Some("login.oidc")),
     open("jwt-oidc-callback-post", r#"{"state":"$STATE","code":"$GRANT"}"#, Some("login.oidc")),
     recorded("jwt-delete-role", "r", "", "jwt_role.delete"),
