@@ -30,7 +30,7 @@ impl Server {
         settings.server.check()?;
         let tls = settings.server.tls.as_ref().map(|tls| tls::configuration(tls, settings.fips)).transpose()?;
         let (listener, address) = listener::bind(settings.server.listen).await?;
-        Ok(Self { state: Arc::new(State::new(settings)), listener, address, tls, shutdown })
+        Ok(Self { state: Arc::new(State::new(settings, address)), listener, address, tls, shutdown })
     }
 
     /// Where it listens; the port is the one that was picked.

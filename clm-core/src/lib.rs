@@ -5,6 +5,7 @@
 //! transaction with its audit record.
 
 pub mod access;
+mod activity;
 mod api_key;
 mod approle;
 mod cert;
@@ -46,6 +47,7 @@ mod versions;
 
 // The public interface is:
 pub use self::core::{Core, ROOT_ORGANIZATION, SealConfiguration, SealShares};
+pub use activity::{Clients, MonthOfClients};
 pub use api_key::{ApiKey, NewApiKey};
 pub use approle::{AppRole, AppRoleChange, AppRoleLogin, IssuedSecretId, NewSecretId, SecretId, SecretRef};
 pub use audit_chain::{Caller, Event, Outcome, Severity, Value};
@@ -67,7 +69,7 @@ pub use mfa::{
     RequiredFactor,
 };
 pub use migrate::{migrate, schema_check};
-pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount};
+pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount, mountable};
 pub use namespace::{Located, Namespace};
 pub use notifications::{NewNotification, Notification};
 pub use organization_quotas::OrganizationQuotas;

@@ -212,7 +212,7 @@ async fn an_optional_device_that_hangs_holds_nobody_up_and_a_required_one_lets_n
     assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
     // So many small ones that its queue is full.
     let dropped = async || {
-        let text = server.get("sys/metrics").await.unwrap().body;
+        let text = server.get("sys/metrics?format=prometheus").await.unwrap().body;
         let line = text
             .as_str()
             .unwrap()
@@ -270,4 +270,42 @@ async fn what_would_tell_secrets_or_cannot_be_is_refused() {
     let (site, server) = Site::started("").await.unwrap();
     let refused = enable(&server, "x", "file", json!({"file_path": site.path("f")})).await;
     assert!(refused.status == 400 && refused.error().contains("audit.devices = true"), "{refused:?}");
+}
+
+#[tokio::test]
+async fn who_asks_too_often_is_told_to_devices_where_that_was_asked_for() {
+    let (site, server) = started().await;
+    let file = site.path("audit.log");
+    enabled(&server, "f", "file", json!({"file_path": file})).await;
+    let limit = json!({"path": "kv", "rate": 1, "interval": "1h"});
+    assert_eq!(server.put("sys/quotas/rate-limit/few", limit).await.unwrap().status, 204);
+    let limited = async |path: &str| {
+        let answer = server.put(path, json!({"a": "s3cret-value"})).await.unwrap();
+        assert_eq!(answer.status, 429, "{answer:?}");
+        answer.error().to_owned()
+    };
+    assert_eq!(server.get("kv/first").await.unwrap().status, 404);
+    limited("kv/untold").await;
+    let logged = json!({"enable_rate_limit_audit_logging": true});
+    assert_eq!(server.put("sys/quotas/config", logged).await.unwrap().status, 204);
+    let said = limited("kv/told").await;
+    assert_eq!(said, "request path \"kv/told\": rate limit quota exceeded");
+    let (asked, answered) = (entry(&file, "request", "kv/told").await, entry(&file, "response", "kv/told").await);
+    assert_eq!((&asked["error"], &answered["error"]), (&json!(said), &json!(said)), "{asked} {answered}");
+    assert_eq!(asked["request"]["id"], answered["request"]["id"]);
+    assert_eq!(asked["request"]["remote_address"], "127.0.0.1");
+    // Its token was not looked at.
+    assert_eq!(asked["auth"]["policies"], Value::Null);
+    let token = hash(&server, "f", &server.token).await;
+    assert_eq!(asked["request"]["client_token"], json!(token));
+    assert_eq!(
+        server.put("sys/quotas/config", json!({"enable_rate_limit_audit_logging": false})).await.unwrap().status,
+        204
+    );
+    limited("kv/untold-again").await;
+    // What comes later is there.
+    assert_eq!(server.get("sys/mounts").await.unwrap().status, 200);
+    entry(&file, "response", "sys/mounts").await;
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(!text.contains("kv/untold") && !text.contains("s3cret-value"), "{text}");
 }

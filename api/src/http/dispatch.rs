@@ -7,7 +7,7 @@ use super::finish::Wrap;
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
-use super::trail::{AuditedHeaders, Seen, Trail, tell_limit};
+use super::trail::{AuditedHeaders, DENIED, Seen, Trail, tell_limit};
 use super::transit::alias;
 use super::{ENGINES, help, kv};
 use crate::app::seal::Phase;
@@ -92,7 +92,7 @@ impl Dispatch {
         self.enter_namespace(&mut head).await?;
         // Boxed where there is something to look at, and only there: most services limit nobody.
         if self.state.system.may_have_limits(&self.state.seal) {
-            Box::pin(self.limit(&head.path)).await?;
+            Box::pin(self.limit(&head)).await?;
         }
         let open = head.path.strip_prefix("sys/").and_then(|rest| found("system", rest));
         if let Some((route, _)) = open
@@ -153,7 +153,7 @@ impl Dispatch {
             };
             let mount = services.core.resolve(organization, &head.path).map(|(mount, _)| mount);
             let fields = parameters.fields();
-            let seen = Seen { head, mount: mount.as_deref(), fields, wrap_ttl: None, by: None, refused: true };
+            let seen = Seen { head, mount: mount.as_deref(), fields, wrap_ttl: None, by: None, refused: Some(DENIED) };
             if let Err(response) = self.tell_request(services, seen).await {
                 return response;
             }
@@ -203,7 +203,7 @@ impl Dispatch {
                 fields: parameters.fields(),
                 wrap_ttl,
                 by: None,
-                refused: false,
+                refused: None,
             };
             Box::pin(self.tell_request(services, seen)).await?;
         }
@@ -295,8 +295,8 @@ impl Dispatch {
         if self.has_devices() {
             let mount = resolved.as_ref().map(|(mount, _)| &**mount);
             let by = Some((&context, refused.is_none()));
-            let seen =
-                Seen { head: &head, mount, fields: parameters.fields(), wrap_ttl, by, refused: refused.is_some() };
+            let refused = refused.is_some().then_some(DENIED);
+            let seen = Seen { head: &head, mount, fields: parameters.fields(), wrap_ttl, by, refused };
             Box::pin(self.tell_request(&context.services, seen)).await?;
         }
         if let Some(error) = refused {
@@ -402,6 +402,16 @@ mod tests {
         let values: Vec<&str> = captures.iter().map(|(_, value)| value.as_str()).collect();
         assert_eq!(values, ["orders", "sha2-256"]);
         assert!(found("transit", "sign").is_none() && found("nosuch", "sign/orders").is_none());
+    }
+
+    #[test]
+    fn no_route_stands_where_another_of_the_same_pattern_is_found_first() {
+        let all =
+            ENGINES.iter().flat_map(|engine| engine.routes.iter().map(|route| (engine.mount_type, route.pattern)));
+        let mut seen = std::collections::HashSet::new();
+        for route in all {
+            assert!(seen.insert(route), "{route:?} stands in two tables");
+        }
     }
 
     #[test]

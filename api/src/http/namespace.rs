@@ -8,23 +8,30 @@ use hyper::StatusCode;
 use std::sync::Arc;
 
 /// Below `sys/`: what is of the whole service, and therefore the root namespace's alone.
-const OF_THE_SERVICE: [&str; 18] = [
+const OF_THE_SERVICE: [&str; 25] = [
     "audit",
     "audit-hash",
     "config/auditing",
     "config/cors",
+    "config/state",
     "config/ui",
     "generate-root",
+    "ha-status",
     "health",
     "host-info",
     "in-flight-req",
     "init",
+    "license",
     "metrics",
+    "plugins",
     "quotas/config",
     "quotas/rate-limit",
+    "raw",
     "rekey",
     "rekey-recovery-key",
+    "replication",
     "seal",
+    "step-down",
     "unseal",
     "version-history",
 ];

@@ -36,9 +36,12 @@ pub(super) struct Seen<'s> {
     pub(super) wrap_ttl: Option<u64>,
     /// Who asks, and whether he may.
     pub(super) by: Option<(&'s Context, bool)>,
-    /// It will be refused.
-    pub(super) refused: bool,
+    /// It will be refused, with these words.
+    pub(super) refused: Option<&'s str>,
 }
+
+/// How devices are told of a request that nobody allows.
+pub(super) const DENIED: &str = "permission denied";
 
 /// Those of the headers that devices are told.
 pub(super) fn audited_headers(headers: &HeaderMap, loaded: &Loaded) -> AuditedHeaders {
@@ -52,25 +55,36 @@ pub(super) fn audited_headers(headers: &HeaderMap, loaded: &Loaded) -> AuditedHe
 
 impl Dispatch {
     /// Counts the request; one too many is refused.
-    pub(super) async fn limit(&mut self, path: &str) -> Result<(), Box<HttpResponse>> {
+    pub(super) async fn limit(&mut self, head: &Head) -> Result<(), Box<HttpResponse>> {
         let Ok(services) = self.state.seal.services() else { return Ok(()) };
-        if is_never_limited(path) {
+        if is_never_limited(&head.path) {
             return Ok(());
         }
-        let own = path;
         // Limits name what is in a namespace with its path in front.
-        let whole = self.namespace.as_ref().map(|namespace| format!("{}{path}", namespace.path));
-        let path = whole.as_deref().unwrap_or(path);
-        let settings = self.state.system.current(services).await.map_err(|error| self.refusal(&error))?;
-        let Some(verdict) = settings.quotas.take(path, self.peer.source, Instant::now()) else { return Ok(()) };
-        let shown = settings.quotas.configuration.enable_rate_limit_response_headers;
+        let whole = self.namespace.as_ref().map(|namespace| format!("{}{}", namespace.path, head.path));
+        let path = whole.as_deref().unwrap_or(&head.path);
+        let (verdict, shown, told) = {
+            let settings = self.state.system.current(services).await.map_err(|error| self.refusal(&error))?;
+            let configuration = &settings.quotas.configuration;
+            let Some(verdict) = settings.quotas.take(path, self.peer.source, Instant::now()) else { return Ok(()) };
+            let shown = configuration.enable_rate_limit_response_headers;
+            (verdict, shown, configuration.enable_rate_limit_audit_logging && !settings.devices.is_empty())
+        };
         if verdict.allowed {
             self.verdict = shown.then_some(verdict);
             return Ok(());
         }
         tracing::debug!(request_id = %self.request_id, path, "rate limit quota exceeded");
-        services.core.note_limited(self.organization_id(), self.peer.source, own);
+        services.core.note_limited(self.organization_id(), self.peer.source, &head.path);
         let text = format!("request path {path:?}: rate limit quota exceeded");
+        if told {
+            let services = services.clone();
+            let mount = services.core.resolve(self.organization_id(), &head.path).map(|(mount, _)| mount);
+            // Its body is not read: the limit is there to save such work.
+            let (mount, fields) = (mount.as_deref(), &head.query);
+            let seen = Seen { head, mount, fields, wrap_ttl: None, by: None, refused: Some(&text) };
+            self.tell_request(&services, seen).await?;
+        }
         let mut response = errors(StatusCode::TOO_MANY_REQUESTS, &[&text]);
         response.headers_mut().insert(RETRY_AFTER, number(seconds(verdict)));
         if shown {
@@ -115,7 +129,7 @@ impl Dispatch {
             source: self.peer.source,
             wrap_ttl,
             headers: std::mem::take(&mut self.headers),
-            refused: refused.then(|| "permission denied".to_owned()),
+            refused: refused.map(str::to_owned),
             by: by.map(|(context, allowed)| {
                 let token = &context.authority.token;
                 AskedBy {

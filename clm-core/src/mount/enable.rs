@@ -17,6 +17,16 @@ const ENGINES: [&str; 1] = ["transit"];
 /// Ways to log in that can be enabled.
 const METHODS: [&str; 7] = ["api-key", "approle", "cert", "jwt", "kubernetes", "oidc", "userpass"];
 
+/// Types that a new mount can have, sorted; KV's versions are options of one.
+pub fn mountable(class: MountClass) -> Vec<&'static str> {
+    let mut types = match class {
+        MountClass::Secret => [&ENGINES[..], &[kv::TYPE]].concat(),
+        MountClass::Auth => METHODS.to_vec(),
+    };
+    types.sort_unstable();
+    types
+}
+
 /// Whether it is a type of login method.
 pub(crate) fn is_login_type(mount_type: &str) -> bool {
     METHODS.contains(&mount_type)

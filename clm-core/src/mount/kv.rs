@@ -4,8 +4,10 @@ use super::Mount;
 use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
+/// What it is called, whatever its version.
+pub(super) const TYPE: &str = "kv";
 /// Names that KV engines are mounted by.
-pub(super) const TYPES: [&str; 4] = ["generic", "kv", "kv-v1", "kv-v2"];
+pub(super) const TYPES: [&str; 4] = ["generic", TYPE, "kv-v1", "kv-v2"];
 const VERSION: &str = "version";
 
 /// Type and options that a mount of that name has.

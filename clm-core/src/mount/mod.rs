@@ -12,6 +12,7 @@ mod tune;
 
 // The public interface is:
 pub use config::{ConfigChange, MountConfig, NewMount, TuneMount};
+pub use enable::mountable;
 pub use remount::MountMove;
 
 pub(crate) use enable::is_login_type;

@@ -7,6 +7,7 @@ pub(crate) mod access_policies;
 pub(crate) mod api_keys;
 pub(crate) mod app_role_secret_ids;
 pub(crate) mod app_roles;
+mod audit_log;
 pub(crate) mod auth_configs;
 pub(crate) mod auth_roles;
 pub(crate) mod bind;

@@ -119,7 +119,8 @@ impl Core {
         let mut event = self.event(caller, event_type, "authentication", ("token", accessor), action);
         let policies = token.policies.iter().map(|policy| Value::Text(policy.clone().into())).collect();
         let mut add = |name: &str, value| event.data.insert(name.into(), value);
-        add("policies", Value::List(policies));
+        // `policies` are those that let the request pass.
+        add("token_policies", Value::List(policies));
         add("ttl", Value::Integer(i64::try_from(token.creation_ttl).unwrap_or(i64::MAX)));
         add("num_uses", Value::Integer(token.num_uses.into()));
         add("token_display_name", Value::Text(token.display_name.to_string().into()));

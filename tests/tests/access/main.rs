@@ -1,6 +1,8 @@
 //! Who may do what, and the record of it: which policy decided, why, roles of people and their second factor.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod clients;
+mod cluster;
 mod explained;
 mod roles;
 mod small;

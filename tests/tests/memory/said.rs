@@ -327,6 +327,7 @@ async fn no_answer_log_metric_or_row_holds_a_key_whatever_is_called() {
         run.step().await;
     }
     run.say(Method::GET, "sys/metrics", None, None).await;
+    run.say(Method::GET, "sys/metrics?format=prometheus", None, None).await;
     let planted: [u8; 32] = std::array::from_fn(|_| run.random.random());
     run.needles.add("planted", &planted);
     let Run { site, said, needles, .. } = &mut run;

@@ -52,6 +52,7 @@ fn called(row: &Row, name: &str) -> (reqwest::Method, String) {
         ("{plaintext}", "plaintext"),
         ("{destination}", "recipient"),
         ("{into}", "shared"),
+        ("{plugin_type}", "secret"),
         ("{type}", "public-key"),
         ("{version}", "latest"),
         ("{property}", "token-ttl"),

@@ -1,4 +1,4 @@
-//! The machine, what this server is busy with, how much there is of what, and which versions have worked here.
+//! The machine, what this server is busy with, and which versions have worked here.
 
 use super::audit::expect_root;
 use crate::app::{Error, Result};
@@ -32,18 +32,6 @@ pub(in crate::http) const ROUTES: &[Route] = &[
             |call| Box::pin(versions(call)),
         )],
     },
-    Route {
-        pattern: "internal/counters/entities",
-        endpoints: &[Endpoint::new(Verb::Read, "counters-entities", "How many entities there are", |call| {
-            Box::pin(entities(call))
-        })],
-    },
-    Route {
-        pattern: "internal/counters/tokens",
-        endpoints: &[Endpoint::new(Verb::Read, "counters-tokens", "How many service tokens live", |call| {
-            Box::pin(tokens(call))
-        })],
-    },
 ];
 
 async fn versions(call: Call) -> Result<Answer> {
@@ -61,16 +49,6 @@ async fn versions(call: Call) -> Result<Answer> {
         })
         .collect();
     Ok(Answer::data(json!({ "keys": keys, "key_info": details })))
-}
-
-async fn entities(call: Call) -> Result<Answer> {
-    let total = call.context.services.core.count_entities(call.context.caller.organization_id).await?;
-    Ok(Answer::data(json!({ "counters": { "entities": { "total": total } } })))
-}
-
-async fn tokens(call: Call) -> Result<Answer> {
-    let total = call.context.services.core.count_tokens(call.context.caller.organization_id).await?;
-    Ok(Answer::data(json!({ "counters": { "service_tokens": { "total": total } } })))
 }
 
 async fn in_flight(call: Call) -> Result<Answer> {

@@ -83,12 +83,6 @@ pub(in crate::http) const ROUTES: &[Route] = &[
         pattern: "leases/tidy",
         endpoints: &[Endpoint::new(Verb::Write, "leases-tidy", "Sweep what has ended", |call| Box::pin(tidy(call)))],
     },
-    Route {
-        pattern: "internal/counters/tokens",
-        endpoints: &[Endpoint::new(Verb::Read, "count-tokens", "How many tokens live", |call| {
-            Box::pin(count_tokens(call))
-        })],
-    },
 ];
 
 fn lease_id(call: &Call) -> Result<String> {
@@ -167,11 +161,6 @@ async fn irrevocable(call: Call) -> Result<Answer> {
         Some("irrevocable") => Answer::data(json!({ "lease_count": 0, "leases": [] })),
         _ => Answer::nothing(),
     })
-}
-
-async fn count_tokens(call: Call) -> Result<Answer> {
-    let total = call.context.services.core.count_tokens(call.context.caller.organization_id).await?;
-    Ok(Answer::data(json!({ "counters": { "service_tokens": { "total": total } } })))
 }
 
 fn shown(time: DateTime<Utc>) -> String {

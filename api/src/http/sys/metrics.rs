@@ -8,11 +8,13 @@ use crate::http::call::Call;
 pub(in crate::http) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) async fn metrics(call: Call) -> Result<Answer> {
+    let (metrics, services) = (&call.state.metrics, &call.context.services);
+    metrics.observe_devices(&call.state.system.loaded().devices);
     match call.parameters.text("format")?.as_deref() {
-        None | Some("" | "prometheus") => {
-            call.state.metrics.observe_devices(&call.state.system.loaded().devices);
-            Ok(Answer::text(CONTENT_TYPE, call.state.metrics.text(Some(&call.context.services), true)))
-        }
-        Some(other) => Err(Error::invalid(format!("metrics format {other:?} is not offered: ask for prometheus"))),
+        None | Some("") => Ok(Answer::data(metrics.summary(services, call.state.started.elapsed()))),
+        Some("prometheus") => Ok(Answer::text(CONTENT_TYPE, metrics.text(Some(services), true))),
+        Some(other) => Err(Error::invalid(format!(
+            "metrics format {other:?} is not offered: ask for prometheus, or for none, which is JSON"
+        ))),
     }
 }

@@ -3,7 +3,10 @@
 mod audit;
 mod auth;
 mod capabilities;
+mod cluster;
+mod configuration;
 mod cors;
+mod counters;
 mod generate_root;
 mod health;
 mod host;
@@ -17,8 +20,10 @@ mod mfa;
 mod mounts;
 mod namespaces;
 mod passwords;
+mod plugins;
 mod policies;
 mod quotas;
+mod raw;
 mod rekey;
 mod remount;
 mod rotate;
@@ -38,14 +43,19 @@ use crate::app::Result;
 use clm_core::EntryKind;
 
 /// What is in files of its own, found after that; narrower paths before wider ones, within a table and from one to the next.
-pub(super) const TABLES: [&[Route]; 10] = [
+pub(super) const TABLES: [&[Route]; 15] = [
     audit::ROUTES,
+    cluster::ROUTES,
+    configuration::ROUTES,
     cors::ROUTES,
+    counters::ROUTES,
     leases::ROUTES,
     mfa::ROUTES,
     namespaces::ROUTES,
     passwords::ROUTES,
+    plugins::ROUTES,
     quotas::ROUTES,
+    raw::ROUTES,
     rekey::ROUTES,
     host::ROUTES,
     ui_headers::ROUTES,

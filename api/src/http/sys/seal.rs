@@ -33,14 +33,17 @@ pub(super) async fn seal(call: Call) -> Result<Answer> {
     Ok(Answer::nothing())
 }
 
-fn shown(status: &SealStatus) -> Value {
-    let kind = match status.kind {
+pub(super) fn kind_name(kind: SealKind) -> &'static str {
+    match kind {
         SealKind::Pkcs11 => "pkcs11",
         SealKind::Shamir => "shamir",
-    };
+    }
+}
+
+fn shown(status: &SealStatus) -> Value {
     let is_recovery = status.kind == SealKind::Pkcs11;
     let mut body = json!({
-        "type": kind,
+        "type": kind_name(status.kind),
         "initialized": status.phase.is_initialised(),
         "sealed": status.phase != Phase::Unsealed,
         "t": status.threshold,

@@ -1,6 +1,6 @@
 //! The service, its mounts, and how tests begin.
 
-use super::{Row, open, recorded, refused, silent, with};
+use super::{open, recorded, refused, Row, silent, with};
 
 const SHARE: &str = r#"{"key":"$SHARE","nonce":"$NONCE"}"#;
 
@@ -45,6 +45,26 @@ pub(super) const ROWS: &[Row] = &[
     silent("ui-resultant-acl", "", ""),
     silent("host-info", "", ""),
     silent("in-flight-req", "", ""),
+    silent("counters-activity", "", "?start_time=2026-01-01T00:00:00Z"),
+    silent("counters-activity-monthly", "", ""),
+    silent("config-state", "", ""),
+    silent("ha-status", "", ""),
+    recorded("step-down", "", "", "system.step_down"),
+    silent("replication-status", "", ""),
+    silent("replication-dr-status", "", ""),
+    silent("replication-performance-status", "", ""),
+    silent("license-status", "", ""),
+    silent("plugins-read-catalog", "", ""),
+    silent("plugins-list", "", ""),
+    silent("plugins-read", "transit", ""),
+    refused(400, recorded("plugins-register", "own", r#"{"command":"own"}"#, "request.failed")),
+    refused(400, recorded("plugins-deregister", "transit", "", "request.failed")),
+    refused(400, recorded("plugins-reload", "", r#"{"plugin":"transit"}"#, "request.failed")),
+    refused(400, recorded("raw-list-all", "", "", "request.failed")),
+    refused(400, recorded("raw-list", "core", "", "request.failed")),
+    refused(400, recorded("raw-read", "core/keyring", "", "request.failed")),
+    refused(400, recorded("raw-write", "core/keyring", r#"{"value":"x"}"#, "request.failed")),
+    refused(400, recorded("raw-delete", "core/keyring", "", "request.failed")),
     silent("version-history", "", ""),
     silent("counters-entities", "", ""),
     silent("counters-tokens", "", ""),

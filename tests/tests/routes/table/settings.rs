@@ -51,7 +51,6 @@ pub(super) const ROWS: &[Row] = &[
     recorded("leases-revoke-prefix-old", "auth/none", "", "token.revoke"),
     recorded("leases-revoke-force-old", "auth/none", "", "token.revoke"),
     recorded("leases-tidy", "", "", "tidy.start"),
-    silent("count-tokens", "", ""),
     recorded("approle-write-role", "r", r#"{"role_id":"r"}"#, "app_role.write"),
     silent("approle-read-role", "r", ""),
     silent("approle-list-roles", "", ""),

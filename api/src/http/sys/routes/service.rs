@@ -110,10 +110,11 @@ pub(super) const ROUTES: &[Route] = &[
     Route { pattern: "rotate/keyring", endpoints: &[rotation("rotate-keyring")] },
     Route {
         pattern: "metrics",
-        endpoints: &[Endpoint::new(Read, "metrics", "Counters, in Prometheus' text format", |call| {
+        endpoints: &[Endpoint::new(Read, "metrics", "Counters, in JSON or in Prometheus' text format", |call| {
             Box::pin(metrics::metrics(call))
         })
-        .with(&[field("format", Text, "prometheus; other formats are not offered")])],
+        .with(&[field("format", Text, "prometheus; JSON unless set")])
+        .shaped(Shape::Bare)],
     },
     Route {
         pattern: "hsm/status",

@@ -1,4 +1,6 @@
-//! What is counted, in Prometheus' words.
+//! What is counted, in Prometheus' words; and in those of the reference's own JSON.
+
+mod summary;
 
 use crate::app::Services;
 use crate::audit_device::AuditDevice;
@@ -165,6 +167,11 @@ impl Metrics {
         let mut text = String::new();
         encode(&mut text, &self.registry).expect("a String takes any text");
         text
+    }
+
+    /// The same in JSON: what there is since the process began, `running` ago.
+    pub(crate) fn summary(&self, services: &Services, running: Duration) -> serde_json::Value {
+        summary::of_text(&self.text(Some(services), true), services.now(), running)
     }
 
     fn observe_hsm(&self, status: &keyvault::HsmStatus) {
