@@ -2,7 +2,8 @@
 
 use super::{policy, requests, started, token};
 use sqlx::Row as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tests::{Server, until};
 
 const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "sudo", "update"];
 
@@ -29,7 +30,7 @@ const CREATING: [&str; 14] = [
 ];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 26] = [
+const SUDO: [&str; 35] = [
     "audit-disable",
     "audit-enable",
     "audit-list",
@@ -51,6 +52,15 @@ const SUDO: [&str; 26] = [
     "leases-revoke-force-old",
     "leases-revoke-prefix",
     "leases-revoke-prefix-old",
+    "plugins-deregister",
+    "plugins-list",
+    "plugins-read",
+    "plugins-register",
+    "raw-delete",
+    "raw-list",
+    "raw-list-all",
+    "raw-read",
+    "raw-write",
     "remount",
     "rotate",
     "rotate-keyring",
@@ -58,12 +68,31 @@ const SUDO: [&str; 26] = [
     "token-list-accessors",
 ];
 
+/// A token that might have done everything, and whose time is over.
+async fn expired(server: &mut Server) -> String {
+    let wanted = serde_json::json!({"policies": ["everything"], "no_default_policy": true, "ttl": "1s"});
+    let made = server.put("auth/token/create", wanted).await.unwrap();
+    let text = made.body["auth"]["client_token"].as_str().unwrap().to_owned();
+    let root = std::mem::replace(&mut server.token, text.clone());
+    let asked = async || server.get("auth/token/lookup-self").await.unwrap().status.as_u16();
+    assert_eq!(asked().await, 200);
+    until(Duration::from_secs(20), "it does not end", 403, asked).await;
+    server.token = root;
+    text
+}
+
 #[tokio::test]
 async fn without_a_valid_token_every_route_but_the_reviewed_ones_is_refused_and_counted() {
     let (site, mut server) = started().await;
-    let mut refused = 0;
+    policy(&server, "everything", &CAPABILITIES).await;
+    let (revoked, accessor) = token(&server, &["everything"]).await;
+    let ended = server.put("auth/token/revoke-accessor", serde_json::json!({"accessor": accessor})).await.unwrap();
+    assert_eq!(ended.status, 204, "{ended:?}");
+    let expired = expired(&mut server).await;
+    // By which that it had ended was seen.
+    let mut refused = 1;
     for request in requests().iter().filter(|request| !request.row.open) {
-        for token in ["", "hvs.nobody"] {
+        for token in ["", "hvs.nobody", &expired, &revoked] {
             server.token = token.to_owned();
             let answer =
                 server.ask(request.method.clone(), &request.path, Some(request.row.body.into())).await.unwrap();
@@ -73,15 +102,10 @@ async fn without_a_valid_token_every_route_but_the_reviewed_ones_is_refused_and_
     }
     let mut superuser = site.core.superuser().await.unwrap();
     let count = "SELECT coalesce(sum((event_data ->> 'count')::bigint), 0)::bigint FROM audit_log WHERE event_type = 'request.unauthenticated' AND action_result = 'failure'";
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let counted: i64 = sqlx::query_scalar(count).fetch_one(&mut superuser).await.unwrap();
-        if counted == refused {
-            break;
-        }
-        assert!(counted < refused && Instant::now() < deadline, "{counted} of {refused} refusals are recorded");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    until(Duration::from_secs(20), "not all refusals are recorded, or too many", refused, async || {
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await.unwrap()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -166,12 +190,19 @@ fn is_of_the_service(path: &str) -> bool {
         "audit",
         "config/auditing",
         "config/cors",
+        "config/state",
         "config/ui",
+        "ha-status",
         "host-info",
         "in-flight-req",
+        "license",
         "metrics",
+        "plugins",
         "quotas/",
+        "raw",
+        "replication",
         "seal",
+        "step-down",
         "version-history",
     ];
     path.strip_prefix("sys/").is_some_and(|path| of_the_service.iter().any(|known| path.starts_with(known)))
