@@ -8,9 +8,22 @@ use std::time::{Duration, Instant};
 /// Much longer than kinds of refusal differ, and short beside what a person or a program waits.
 const STEP: Duration = Duration::from_millis(5);
 
+/// The runtime's timers are late by less.
+const ROUGHLY: Duration = Duration::from_millis(2);
+
 /// Waits for the next full step since `began`.
+///
+/// The runtime's timers end so many full milliseconds after they were set, which would carry on what is to be hidden: the rest of the wait is a
+/// thread's, whose sleep ends when it was told to.
 pub(super) async fn wait(began: Instant) {
-    tokio::time::sleep_until((began + next(began.elapsed())).into()).await;
+    let end = began + next(began.elapsed());
+    if let Some(nearly) = end.checked_sub(ROUGHLY) {
+        tokio::time::sleep_until(nearly.into()).await;
+    }
+    let slept = tokio::task::spawn_blocking(move || std::thread::sleep(end.saturating_duration_since(Instant::now())));
+    if let Err(error) = slept.await {
+        tracing::debug!(%error, "a refused login was told at once");
+    }
 }
 
 /// The next full step after `elapsed`.
@@ -21,15 +34,22 @@ fn next(elapsed: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
-    use super::next;
-    use std::time::Duration;
+    use super::{next, wait};
+    use std::time::{Duration, Instant};
+
+    #[tokio::test]
+    async fn none_is_told_before_its_step() {
+        let began = Instant::now();
+        wait(began).await;
+        assert!(began.elapsed() >= Duration::from_millis(5), "{:?}", began.elapsed());
+    }
 
     #[test]
     fn refusals_that_differ_by_less_than_a_step_are_told_at_the_same_time() {
         let (quick, slow) = (Duration::from_micros(766), Duration::from_micros(4_812));
         assert_eq!(next(quick), Duration::from_millis(5));
         assert_eq!(next(slow), next(quick));
-        assert_eq!(next(Duration::from_millis(5)), Duration::from_millis(10), "none is told before its step");
+        assert_eq!(next(Duration::from_millis(5)), Duration::from_millis(10));
         assert_eq!(next(Duration::from_micros(22_441)), Duration::from_millis(25));
     }
 }

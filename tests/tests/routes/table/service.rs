@@ -1,6 +1,6 @@
 //! The service, its mounts, and how tests begin.
 
-use super::{open, recorded, refused, Row, silent, with};
+use super::{Row, open, recorded, refused, silent, with};
 
 const SHARE: &str = r#"{"key":"$SHARE","nonce":"$NONCE"}"#;
 
