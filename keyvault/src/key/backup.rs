@@ -1,7 +1,7 @@
 //! Backups: a key's settings and wrapped versions, with a MAC by the token's key over all of it. Nothing in one is in the clear, and none is worth
 //! anything without the token and the organization's key that made it.
 
-use super::backup_document::{Document, document, version_row};
+use super::backup_document::{Document, document, moment, version_row};
 use super::change::{ATTEMPTS, KeyWrite};
 use super::create::{change_event, rows};
 use super::{Copied, Derivation, Key, KeyAlgorithm, KeyName, KeySettings, KeyState};
@@ -126,7 +126,7 @@ impl Vault {
         Ok(document)
     }
 
-    /// The rows of a backup's key; `None`: of a type or with a function that this program does not know.
+    /// The rows of a backup's key; `None`: something of it is none that this program knows.
     async fn restored(&self, document: &Document, mount_id: Uuid, name: &KeyName) -> Result<Option<Restored>> {
         let algorithm = KeyAlgorithm::parse(&document.algorithm, document.key_size);
         let derivation = Derivation::parse(document.kdf.as_deref(), document.convergent);
@@ -137,6 +137,9 @@ impl Vault {
         let planned = |at: DateTime<Utc>| at.max(soonest);
         let copied = |at| Copied { at, version: document.latest_version };
         let (Some(algorithm), Some(derivation), Some(state)) = (algorithm, derivation, state) else { return Ok(None) };
+        let (activated, made, destroyed) =
+            (moment(document.activated_at), moment(document.made_at), moment(document.destroy_at));
+        let (Some(activated), Some(made), Some(destroyed)) = (activated, made, destroyed) else { return Ok(None) };
         let key = Key {
             id: Uuid::now_v7(),
             organization_id: document.organization_id,
@@ -157,11 +160,11 @@ impl Vault {
                 imported_may_rotate: document.imported_may_rotate,
                 state,
                 limits: document.limits.unwrap_or_default(),
-                activated_at: document.activated_at.and_then(DateTime::from_timestamp_micros),
-                backup: document.made_at.and_then(DateTime::from_timestamp_micros).map(copied),
+                activated_at: activated,
+                backup: made.map(copied),
                 restoration: Some(copied(now)),
                 soft_deleted: document.soft_deleted,
-                destroy_at: document.destroy_at.and_then(DateTime::from_timestamp_micros).map(planned),
+                destroy_at: destroyed.map(planned),
                 ..KeySettings::new()
             },
             revision: 1,

@@ -109,9 +109,8 @@ pub(super) fn document(key: &Key, versions: &[KeyVersionRow]) -> Document {
     }
 }
 
-/// A row of its own, still without its MAC.
+/// A row of its own, still without its MAC. `None`: something in it cannot be read, and nothing of it is taken.
 pub(super) fn version_row(key: &Key, version: &Version) -> Option<KeyVersionRow> {
-    let decode = |text: &String| BASE64_STANDARD.decode(text).ok();
     Some(KeyVersionRow {
         id: Uuid::now_v7(),
         organization_id: key.organization_id,
@@ -119,19 +118,46 @@ pub(super) fn version_row(key: &Key, version: &Version) -> Option<KeyVersionRow>
         version: version.version,
         algorithm: key.algorithm,
         storage: version.storage.clone(),
-        blob: version.blob.as_ref().and_then(decode),
-        hmac_blob: version.hmac_blob.as_ref().and_then(decode),
+        blob: where_there(version.blob.as_deref(), decoded)?,
+        hmac_blob: where_there(version.hmac_blob.as_deref(), decoded)?,
         encryption_key_id: version.encryption_key_id,
         is_exportable: true,
         hsm_key_id: None,
         hsm_token_id: None,
-        public_key: decode(&version.public_key)?,
+        public_key: decoded(&version.public_key)?,
         certificate_chain: version.certificate_chain.clone(),
         key_state: version.key_state.clone(),
         revision: 1,
         row_mac: Vec::new(),
-        created_at: DateTime::<Utc>::from_timestamp_micros(version.created_at)?,
-        activated_at: version.activated_at.and_then(DateTime::from_timestamp_micros),
-        deleted_at: version.deleted_at.and_then(DateTime::from_timestamp_micros),
+        created_at: DateTime::from_timestamp_micros(version.created_at)?,
+        activated_at: moment(version.activated_at)?,
+        deleted_at: moment(version.deleted_at)?,
     })
+}
+
+/// A time, where there is one; `None`: there is one that no calendar has.
+pub(super) fn moment(micros: Option<i64>) -> Option<Option<DateTime<Utc>>> {
+    where_there(micros, DateTime::from_timestamp_micros)
+}
+
+fn decoded(text: &str) -> Option<Vec<u8>> {
+    BASE64_STANDARD.decode(text).ok()
+}
+
+/// What `read` makes of what is there; `None` only where it can make nothing of it.
+fn where_there<T, R>(given: Option<T>, read: impl FnOnce(T) -> Option<R>) -> Option<Option<R>> {
+    given.map_or(Some(None), |given| read(given).map(Some))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{decoded, moment, where_there};
+
+    #[test]
+    fn what_cannot_be_read_is_not_taken_for_what_is_not_there() {
+        assert_eq!(where_there(None, decoded), Some(None));
+        assert_eq!(where_there(Some("a2V5"), decoded), Some(Some(b"key".to_vec())));
+        assert_eq!(where_there(Some("a2V5!"), decoded), None);
+        assert_eq!((moment(None), moment(Some(i64::MAX))), (Some(None), None));
+    }
 }
