@@ -56,8 +56,8 @@ evidence: setup ## every route with the PKCS#11 calls behind it, into docs/EVIDE
 kryoptic: setup ## ML-DSA and ML-KEM on a token that has them, which is built first, once
 	@cargo nextest --version >/dev/null 2>&1 || cargo install --quiet --locked cargo-nextest
 	scripts/setup-kryoptic.sh
-	cargo build --workspace --bins --locked
-	scripts/with-postgres.sh cargo nextest run --locked -p tests --test kryoptic --run-ignored all
+	cargo build --workspace --all-targets --locked
+	scripts/with-postgres.sh cargo nextest run --workspace --locked --test kryoptic --run-ignored all
 
 KILLS ?= 20
 crash: setup ## processes of every kind killed under load, KILLS of each, and whether everything is true afterwards; SEED=… repeats a run
