@@ -211,6 +211,97 @@ async fn a_role_changed_by_sql_makes_no_tokens() {
 }
 
 #[tokio::test]
+async fn a_child_is_used_from_where_its_parent_is_and_no_root_token_outlives_its_end() {
+    let (_site, mut server) = started().await;
+    policies(&server).await;
+    let near = json!({"token_bound_cidrs": ["127.0.0.0/8", "::1"]});
+    assert_eq!(server.put("auth/token/roles/near", near).await.unwrap().status, 204);
+    let maker = json!({"policy": "path \"auth/token/*\" { capabilities = [\"update\"] }"});
+    assert_eq!(server.put("sys/policies/acl/p3", maker).await.unwrap().status, 204);
+    let parent = text(&create(&server, "auth/token/create/near", json!({"policies": ["p3"]})).await);
+    let root = std::mem::replace(&mut server.token, parent);
+    for (path, body, bound) in [
+        ("auth/token/create", json!({}), json!(["127.0.0.0/8", "::1"])),
+        ("auth/token/create", json!({"type": "batch", "ttl": "1h"}), json!(["127.0.0.0/8", "::1"])),
+        ("auth/token/create-orphan", json!({}), Value::Null),
+    ] {
+        let child = text(&create(&server, path, body).await);
+        let seen = as_token(&mut server, &child, "auth/token/lookup-self").await;
+        assert_eq!(seen.body["data"]["bound_cidrs"], bound, "{path}: {seen:?}");
+    }
+    server.token = root;
+    let ending = text(&create(&server, "auth/token/create", json!({"ttl": "1h"})).await);
+    let root = std::mem::replace(&mut server.token, ending);
+    for path in ["auth/token/create", "auth/token/create-orphan"] {
+        let endless = server.put(path, json!({})).await.unwrap();
+        told(&endless, 400, "expiring root tokens cannot create non-expiring root tokens");
+        let lasts = create(&server, path, json!({"ttl": "10m"})).await;
+        assert_eq!((&lasts["policies"], &lasts["lease_duration"]), (&json!(["root"]), &json!(600)));
+    }
+    server.token = root;
+}
+
+#[tokio::test]
+async fn of_what_a_role_and_a_request_say_the_lesser_counts() {
+    let (_site, mut server) = started().await;
+    policies(&server).await;
+    let role =
+        json!({"allowed_policies": "p1", "token_period": "1h", "token_explicit_max_ttl": "2h", "token_num_uses": 9});
+    assert_eq!(server.put("auth/token/roles/r", role).await.unwrap().status, 204);
+    let body = json!({"period": "30m", "explicit_max_ttl": "3h", "no_parent": true, "no_default_policy": true,
+        "policies": ["p1"], "display_name": "a  b!"});
+    let made = server.put("auth/token/create/r", body).await.unwrap();
+    assert_eq!(
+        made.body["warnings"],
+        json!([
+            "Explicit max TTL specified both during creation call and in role; using the lesser value of 7200 seconds",
+            "Period specified both during creation call and in role; using the lesser value of 1800 seconds"
+        ])
+    );
+    let auth = &made.body["auth"];
+    assert_eq!(
+        (&auth["lease_duration"], &auth["policies"], &auth["num_uses"]),
+        (&json!(1800), &json!(["p1"]), &json!(9))
+    );
+    // Whether it has a parent is the role's to say.
+    assert_eq!(auth["orphan"], false);
+    let info = server.put("auth/token/lookup", json!({"token": text(auth)})).await.unwrap();
+    assert_eq!(
+        (&info.body["data"]["explicit_max_ttl"], &info.body["data"]["period"], &info.body["data"]["display_name"]),
+        (&json!(7200), &json!(1800), &json!("token-a--b"))
+    );
+    // What bounds a role's tokens bounds its batch tokens, or there are none.
+    let batch = json!({"type": "batch", "ttl": "10m"});
+    let unbounded = server.put("auth/token/create/r", batch.clone()).await.unwrap();
+    told(&unbounded, 400, "batch tokens cannot have \"num_uses\" set");
+    assert_eq!(server.put("auth/token/roles/r", json!({"token_num_uses": 0})).await.unwrap().status, 204);
+    assert_eq!(create(&server, "auth/token/create/r", batch).await["lease_duration"], 600);
+    let refused = server.put("auth/token/create/r", json!({"policies": ["p2"]})).await.unwrap();
+    told(&refused, 400, "must be subset of the role's allowed policies ([\"default\" \"p1\"]) or glob policies ([])");
+
+    // Networks by their old name keep tokens out as by the new one, which counts where both come.
+    let old = json!({"bound_cidrs": "10.1.0.0/16", "period": "5m"});
+    assert_eq!(server.put("auth/token/roles/old", old).await.unwrap().status, 204);
+    let far = text(&create(&server, "auth/token/create/old", json!({"policies": ["p1"]})).await);
+    told(&as_token(&mut server, &far, "sys/mounts").await, 403, "permission denied");
+    let both = json!({"bound_cidrs": "10.1.0.0/16", "token_bound_cidrs": "127.0.0.0/8,::1"});
+    let changed = server.put("auth/token/roles/old", both).await.unwrap();
+    assert_eq!(
+        changed.body["warnings"],
+        json!(["Both 'token_bound_cidrs' and deprecated 'bound_cidrs' value supplied, ignoring the deprecated value"])
+    );
+    let shown = server.get("auth/token/roles/old").await.unwrap();
+    assert_eq!(
+        (
+            shown.body["data"].get("bound_cidrs"),
+            &shown.body["data"]["token_bound_cidrs"],
+            &shown.body["data"]["period"]
+        ),
+        (None, &json!(["127.0.0.0/8", "::1"]), &json!(300))
+    );
+}
+
+#[tokio::test]
 async fn a_mount_moves_with_its_keys() {
     let (_site, server) = started().await;
     let made = server.put("transit/keys/k", json!({"type": "ecdsa-p256"})).await.unwrap();

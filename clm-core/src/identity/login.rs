@@ -28,6 +28,8 @@ pub(crate) struct Claim {
 #[derive(Clone, Debug)]
 pub(crate) struct Recognised {
     pub(crate) entity_id: Uuid,
+    /// The person that it is.
+    pub(crate) user_id: Option<Uuid>,
     entity: Option<Entity>,
     alias: Option<EntityAlias>,
     come: Vec<GroupMember>,
@@ -75,10 +77,10 @@ impl Core {
             Some(names) => self.outer_groups(mount, entity.id, is_new, names).await?,
             None => Default::default(),
         };
-        let entity_id = entity.id;
+        let (entity_id, user_id) = (entity.id, entity.user_id);
         let changed = is_new || names_him || new_alias;
         let entity = if changed { Some(self.next_entity(entity).await?) } else { None };
-        Ok(Recognised { entity_id, entity, alias, come, go })
+        Ok(Recognised { entity_id, user_id, entity, alias, come, go })
     }
 
     /// Which external groups of this login method he comes into, and which he leaves.

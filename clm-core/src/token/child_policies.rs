@@ -9,10 +9,13 @@ use crate::error::{Error, Result};
 /// names policies decides in the parent's place.
 pub(super) fn policies_of_child(new: &NewToken, parent: &[String], role: Option<&TokenRole>) -> Result<Vec<String>> {
     let parent_is_root = parent.iter().any(|policy| policy == ROOT_POLICY);
-    let policies = match role.filter(|role| role.names_policies()) {
+    let mut policies = match role.filter(|role| role.names_policies()) {
         Some(role) => policies_by_role(new, parent, role)?,
         None => policies_by_parent(new, parent, role.is_some_and(|role| role.token_no_default_policy))?,
     };
+    if new.no_default_policy {
+        policies.retain(|policy| policy != DEFAULT_POLICY_NAME);
+    }
     if policies.iter().any(|policy| policy == WRAPPING_POLICY) {
         return Err(Error::invalid(format!("cannot assign policy {WRAPPING_POLICY:?}")));
     }
@@ -57,10 +60,12 @@ fn policies_by_role(new: &NewToken, parent: &[String], role: &TokenRole) -> Resu
     }
     let is_allowed = |policy: &String| (add_default && policy == DEFAULT_POLICY_NAME) || role.allows(policy);
     if role.is_restrictive() && !policies.iter().all(is_allowed) {
+        let allowed = role.allowed_policies.clone();
+        let allowed = if add_default { with_default(allowed) } else { allowed };
         return Err(Error::invalid(format!(
             "token policies ({}) must be subset of the role's allowed policies ({}) or glob policies ({})",
             listed(&policies),
-            listed(&role.allowed_policies),
+            listed(&allowed),
             listed(&role.allowed_policies_glob)
         )));
     }
@@ -133,6 +138,12 @@ mod tests {
         assert_eq!(child(&asked(&["P1", " p2 "]), &root).expect("any"), names(&["default", "p1", "p2"]));
         let bare = NewToken { no_default_policy: true, ..asked(&["p1"]) };
         assert_eq!(child(&bare, &root).expect("any"), names(&["p1"]));
+        let said_both = NewToken { no_default_policy: true, ..asked(&["default", "p1"]) };
+        assert_eq!(
+            child(&said_both, &root).expect("any"),
+            names(&["p1"]),
+            "no_default_policy takes it away in any case"
+        );
         assert!(child(&asked(&["response-wrapping"]), &root).is_err(), "wrapping tokens are made by wrapping alone");
     }
 
@@ -143,7 +154,7 @@ mod tests {
         assert_eq!(by(&asked(&[]), &role).expect("the role's"), names(&["default", "p1", "p2"]));
         assert_eq!(by(&asked(&["p2"]), &role).expect("one of them"), names(&["default", "p2"]));
         let refused = by(&asked(&["p3"]), &role).expect_err("not allowed").to_string();
-        let told = r#"token policies (["default" "p3"]) must be subset of the role's allowed policies (["p1" "p2"]) or glob policies ([])"#;
+        let told = r#"token policies (["default" "p3"]) must be subset of the role's allowed policies (["default" "p1" "p2"]) or glob policies ([])"#;
         assert_eq!(refused, told);
         let globs = TokenRole { allowed_policies_glob: names(&["team-*"]), ..TokenRole::default() };
         assert_eq!(by(&asked(&["team-a"]), &globs).expect("matches"), names(&["default", "team-a"]));

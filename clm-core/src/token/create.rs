@@ -28,17 +28,17 @@ impl Core {
             }
         };
         let batch = batch_wanted(&new, role.as_ref())?;
-        check(&new, &parent.token, batch)?;
+        check(&new, &parent.token, role.as_ref(), batch)?;
         if parent.is_from_above() {
             check_from_above(&new, &parent.token, role.as_ref())?;
         }
         let policies = policies_of_child(&new, &parent.token.policies, role.as_ref())?;
-        let mut warnings = Vec::new();
-        if new.id.is_some() {
-            warnings.push("A token with a chosen id is only as hard to guess as that id".to_owned());
+        if new.entity_alias.as_ref().is_some_and(|alias| !alias.is_empty()) {
+            return self.create_for_alias(caller, parent, new, role, (policies, batch)).await;
         }
-        let draft = self.child(new, parent, role.unwrap_or_default(), policies, batch)?;
-        let mut issued = self.prepare_token(draft, &mut warnings).await?;
+        let mut warnings = Vec::new();
+        let draft = self.child(new, parent, role, (policies, batch), &mut warnings)?;
+        let mut issued = self.prepare_child(parent, draft, &mut warnings).await?;
         if let Some(persona) = parent.persona.as_ref().filter(|_| issued.token.entity_id.is_some()) {
             issued.identity_policies = persona.policies();
         }
@@ -47,18 +47,50 @@ impl Core {
         Ok((issued, warnings))
     }
 
-    fn child(
+    /// The token as it is to be written.
+    pub(super) async fn prepare_child(
+        &self,
+        parent: &Authority,
+        draft: Draft,
+        warnings: &mut Vec<Warning>,
+    ) -> Result<IssuedToken> {
+        let issued = self.prepare_token(draft, warnings).await?;
+        if issued.token.expire_time.is_none() && parent.token.expire_time.is_some() {
+            return Err(Error::invalid("expiring root tokens cannot create non-expiring root tokens"));
+        }
+        Ok(issued)
+    }
+
+    /// What the token shall be: what is asked for, within what the role says, of the maker's entity unless it is an orphan.
+    pub(super) fn child(
         &self,
         new: NewToken,
         above: &Authority,
-        role: TokenRole,
-        policies: Vec<String>,
-        batch: bool,
+        role: Option<TokenRole>,
+        (policies, batch): (Vec<String>, bool),
+        warnings: &mut Vec<Warning>,
     ) -> Result<Draft> {
-        // What is of one namespace does not hang on what is of another.
-        let orphan = new.no_parent || new.orphan_path || role.orphan || above.is_from_above();
         let parent = &above.token;
+        // What is of one namespace does not hang on what is of another.
+        let asked_for = role.as_ref().map_or(new.no_parent || new.orphan_path, |role| role.orphan);
+        let orphan = asked_for || above.is_from_above();
+        // A role's tokens are bound as the role says, be that nowhere; others where their parent is.
+        let bound_cidrs = match &role {
+            Some(role) => role.token_bound_cidrs.clone(),
+            None if orphan => Vec::new(),
+            None => parent.bound_cidrs.clone(),
+        };
+        let role = role.unwrap_or_default();
+        if new.id.is_some() {
+            warnings.push("A token with a chosen id is only as hard to guess as that id".to_owned());
+        }
         let explicit_max_ttl = positive(new.explicit_max_ttl, "explicit_max_ttl must be positive")?;
+        let explicit_max_ttl =
+            lesser_told("Explicit max TTL", (explicit_max_ttl, role.token_explicit_max_ttl), warnings);
+        // A batch token is never renewed: its role's period says nothing of it.
+        let period = if batch { 0 } else { positive(new.period, "period must be positive")? };
+        let of_role = if batch { 0 } else { role.token_period };
+        let period = lesser_told("Period", (period, of_role), warnings);
         let mut path = new.path;
         if !role.path_suffix.is_empty() {
             path = format!("{path}/{}", role.path_suffix.trim_matches('/'));
@@ -75,19 +107,11 @@ impl Core {
             meta: new.meta,
             path,
             role: new.role,
-            wanted: Wanted {
-                ttl: positive(new.ttl, "ttl must be positive")?,
-                period: match role.token_period {
-                    0 => positive(new.period, "period must be positive")?,
-                    period => period,
-                },
-                explicit_max_ttl: lesser(explicit_max_ttl, role.token_explicit_max_ttl),
-                age: 0,
-            },
+            wanted: Wanted { ttl: positive(new.ttl, "ttl must be positive")?, period, explicit_max_ttl, age: 0 },
             max_ttl: 0,
             num_uses: lesser(count(new.num_uses)?, role.token_num_uses),
             renewable: new.renewable && role.renewable,
-            bound_cidrs: role.token_bound_cidrs,
+            bound_cidrs,
             system: self.system_ttl(),
         })
     }
@@ -109,7 +133,7 @@ fn batch_wanted(new: &NewToken, role: Option<&TokenRole>) -> Result<bool> {
 }
 
 /// What needs no database to be refused.
-fn check(new: &NewToken, parent: &Token, batch: bool) -> Result<()> {
+fn check(new: &NewToken, parent: &Token, role: Option<&TokenRole>, batch: bool) -> Result<()> {
     let sudo = parent.is_root() || new.sudo;
     let needs_sudo = |what: &str| Err(Error::invalid(format!("root or sudo privileges required to {what}")));
     if parent.batch {
@@ -122,7 +146,7 @@ fn check(new: &NewToken, parent: &Token, batch: bool) -> Result<()> {
         for (name, set) in [
             ("explicit_max_ttl", new.explicit_max_ttl != 0),
             ("id", new.id.is_some()),
-            ("num_uses", new.num_uses != 0),
+            ("num_uses", new.num_uses != 0 || role.is_some_and(|role| role.token_num_uses > 0)),
             ("period", new.period != 0),
         ] {
             if set {
@@ -141,7 +165,8 @@ fn check(new: &NewToken, parent: &Token, batch: bool) -> Result<()> {
         }
         check_id(id)?;
     }
-    if new.no_parent && !new.orphan_path && !sudo {
+    // A role says by itself whether its tokens have a parent.
+    if new.no_parent && !new.orphan_path && role.is_none() && !sudo {
         return needs_sudo("create orphan token");
     }
     if new.period > 0 && !sudo {
@@ -181,15 +206,7 @@ fn check_id(id: &SecretString) -> Result<()> {
 /// `token`, or `token-<name>` with `-` for what is no letter, digit or `-`.
 fn display_name(name: Option<&str>) -> String {
     let Some(name) = name.filter(|name| !name.is_empty()) else { return "token".to_owned() };
-    let mut full = String::from("token-");
-    let mut replaced = false;
-    for character in name.chars() {
-        let keep = character.is_ascii_alphanumeric() || character == '-';
-        if keep || !replaced {
-            full.push(if keep { character } else { '-' });
-        }
-        replaced = !keep;
-    }
+    let full = format!("token-{}", name.replace(|character: char| !character.is_ascii_alphanumeric(), "-"));
     full.strip_suffix('-').unwrap_or(&full).to_owned()
 }
 
@@ -197,6 +214,17 @@ fn display_name(name: Option<&str>) -> String {
 pub(crate) fn lesser<T: Ord + Default>(one: T, other: T) -> T {
     let none = T::default();
     if one == none || (other != none && other < one) { other } else { one }
+}
+
+/// The same of what the maker and the role say, seconds; told where both say something.
+fn lesser_told(what: &str, (asked, of_role): (u64, u64), warnings: &mut Vec<Warning>) -> u64 {
+    let limit = lesser(asked, of_role);
+    if asked > 0 && of_role > 0 {
+        warnings.push(format!(
+            "{what} specified both during creation call and in role; using the lesser value of {limit} seconds"
+        ));
+    }
+    limit
 }
 
 fn positive(seconds: i64, refusal: &'static str) -> Result<u64> {
@@ -223,6 +251,7 @@ mod tests {
         assert_eq!(display_name(None), "token");
         assert_eq!(display_name(Some("My App!")), "token-My-App");
         assert_eq!(display_name(Some("a.b-c")), "token-a-b-c");
+        assert_eq!(display_name(Some("a  ä.")), "token-a---");
     }
 
     proptest! {

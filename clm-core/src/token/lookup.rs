@@ -53,10 +53,8 @@ impl TokenInfo {
             "ttl": self.ttl,
             "type": token.token_type(),
         });
-        if token.entity_id.is_some() {
-            data["external_namespace_policies"] = json!({});
-        }
         if !self.identity_policies.is_empty() {
+            data["external_namespace_policies"] = json!({});
             data["identity_policies"] = json!(self.identity_policies);
         }
         let never_ends = token.expire_time.is_none() && token.policies == [ROOT_POLICY];

@@ -9,6 +9,7 @@ mod cache;
 mod child_policies;
 mod create;
 mod draft;
+mod entity_alias;
 mod lifetime;
 mod lookup;
 mod new;

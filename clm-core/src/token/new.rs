@@ -31,6 +31,8 @@ pub struct NewToken {
     pub token_type: Option<String>,
     /// Never longer than this; 0: the system's maximum.
     pub explicit_max_ttl: i64,
+    /// By which name auth/token is to know whom it is for, in place of its maker's entity; the token role must allow it.
+    pub entity_alias: Option<String>,
     /// Becomes `token-<name>`.
     pub display_name: Option<String>,
     /// 0: any number.
@@ -59,6 +61,7 @@ impl NewToken {
             ttl: 0,
             token_type: None,
             explicit_max_ttl: 0,
+            entity_alias: None,
             display_name: None,
             num_uses: 0,
             period: 0,

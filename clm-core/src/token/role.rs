@@ -29,11 +29,17 @@ pub struct TokenRole {
     /// Under its old name, which clients that used it read back.
     pub explicit_max_ttl: u64,
     pub token_explicit_max_ttl: u64,
+    /// Under its old name, which clients that used it read back.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub bound_cidrs: Vec<IpNet>,
     pub token_bound_cidrs: Vec<IpNet>,
     pub token_no_default_policy: bool,
     pub token_num_uses: u32,
     /// `service`, `batch`, `default-service` or `default-batch`.
     pub token_type: String,
+    /// By which names tokens may be for somebody else, lower case, `*` being any text; none: by no name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub allowed_entity_aliases: Option<Vec<String>>,
 }
 
 impl Default for TokenRole {
@@ -50,10 +56,12 @@ impl Default for TokenRole {
             token_period: 0,
             explicit_max_ttl: 0,
             token_explicit_max_ttl: 0,
+            bound_cidrs: Vec::new(),
             token_bound_cidrs: Vec::new(),
             token_no_default_policy: false,
             token_num_uses: 0,
             token_type: "default-service".into(),
+            allowed_entity_aliases: None,
         }
     }
 }
@@ -73,10 +81,12 @@ pub struct TokenRoleChange {
     pub token_period: Option<u64>,
     pub explicit_max_ttl: Option<u64>,
     pub token_explicit_max_ttl: Option<u64>,
+    pub bound_cidrs: Option<Vec<String>>,
     pub token_bound_cidrs: Option<Vec<String>>,
     pub token_no_default_policy: Option<bool>,
     pub token_num_uses: Option<u32>,
     pub token_type: Option<String>,
+    pub allowed_entity_aliases: Option<Vec<String>>,
 }
 
 impl TokenRole {
@@ -97,6 +107,12 @@ impl TokenRole {
         named(&self.disallowed_policies, &self.disallowed_policies_glob, policy)
     }
 
+    /// Whether a token made through it may be for whom auth/token knows by this name.
+    pub(super) fn allows_alias(&self, alias: &str) -> bool {
+        let alias = alias.to_lowercase();
+        self.allowed_entity_aliases.iter().flatten().any(|pattern| glob(pattern, &alias))
+    }
+
     /// Whether a token made through it is a batch token, when its maker asked for `wanted`.
     pub(super) fn makes_batch(&self, wanted: Option<bool>) -> bool {
         match self.token_type.as_str() {
@@ -109,7 +125,7 @@ impl TokenRole {
     /// As `GET auth/token/roles/:name` shows it.
     pub fn data(&self, name: &str) -> Map<String, Value> {
         let Value::Object(mut data) = json!({
-            "allowed_entity_aliases": null,
+            "allowed_entity_aliases": self.allowed_entity_aliases,
             "allowed_policies": self.allowed_policies,
             "allowed_policies_glob": self.allowed_policies_glob,
             "disallowed_policies": self.disallowed_policies,
@@ -127,9 +143,10 @@ impl TokenRole {
         }) else {
             return Map::new();
         };
-        if !self.token_bound_cidrs.is_empty() {
-            let shown: Vec<String> = self.token_bound_cidrs.iter().map(cidr::shown).collect();
-            data.insert("token_bound_cidrs".into(), shown.into());
+        for (name, networks) in [("bound_cidrs", &self.bound_cidrs), ("token_bound_cidrs", &self.token_bound_cidrs)] {
+            if !networks.is_empty() {
+                data.insert(name.into(), networks.iter().map(cidr::shown).collect::<Vec<_>>().into());
+            }
         }
         if self.token_num_uses > 0 {
             data.insert("token_num_uses".into(), self.token_num_uses.into());
@@ -164,8 +181,13 @@ impl TokenRole {
             (&mut self.explicit_max_ttl, change.explicit_max_ttl),
             (&mut self.token_explicit_max_ttl, change.token_explicit_max_ttl),
         );
-        if let Some(networks) = change.token_bound_cidrs {
-            self.token_bound_cidrs = cidr::parse_all(&networks)?;
+        let networks = |texts: Option<Vec<String>>| texts.map(|texts| cidr::parse_all(&texts)).transpose();
+        old_and_new(
+            (&mut self.bound_cidrs, networks(change.bound_cidrs)?),
+            (&mut self.token_bound_cidrs, networks(change.token_bound_cidrs)?),
+        );
+        if let Some(aliases) = change.allowed_entity_aliases {
+            self.allowed_entity_aliases = Some(super::child_policies::sanitized(&aliases));
         }
         self.token_no_default_policy = change.token_no_default_policy.unwrap_or(self.token_no_default_policy);
         self.token_num_uses = change.token_num_uses.unwrap_or(self.token_num_uses);
@@ -182,18 +204,17 @@ impl TokenRole {
 
     fn check(self) -> Result<Self> {
         if self.token_type == "batch" {
-            if !self.orphan {
-                return Err(Error::invalid(
-                    "'token_type' cannot be 'batch' when role is set to generate non-orphan tokens",
-                ));
-            }
-            if self.renewable {
-                return Err(Error::invalid(
-                    "'token_type' cannot be 'batch' when role is set to generate renewable tokens",
-                ));
-            }
-            if self.token_period > 0 || self.token_explicit_max_ttl > 0 || self.token_num_uses > 0 {
-                return Err(Error::invalid("batch tokens have no period, no explicit max TTL and no limited uses"));
+            let unfit = [
+                (!self.orphan, "non-orphan tokens"),
+                (self.token_period > 0, "periodic tokens"),
+                (self.renewable, "renewable tokens"),
+                (self.token_explicit_max_ttl > 0, "tokens with an explicit max TTL"),
+                (self.token_num_uses > 0, "tokens with limited use count"),
+            ];
+            if let Some((_, what)) = unfit.into_iter().find(|(is, _)| *is) {
+                return Err(Error::invalid(format!(
+                    "'token_type' cannot be 'batch' when role is set to generate {what}"
+                )));
             }
         }
         Ok(self)
@@ -201,10 +222,10 @@ impl TokenRole {
 }
 
 /// The old name sets both, the new one takes the old one back.
-fn old_and_new((old, by_old): (&mut u64, Option<u64>), (new, by_new): (&mut u64, Option<u64>)) {
+fn old_and_new<T: Clone + Default>((old, by_old): (&mut T, Option<T>), (new, by_new): (&mut T, Option<T>)) {
     match (by_old, by_new) {
-        (_, Some(value)) => (*old, *new) = (0, value),
-        (Some(value), None) => (*old, *new) = (value, value),
+        (_, Some(value)) => (*old, *new) = (T::default(), value),
+        (Some(value), None) => (*old, *new) = (value.clone(), value),
         (None, None) => {}
     }
 }
@@ -257,6 +278,39 @@ mod tests {
         assert_eq!((by_new.period, by_new.token_period), (0, 90));
         let kept = by_new.clone().changed(TokenRoleChange::default()).expect("valid");
         assert_eq!(kept, by_new);
+    }
+
+    #[test]
+    fn the_old_name_of_networks_bounds_tokens_as_the_new_one_does() {
+        let by_old = TokenRoleChange { bound_cidrs: Some(vec!["10.0.0.1".into()]), ..Default::default() };
+        let role = TokenRole::default().changed(by_old).expect("valid");
+        let data = role.data("r");
+        assert_eq!((&data["bound_cidrs"], &data["token_bound_cidrs"]), (&json!(["10.0.0.1"]), &json!(["10.0.0.1"])));
+        let by_new = TokenRoleChange { token_bound_cidrs: Some(vec!["10.0.0.2".into()]), ..Default::default() };
+        let data = role.changed(by_new).expect("valid").data("r");
+        assert_eq!((data.get("bound_cidrs"), &data["token_bound_cidrs"]), (None, &json!(["10.0.0.2"])));
+    }
+
+    #[test]
+    fn a_role_allows_aliases_by_name_or_pattern_in_any_case() {
+        let allowing = |aliases: &[&str]| {
+            let aliases = Some(aliases.iter().map(|alias| (*alias).to_owned()).collect());
+            let change = TokenRoleChange { allowed_entity_aliases: aliases, ..Default::default() };
+            TokenRole::default().changed(change).expect("valid")
+        };
+        let role = allowing(&["Bob", " team-*-x "]);
+        assert_eq!(role.data("r")["allowed_entity_aliases"], json!(["bob", "team-*-x"]));
+        for (alias, allowed) in [("bob", true), ("BOB", true), ("bobby", false), ("Team-A-x", true), ("team-a", false)]
+        {
+            assert_eq!(role.allows_alias(alias), allowed, "{alias}");
+        }
+        for nothing in [TokenRole::default(), allowing(&[])] {
+            assert!(!nothing.allows_alias("bob") && !nothing.allows_alias(""));
+        }
+        assert_eq!(TokenRole::default().data("r")["allowed_entity_aliases"], json!(null));
+        assert_eq!(allowing(&[]).data("r")["allowed_entity_aliases"], json!([]));
+        // Rows of roles that never said anything of it are what they were.
+        assert!(!serde_json::to_string(&TokenRole::default()).expect("JSON").contains("aliases"));
     }
 
     #[test]

@@ -10,11 +10,6 @@ use serde_json::Value;
 
 pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
     let parameters = &call.parameters;
-    if parameters.text("entity_alias")?.is_some_and(|alias| !alias.is_empty()) {
-        return Err(Error::invalid(
-            "entity_alias needs a token role whose allowed_entity_aliases name it, and no role here has any",
-        ));
-    }
     let seconds = |name: &str| parameters.seconds(name).map(Option::unwrap_or_default);
     let ttl = match seconds("ttl")? {
         0 => seconds("lease")?,
@@ -31,6 +26,7 @@ pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
         ttl,
         token_type: parameters.text("type")?,
         explicit_max_ttl: seconds("explicit_max_ttl")?,
+        entity_alias: parameters.text("entity_alias")?,
         display_name: parameters.text("display_name")?,
         num_uses: parameters.integer("num_uses")?.unwrap_or(0),
         period: seconds("period")?,

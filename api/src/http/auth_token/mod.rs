@@ -20,7 +20,11 @@ const fn field(name: &'static str, kind: Kind, description: &'static str) -> Par
 
 const CREATE: &[Parameter] = &[
     field("display_name", Text, "Becomes token-<name>"),
-    field("entity_alias", Text, "Must be empty: no role allows any"),
+    field(
+        "entity_alias",
+        Text,
+        "By which name auth/token knows whom it is for, or is to; the token role must allow it",
+    ),
     field("explicit_max_ttl", Duration, "It never lives longer; 0: the system's maximum"),
     field("id", Text, "The token's text, by the caller's choice; needs sudo"),
     field("lease", Duration, "The old name of `ttl`"),
@@ -36,8 +40,10 @@ const CREATE: &[Parameter] = &[
     field("type", Text, "service or batch"),
 ];
 const ROLE: &[Parameter] = &[
+    field("allowed_entity_aliases", List, "Names by which tokens may be for somebody else, with * for any text"),
     field("allowed_policies", List, "Policies that tokens may have; given when none are asked for"),
     field("allowed_policies_glob", List, "The same, with * for any text"),
+    field("bound_cidrs", List, "The old name of `token_bound_cidrs`"),
     field("disallowed_policies", List, "Policies that no token has"),
     field("disallowed_policies_glob", List, "The same, with * for any text"),
     field("explicit_max_ttl", Duration, "The old name of `token_explicit_max_ttl`"),

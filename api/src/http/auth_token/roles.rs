@@ -20,7 +20,15 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     let change = change(&call.parameters)?;
     let written = call.context.services.core.put_token_role(&call.context.caller, call.capture("name"), change).await;
     call.context.recorded("update", written).await?;
-    Ok(Answer::nothing())
+    Ok(Answer::nothing().warn(said_twice(&call.parameters)))
+}
+
+/// Fields that came by both of their names, of which the new one counts.
+fn said_twice(parameters: &Parameters) -> Vec<String> {
+    let both = |old: &&str| parameters.value(old).is_some() && parameters.value(&format!("token_{old}")).is_some();
+    let told =
+        |old: &str| format!("Both 'token_{old}' and deprecated '{old}' value supplied, ignoring the deprecated value");
+    ["period", "bound_cidrs", "explicit_max_ttl"].into_iter().filter(both).map(told).collect()
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
@@ -43,11 +51,13 @@ fn change(parameters: &Parameters) -> Result<TokenRoleChange> {
         token_period: parameters.lasting("token_period")?,
         explicit_max_ttl: parameters.lasting("explicit_max_ttl")?,
         token_explicit_max_ttl: parameters.lasting("token_explicit_max_ttl")?,
+        bound_cidrs: parameters.list("bound_cidrs")?,
         token_bound_cidrs: parameters.list("token_bound_cidrs")?,
         token_no_default_policy: parameters.flag("token_no_default_policy")?,
         token_num_uses: num_uses
             .map(|uses| u32::try_from(uses).map_err(|_| Error::invalid("'token_num_uses' cannot be negative")))
             .transpose()?,
         token_type: parameters.text("token_type")?,
+        allowed_entity_aliases: parameters.list("allowed_entity_aliases")?,
     })
 }
