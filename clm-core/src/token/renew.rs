@@ -8,7 +8,9 @@ use super::new::Warning;
 use super::{Authority, Token};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::mount::Mount;
 use crate::record::add_rows;
+use crate::roles::RoleKey;
 use crate::store;
 use audit_chain::{Caller, Value};
 use std::sync::Arc;
@@ -91,9 +93,12 @@ impl Core {
             explicit_max_ttl: token.explicit_max_ttl,
             age: u64::try_from((now - token.creation_time).num_seconds()).unwrap_or(0),
         };
-        // Where it was made: a login method may have times of its own.
-        let made_at = self.resolve(token.organization_id, &token.path);
-        let system = made_at.map_or_else(|| self.system_ttl(), |(mount, _)| self.mount_ttl(&mount));
+        // Where it was made: a login method may have times of its own, and goes on vouching for whom it let in.
+        let made_at = self.resolve(token.organization_id, &token.path).map(|(mount, _)| mount);
+        if let Some(mount) = &made_at {
+            self.expect_role_of_login(token, mount).await?;
+        }
+        let system = made_at.map_or_else(|| self.system_ttl(), |mount| self.mount_ttl(&mount));
         let (ttl, warning) = lifetime::time_to_live(wanted, system.bounded(token.max_ttl))
             .ok_or_else(|| Error::invalid("past the max TTL, cannot renew"))?;
         let mut renewed = Token {
@@ -115,5 +120,22 @@ impl Core {
         .await?;
         self.cache().forget(renewed.id);
         Ok((Arc::new(renewed), warning.into_iter().collect()))
+    }
+
+    /// What a login gave is renewed while the role, or the person, that it was for is there; an API key's tokens end with it anyhow.
+    async fn expect_role_of_login(&self, token: &Token, mount: &Mount) -> Result<()> {
+        let told_as = match mount.mount_type.as_str() {
+            "approle" => "role_name",
+            "cert" => "cert_name",
+            "jwt" | "kubernetes" | "oidc" => "role",
+            "userpass" => "username",
+            _ => return Ok(()),
+        };
+        let Some(name) = token.meta.as_ref().and_then(|meta| meta.get(told_as)) else { return Ok(()) };
+        let is_there = match mount.mount_type.as_str() {
+            "approle" => self.app_role(mount, name).await?.is_some(),
+            _ => self.role_row::<serde_json::Value>(&RoleKey::new(mount, name)).await?.is_some(),
+        };
+        if is_there { Ok(()) } else { Err(Error::invalid(format!("role {name:?} does not exist during renewal"))) }
     }
 }
