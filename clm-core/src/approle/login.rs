@@ -122,7 +122,7 @@ impl Core {
             display_name: "approle".into(),
             meta,
             rests_on: vec![Basis::from(&role)],
-            secret_id: secret.as_ref().map(|secret| secret.id),
+            secret_id: secret.as_ref().map(|secret| (secret.id, secret.expires_at)),
         };
         let mut data = vec![("role_name", role.name.clone())];
         data.extend(secret.as_ref().map(|secret| ("secret_id_accessor", secret.accessor.clone())));

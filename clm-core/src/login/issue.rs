@@ -8,6 +8,7 @@ use crate::mfa::PresentedFactor;
 use crate::mount::Mount;
 use crate::token::{Draft, IssuedToken, ROOT_POLICY, System, Wanted, Warning, sanitized, with_default};
 use audit_chain::{Arrival, Caller, Decided, Verdict};
+use chrono::{DateTime, Utc};
 use ipnet::IpNet;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -46,8 +47,8 @@ pub(crate) struct Login<'l> {
     pub(crate) meta: BTreeMap<String, String>,
     /// What must still be as it is when the token is given.
     pub(crate) rests_on: Vec<Basis>,
-    /// AppRole's SecretID: a login that waits ends with it.
-    pub(crate) secret_id: Option<Uuid>,
+    /// AppRole's SecretID, and until when it is good: a login that waits ends with it.
+    pub(crate) secret_id: Option<(Uuid, Option<DateTime<Utc>>)>,
 }
 
 impl Visitor {

@@ -111,7 +111,11 @@ impl Core {
         };
         let request_id = Uuid::new_v4().to_string();
         let end = self.now() + WAITS;
-        let row = self.pending_login((mount, secret_id), Awaited::Mfa, &request_id, &suspended, end).await?;
+        // What is good until then gives no token after.
+        let end = secret_id.and_then(|(_, good_until)| good_until).map_or(end, |good_until| end.min(good_until));
+        let row = self
+            .pending_login((mount, secret_id.map(|(id, _)| id)), Awaited::Mfa, &request_id, &suspended, end)
+            .await?;
         let (mount_id, most) = (mount.id, self.room_to_wait(mount).await?);
         self.change(mount.organization_id, move |connection| {
             Box::pin(async move {

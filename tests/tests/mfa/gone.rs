@@ -3,6 +3,7 @@
 use super::{Bob, Program, done, method, put, requirement, started, told, validate};
 use reqwest::Method;
 use serde_json::json;
+use std::time::Duration;
 use tests::{Answer, Server};
 
 /// The login is refused, and tells that it is not the code.
@@ -112,4 +113,30 @@ async fn who_logs_in_with_a_secret_id_that_is_destroyed_or_a_role_that_is_gone_g
     assert!(sqlx::query(hidden).execute(&mut superuser).await.unwrap().rows_affected() > 0);
     done(&finish(&request).await, 500);
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
+
+#[tokio::test]
+async fn a_login_does_not_wait_longer_than_its_secret_id_is_good() {
+    let (_site, server) = started().await;
+    put(&server, "sys/auth/approle", json!({"type": "approle"})).await;
+    put(&server, "auth/approle/role/r", json!({"role_id": "r", "token_policies": "p1"})).await;
+    let method = method(&server, "app").await;
+    let secret = async |ttl: u32| {
+        put(&server, "auth/approle/role/r/secret-id", json!({"ttl": ttl})).await.text("secret_id").to_owned()
+    };
+    let login =
+        async |secret: &str| put(&server, "auth/approle/login", json!({"role_id": "r", "secret_id": secret})).await;
+    let program = Program::of(&server, &method, &login(&secret(0).await).await.body["auth"]["entity_id"]).await;
+    let all = json!({"mfa_method_ids": [method], "auth_method_types": "approle"});
+    put(&server, "identity/mfa/login-enforcement/all", all).await;
+    let (short, long) = (secret(5).await, secret(3600).await);
+    let (of_short, of_long) = (login(&short).await, login(&long).await);
+    let request = |answer: &Answer| requirement(answer)["mfa_request_id"].as_str().unwrap().to_owned();
+    tests::until(Duration::from_secs(20), "the SecretID ends", 204, async || {
+        let named = json!({"secret_id": short});
+        server.put("auth/approle/role/r/secret-id/lookup", named).await.unwrap().status.as_u16()
+    })
+    .await;
+    told(&validate(&server, &method, &request(&of_short), &program.code(0)).await, 400, "invalid request ID");
+    done(&validate(&server, &method, &request(&of_long), &program.code(0)).await, 200);
 }
