@@ -79,4 +79,9 @@ async fn a_certificate_of_a_roles_authority_logs_in_and_no_other() {
     }
     let extended = put("wrong", json!({"certificate": people.pem, "required_extensions": "1.2.3:*"})).await;
     assert!(extended.error().contains("not looked at"), "{extended:?}");
+    let asking = put("wrong", json!({"certificate": people.pem, "ocsp_enabled": true})).await;
+    assert!(asking.status == 400 && asking.error().contains("ocsp_enabled is not taken"), "{asking:?}");
+    let far = json!({"certificate": people.pem, "bound_cidrs": "10.1.0.0/16", "ocsp_enabled": false});
+    assert_eq!(put("far", far).await.status, 204);
+    assert_eq!(login(&site, &server, Some(&alice), json!({"name": "far"})).await.0, 403);
 }

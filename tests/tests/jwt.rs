@@ -32,7 +32,7 @@ fn told(answer: &Answer, status: u16, text: &str) {
 
 fn role() -> Value {
     json!({"role_type": "jwt", "bound_audiences": ["clm"], "user_claim": "sub", "groups_claim": "groups",
-        "claim_mappings": {"mail": "address"}, "token_policies": "p1", "token_ttl": "1h"})
+        "claim_mappings": {"mail": "address"}, "token_policies": "p1", "ttl": "1h", "num_uses": 8})
 }
 
 fn claims(issuer: &str) -> Value {
@@ -66,7 +66,7 @@ async fn a_token_of_the_issuer_logs_in_and_its_groups_count() {
             (&json!(["default", "p1"]), &json!(["mounts"]))
         );
         assert_eq!(auth["metadata"], json!({"address": "a@example.org", "role": "dev"}));
-        assert_eq!(auth["lease_duration"], 3600);
+        assert_eq!((&auth["lease_duration"], &auth["num_uses"]), (&json!(3600), &json!(8)));
         assert!(!auth["entity_id"].as_str().unwrap().is_empty());
     }
     // The default role; out of the group, its policies are gone.

@@ -50,7 +50,7 @@ async fn a_service_account_that_its_cluster_vouches_for_logs_in() {
     let cluster = StandIn::start(review).await.unwrap();
     let login = async |role: &str, jwt: &str| post(&server, "login", json!({"role": role, "jwt": jwt})).await;
     let role = json!({"bound_service_account_names": "app", "bound_service_account_namespaces": ["prod", "test-*"],
-        "audience": "clm", "token_policies": "p1", "ttl": "20m"});
+        "audience": "clm", "token_policies": "p1", "ttl": "20m", "num_uses": 7});
     done(&post(&server, "role/web", role).await, 204);
     told(&login("web", "token-of-app").await, 400, "could not load backend configuration");
     let config = json!({"kubernetes_host": cluster.url(), "token_reviewer_jwt": "the-reviewer"});
@@ -62,7 +62,13 @@ async fn a_service_account_that_its_cluster_vouches_for_logs_in() {
     let answer = login("web", "token-of-app").await;
     done(&answer, 200);
     let auth = &answer.body["auth"];
-    assert_eq!((&auth["policies"], &auth["lease_duration"]), (&json!(["default", "p1"]), &json!(1200)));
+    assert_eq!(
+        (&auth["policies"], &auth["lease_duration"], &auth["num_uses"]),
+        (&json!(["default", "p1"]), &json!(1200), &json!(7))
+    );
+    done(&post(&server, "role/web", json!({"bound_cidrs": "10.1.0.0/16"})).await, 204);
+    told(&login("web", "token-of-app").await, 403, "permission denied");
+    done(&post(&server, "role/web", json!({"bound_cidrs": []})).await, 204);
     assert_eq!(
         auth["metadata"],
         json!({"role": "web", "service_account_name": "app", "service_account_namespace": "prod",

@@ -89,6 +89,36 @@ async fn a_person_logs_in_under_a_name_in_any_case() {
 }
 
 #[tokio::test]
+async fn settings_by_their_old_names_count_and_are_read_back_by_both() {
+    let (_site, mut server) = started().await;
+    let body = json!({"password": "pw", "policies": "p1", "ttl": "10m", "max_ttl": "1h", "bound_cidrs": "127.0.0.0/8"});
+    done(&post(&server, "users/bob", body).await, 204);
+    let shown = server.get("auth/userpass/users/bob").await.unwrap().body["data"].clone();
+    for (name, value) in [
+        ("policies", json!(["p1"])),
+        ("ttl", json!(600)),
+        ("max_ttl", json!(3600)),
+        ("bound_cidrs", json!(["127.0.0.0/8"])),
+    ] {
+        assert_eq!((&shown[name], &shown[format!("token_{name}")]), (&value, &value), "{name}");
+    }
+    let given = login(&mut server, "bob", "pw").await;
+    assert_eq!(given.body["auth"]["lease_duration"], 600, "{given:?}");
+    let token = json!({"token": given.body["auth"]["client_token"]});
+    let info = server.put("auth/token/lookup", token.clone()).await.unwrap();
+    assert_eq!(info.body["data"]["bound_cidrs"], json!(["127.0.0.0/8"]));
+    done(&post(&server, "users/bob", json!({"token_ttl": "20m", "bound_cidrs": "10.1.0.0/16"})).await, 204);
+    let shown = server.get("auth/userpass/users/bob").await.unwrap().body["data"].clone();
+    assert_eq!((shown.get("ttl"), &shown["token_ttl"], &shown["max_ttl"]), (None, &json!(1200), &json!(3600)));
+    told(&login(&mut server, "bob", "pw").await, 403, "permission denied");
+
+    // Who is taken away here has no token renewed.
+    done(&server.put("auth/token/renew", token.clone()).await.unwrap(), 200);
+    done(&server.ask(Method::DELETE, "auth/userpass/users/bob", None).await.unwrap(), 204);
+    told(&server.put("auth/token/renew", token).await.unwrap(), 400, "does not exist during renewal");
+}
+
+#[tokio::test]
 async fn how_many_wrong_passwords_are_too_many_is_a_setting_and_under_fips_nobody_has_one() {
     let (site, mut server) = Site::started("[login]\nlockout_failures = 2\n").await.unwrap();
     done(&server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap(), 204);

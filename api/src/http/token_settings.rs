@@ -25,6 +25,9 @@ const SETTINGS: [Parameter; 12] = [
     field("token_type", Text, "default, service, batch, default-service or default-batch"),
 ];
 
+/// Old names that the roles of most methods know.
+pub(super) const OLD_NAMES: &[&str] = &["bound_cidrs", "max_ttl", "num_uses", "period", "policies", "ttl"];
+
 /// A method's own fields, and these.
 pub(super) const fn with_token_settings<const OWN: usize, const ALL: usize>(own: [Parameter; OWN]) -> [Parameter; ALL] {
     assert!(ALL == OWN + SETTINGS.len(), "the table's length is that of both parts");
@@ -37,27 +40,24 @@ pub(super) const fn with_token_settings<const OWN: usize, const ALL: usize>(own:
     all
 }
 
-/// The fields that are there.
-pub(super) fn token_settings(parameters: &Parameters) -> Result<TokenSettingsChange> {
+/// The fields that are there; `old` are those that the method knows by their names without `token_`, too.
+pub(super) fn token_settings(parameters: &Parameters, old: &[&str]) -> Result<TokenSettingsChange> {
     let mut old_names = Vec::new();
-    let mut by_old = |new: &str, old: &str| {
-        let is_old = parameters.value(new).is_none() && parameters.value(old).is_some();
-        if is_old {
-            old_names.push(old.to_owned());
-        }
-        is_old
+    // By which of its names it counts.
+    let mut name = |new: &'static str| {
+        let by_old = new.strip_prefix("token_").filter(|name| old.contains(name) && parameters.value(name).is_some());
+        old_names.extend(by_old.map(str::to_owned));
+        by_old.filter(|_| parameters.value(new).is_none()).unwrap_or(new)
     };
-    let policies = if by_old("token_policies", "policies") { "policies" } else { "token_policies" };
-    let period = if by_old("token_period", "period") { "period" } else { "token_period" };
     Ok(TokenSettingsChange {
-        ttl: parameters.lasting("token_ttl")?,
-        max_ttl: parameters.lasting("token_max_ttl")?,
-        policies: parameters.list(policies)?,
-        bound_cidrs: parameters.list("token_bound_cidrs")?,
+        ttl: parameters.lasting(name("token_ttl"))?,
+        max_ttl: parameters.lasting(name("token_max_ttl"))?,
+        policies: parameters.list(name("token_policies"))?,
+        bound_cidrs: parameters.list(name("token_bound_cidrs"))?,
         explicit_max_ttl: parameters.lasting("token_explicit_max_ttl")?,
         no_default_policy: parameters.flag("token_no_default_policy")?,
-        num_uses: parameters.integer("token_num_uses")?,
-        period: parameters.lasting(period)?,
+        num_uses: parameters.integer(name("token_num_uses"))?,
+        period: parameters.lasting(name("token_period"))?,
         token_type: parameters.text("token_type")?,
         strictly_bind_ip: parameters.flag("token_strictly_bind_ip")?,
         old_names,

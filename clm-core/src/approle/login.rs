@@ -119,7 +119,7 @@ impl Core {
             settings: &role.token,
             bound_cidrs: narrower.cloned(),
             claim,
-            display_name: "approle".into(),
+            display_name: mount.path.trim_end_matches('/').replace('/', "-"),
             meta,
             rests_on: vec![Basis::from(&role)],
             secret_id: secret.as_ref().map(|secret| (secret.id, secret.expires_at)),

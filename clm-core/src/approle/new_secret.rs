@@ -88,16 +88,12 @@ impl Core {
         };
         let limit = role.secret_id_num_uses;
         if limit > 0 && (num_uses == 0 || num_uses > limit) {
-            return Err(Error::invalid(format!(
-                "num_uses cannot be higher than the role's secret_id_num_uses {limit}"
-            )));
+            return Err(Error::invalid("num_uses cannot be higher than the role's secret_id_num_uses"));
         }
         let ttl = new.ttl.unwrap_or(role.secret_id_ttl);
         let limit = role.secret_id_ttl;
         if limit > 0 && (ttl == 0 || ttl > limit) {
-            return Err(Error::invalid(format!(
-                "ttl cannot be longer than the role's secret_id_ttl of {limit} seconds"
-            )));
+            return Err(Error::invalid("ttl cannot be longer than the role's secret_id_ttl"));
         }
         let within = |networks: &[String], outer: &[ipnet::IpNet], what: &str| {
             let networks = cidr::parse_all(networks)?;

@@ -7,6 +7,7 @@ use crate::login::{TokenSettings, TokenSettingsChange, count};
 use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::store::{StoreError, app_roles};
+use crate::token::Warning;
 use audit_chain::{Caller, Event, Value};
 use ipnet::IpNet;
 use serde_json::{Map, json};
@@ -15,6 +16,7 @@ use uuid::Uuid;
 /// How often a change is tried anew when somebody else changes the same role.
 const ATTEMPTS: usize = 5;
 const LONGEST_NAME: usize = 512;
+const LONGER_THAN_MOUNT: &str = "token_max_ttl is greater than the backend mount's maximum TTL value; issued tokens' max TTL value will be truncated";
 
 /// A role as stored.
 #[derive(Clone, Debug)]
@@ -123,7 +125,13 @@ impl AppRole {
 
 impl Core {
     /// Makes a role, or changes the fields that are named. Counts for the next login.
-    pub async fn put_app_role(&self, caller: &Caller, mount: &Mount, name: &str, change: AppRoleChange) -> Result<()> {
+    pub async fn put_app_role(
+        &self,
+        caller: &Caller,
+        mount: &Mount,
+        name: &str,
+        change: AppRoleChange,
+    ) -> Result<Vec<Warning>> {
         let name = role_name(name)?;
         for _ in 0..ATTEMPTS {
             let old = self.app_role(mount, &name).await?;
@@ -131,14 +139,16 @@ impl Core {
                 return Err(super::no_such_role(&name));
             }
             let role = old.unwrap_or_else(|| AppRole::new(mount, &name)).changed(change.clone())?;
+            let warning = (role.token.max_ttl > self.mount_ttl(mount).max_ttl).then(|| LONGER_THAN_MOUNT.to_owned());
             match self.write_app_role(caller, role).await {
+                Ok(()) => return Ok(warning.into_iter().collect()),
                 Err(Error::Conflict(_)) => {}
                 Err(Error::Database(StoreError::Taken { constraint })) if constraint.contains("role_id") => {
                     return Err(Error::invalid("role_id already in use by another role"));
                 }
                 // Somebody else made it meanwhile.
                 Err(Error::Database(StoreError::Taken { .. })) => {}
-                other => return other,
+                Err(error) => return Err(error),
             }
         }
         Err(Error::Conflict("role"))

@@ -3,7 +3,7 @@
 use super::AppRole;
 use crate::cidr;
 use crate::core::Core;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::store::app_role_secret_ids;
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -79,9 +79,10 @@ impl Core {
         Ok(found.filter(|secret| !secret.has_ended(now)))
     }
 
-    /// Accessors of a role's SecretIDs that can be used, sorted; the role must be there.
+    /// Accessors of a role's SecretIDs that can be used, sorted; the role must be there, else 400: a list that is empty is 404.
     pub async fn list_secret_ids(&self, mount: &Mount, role: &str) -> Result<Vec<String>> {
-        let role = self.expect_role(mount, role).await?;
+        let found = self.app_role(mount, role).await?;
+        let role = found.ok_or_else(|| Error::invalid(format!("role {role:?} does not exist")))?;
         Ok(self.store().secret_id_accessors(role.organization_id, role.id, self.now()).await?)
     }
 

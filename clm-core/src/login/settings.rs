@@ -1,6 +1,5 @@
 //! `token_*` of a role: what tokens made through it are like.
 
-use crate::access::format_seconds;
 use crate::cidr;
 use crate::error::{Error, Result};
 use crate::token::ROOT_POLICY;
@@ -25,7 +24,7 @@ pub struct TokenSettings {
     /// `default`, `service`, `batch`, `default-service` or `default-batch`; empty: `default`.
     pub token_type: String,
     pub strictly_bind_ip: bool,
-    /// `policies` and `period` were said by these old names, by which they are then read back, too.
+    /// What was said by its old name, which is the new one without `token_`, is read back by that, too.
     pub old_names: Vec<String>,
 }
 
@@ -52,12 +51,21 @@ const TYPES: [&str; 5] = ["default", "service", "batch", "default-service", "def
 impl TokenSettings {
     /// With `change`, if that can be.
     pub(crate) fn changed(mut self, change: TokenSettingsChange) -> Result<Self> {
+        let named = [
+            ("bound_cidrs", change.bound_cidrs.is_some()),
+            ("max_ttl", change.max_ttl.is_some()),
+            ("num_uses", change.num_uses.is_some()),
+            ("period", change.period.is_some()),
+            ("policies", change.policies.is_some()),
+            ("ttl", change.ttl.is_some()),
+        ];
+        for (name, _) in named.into_iter().filter(|(_, is_named)| *is_named) {
+            self.old_names.retain(|known| known != name);
+            self.old_names.extend(change.old_names.iter().filter(|used| *used == name).cloned());
+        }
         self.ttl = change.ttl.unwrap_or(self.ttl);
         self.max_ttl = change.max_ttl.unwrap_or(self.max_ttl);
-        if let Some(policies) = change.policies {
-            self.policies = policies;
-            self.set_old("policies", &change.old_names);
-        }
+        self.policies = change.policies.unwrap_or(self.policies);
         if let Some(networks) = change.bound_cidrs {
             self.bound_cidrs = cidr::parse_all(&networks)?;
         }
@@ -66,10 +74,7 @@ impl TokenSettings {
         if let Some(uses) = change.num_uses {
             self.num_uses = count(uses, "token_num_uses")?;
         }
-        if let Some(period) = change.period {
-            self.period = period;
-            self.set_old("period", &change.old_names);
-        }
+        self.period = change.period.unwrap_or(self.period);
         if let Some(token_type) = change.token_type {
             if !token_type.is_empty() && !TYPES.contains(&token_type.as_str()) {
                 return Err(Error::invalid(format!("invalid 'token_type' value {token_type:?}: {}", TYPES.join(", "))));
@@ -80,22 +85,20 @@ impl TokenSettings {
         self.check()
     }
 
-    fn set_old(&mut self, name: &str, used: &[String]) {
-        self.old_names.retain(|known| known != name);
-        self.old_names.extend(used.iter().filter(|used| *used == name).cloned());
-    }
-
     fn check(self) -> Result<Self> {
         if self.max_ttl > 0 && self.ttl > self.max_ttl {
-            return Err(Error::invalid(format!(
-                "'token_ttl' ({}) cannot be greater than 'token_max_ttl' ({})",
-                format_seconds(self.ttl),
-                format_seconds(self.max_ttl)
-            )));
+            return Err(Error::invalid("'token_ttl' cannot be greater than 'token_max_ttl'"));
         }
-        let makes_batch = matches!(self.token_type.as_str(), "batch" | "default-batch");
-        if makes_batch && (self.num_uses > 0 || self.period > 0) {
-            return Err(Error::invalid("'token_type' cannot be 'batch' with 'token_num_uses' or 'token_period' set"));
+        if matches!(self.token_type.as_str(), "batch" | "default-batch") {
+            let unfit = [(self.period > 0, "periodic tokens"), (self.num_uses > 0, "tokens with limited use count")];
+            if let Some((_, what)) = unfit.into_iter().find(|(is, _)| *is) {
+                return Err(Error::invalid(format!(
+                    "'token_type' cannot be 'batch' or 'default_batch' when set to generate {what}"
+                )));
+            }
+        }
+        if self.strictly_bind_ip && !self.bound_cidrs.is_empty() {
+            return Err(Error::invalid("'token_strictly_bind_ip' conflicts with 'token_bound_cidrs'; set only one"));
         }
         if self.policies.iter().any(|policy| policy.trim().eq_ignore_ascii_case(ROOT_POLICY)) {
             return Err(Error::invalid("auth methods cannot create root tokens"));
@@ -119,9 +122,10 @@ impl TokenSettings {
         }) else {
             return Map::new();
         };
+        let none = [json!(0), json!([])];
         for name in &self.old_names {
-            let value = if name == "policies" { json!(self.policies) } else { json!(self.period) };
-            data.insert(name.clone(), value);
+            let value = data.get(&format!("token_{name}")).filter(|value| !none.contains(value)).cloned();
+            data.extend(value.map(|value| (name.clone(), value)));
         }
         data
     }
@@ -149,7 +153,7 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused() {
         let told = refused(TokenSettingsChange { ttl: Some(7200), max_ttl: Some(3600), ..Default::default() });
-        assert_eq!(told, "'token_ttl' (2h) cannot be greater than 'token_max_ttl' (1h)");
+        assert_eq!(told, "'token_ttl' cannot be greater than 'token_max_ttl'");
         let batch = || TokenSettingsChange { token_type: Some("batch".into()), ..Default::default() };
         refused(TokenSettingsChange { num_uses: Some(1), ..batch() });
         refused(TokenSettingsChange { period: Some(1), ..batch() });
@@ -157,6 +161,9 @@ mod tests {
         refused(TokenSettingsChange { num_uses: Some(-1), ..Default::default() });
         refused(TokenSettingsChange { bound_cidrs: Some(vec!["bad".into()]), ..Default::default() });
         refused(TokenSettingsChange { policies: Some(vec![" Root".into()]), ..Default::default() });
+        let networks = Some(vec!["10.0.0.0/8".into()]);
+        let both = TokenSettingsChange { strictly_bind_ip: Some(true), bound_cidrs: networks, ..Default::default() };
+        assert!(refused(both).contains("set only one"));
     }
 
     #[test]
@@ -175,5 +182,24 @@ mod tests {
         assert_eq!((&data["policies"], &data["token_policies"]), (&json!(["p"]), &json!(["p"])));
         let third = TokenSettingsChange { policies: Some(Vec::new()), ..Default::default() };
         assert!(settings.changed(third).expect("valid").data().get("policies").is_none());
+        let all = TokenSettingsChange {
+            ttl: Some(60),
+            max_ttl: Some(0),
+            num_uses: Some(3),
+            bound_cidrs: Some(vec!["10.0.0.1".into()]),
+            old_names: ["ttl", "max_ttl", "num_uses", "bound_cidrs"].map(String::from).to_vec(),
+            ..Default::default()
+        };
+        let settings = TokenSettings::default().changed(all).expect("valid");
+        let data = settings.data();
+        assert_eq!(
+            (&data["ttl"], &data["num_uses"], &data["bound_cidrs"]),
+            (&json!(60), &json!(3), &json!(["10.0.0.1"]))
+        );
+        assert!(data.get("max_ttl").is_none(), "what says nothing is not shown twice");
+        // The new name takes the old one back.
+        let by_new = TokenSettingsChange { ttl: Some(90), ..Default::default() };
+        let data = settings.changed(by_new).expect("valid").data();
+        assert_eq!((data.get("ttl"), &data["token_ttl"], &data["num_uses"]), (None, &json!(90), &json!(3)));
     }
 }

@@ -12,7 +12,8 @@ const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "s
 const ANY_TOKEN: [&str; 2] = ["ui-mounts-read", "ui-namespaces"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.
-const CREATING: [&str; 14] = [
+const CREATING: [&str; 17] = [
+    "approle-write-role",
     "clm-assign-user-role",
     "clm-write-inventory",
     "clm-write-organizations",
@@ -21,6 +22,8 @@ const CREATING: [&str; 14] = [
     "clm-write-secret",
     "clm-write-secret-metadata",
     "clm-write-workflows",
+    "jwt-write-role",
+    "kubernetes-write-role",
     "kv1-write",
     "kv2-write-data",
     "kv2-write-metadata",

@@ -8,7 +8,11 @@ use clm_core::AppRoleLogin;
 use secrecy::SecretString;
 
 pub(super) async fn login(call: OpenCall) -> Result<Answer> {
-    let given = |name: &str| Ok::<_, Error>(call.parameters.text(name)?.filter(|text| !text.is_empty()));
+    // Files that they are read from end in a newline.
+    let given = |name: &str| {
+        let text = call.parameters.text(name)?.map(|text| text.trim().to_owned());
+        Ok::<_, Error>(text.filter(|text| !text.is_empty()))
+    };
     let Some(role_id) = given("role_id")? else { return Err(Error::invalid("missing role_id")) };
     let secret_id = given("secret_id")?.map(SecretString::from);
     let (core, mount) = call.login_method()?;

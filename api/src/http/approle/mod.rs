@@ -63,7 +63,8 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[
             Endpoint::new(Read, "approle-read-role", "One role", |call| Box::pin(role::read(call))),
             Endpoint::new(Write, "approle-write-role", "Make or change a role", |call| Box::pin(role::write(call)))
-                .with(&ROLE),
+                .with(&ROLE)
+                .creating(role::exists),
             Endpoint::new(Delete, "approle-delete-role", "Delete a role with its SecretIDs", |call| {
                 Box::pin(role::delete(call))
             }),

@@ -56,8 +56,15 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
     };
     let role = call.context.services.core.app_role(&call.mount, call.capture("name")).await?;
     Ok(role.map_or_else(Answer::nothing, |role| {
-        let mut data = Map::new();
-        data.insert(field.into(), role.data().get(field).cloned().unwrap_or_default());
+        let all = role.data();
+        let shown = |name: &str| Some((name.to_owned(), all.get(name)?.clone()));
+        // By the old name as well, of a role that was told by that; of the old path by that alone.
+        let data: Map<String, Value> = match call.capture("property") {
+            "bound-cidr-list" => {
+                shown(field).map(|(_, value)| ("bound_cidr_list".to_owned(), value)).into_iter().collect()
+            }
+            _ => [field].iter().chain(aliases(field)).filter_map(|name| shown(name)).collect(),
+        };
         Answer::data(data)
     }))
 }
@@ -70,9 +77,10 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     if initial == Initial::Fixed {
         return Ok(Answer::refused(Refusal::UnsupportedOperation));
     }
-    let given = [field].iter().chain(aliases(field)).find_map(|name| call.parameters.value(name));
-    let given = given.cloned().ok_or_else(|| Error::invalid(format!("missing {field}")))?;
-    set(&call, field, given).await
+    let given = |name: &&'static str| Some((*name, call.parameters.value(name)?.clone()));
+    let given = [field].iter().chain(aliases(field)).find_map(given);
+    let (name, given) = given.ok_or_else(|| Error::invalid(format!("missing {field}")))?;
+    set(&call, name, given).await
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
@@ -80,6 +88,10 @@ pub(super) async fn delete(call: Call) -> Result<Answer> {
         Ok(property) => property,
         Err(answer) => return Ok(*answer),
     };
+    if call.context.services.core.app_role(&call.mount, call.capture("name")).await?.is_none() {
+        // As deleting the role itself.
+        return Ok(Answer::nothing());
+    }
     let value = match initial {
         Initial::Fixed => return Ok(Answer::refused(Refusal::UnsupportedOperation)),
         Initial::NoItems => json!([]),

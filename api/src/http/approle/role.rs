@@ -1,11 +1,13 @@
 //! Roles.
 
-use crate::app::{Error, Result};
+use crate::app::{Context, Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::parameters::Parameters;
+use crate::http::table::Captures;
 use crate::http::token_settings::token_settings;
-use clm_core::AppRoleChange;
+use clm_core::{AppRoleChange, Mount};
+use futures_util::future::BoxFuture;
 use serde_json::json;
 
 pub(super) async fn list(call: Call) -> Result<Answer> {
@@ -18,7 +20,26 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn write(call: Call) -> Result<Answer> {
-    put(&call, change(&call.parameters)?).await
+    let mut change = change(&call.parameters)?;
+    let given = change.token.token_type.as_deref().filter(|given| ["default-batch", "default-service"].contains(given));
+    let meant = given.and_then(|given| given.strip_prefix("default-"));
+    // A role that is to give one type gives it, whatever its mount's default is.
+    let warning = meant.map(str::to_owned).map(|meant| {
+        let warning = format!("default-{meant} has no useful meaning; adjusting to {meant}");
+        change.token.token_type = Some(meant);
+        warning
+    });
+    Ok(put(&call, change).await?.warn(warning))
+}
+
+/// A role that is there is changed, not made.
+pub(super) fn exists<'c>(
+    context: &'c Context,
+    mount: &'c Mount,
+    captures: &'c Captures,
+) -> BoxFuture<'c, Result<bool>> {
+    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    Box::pin(async move { Ok(context.services.core.app_role(mount, name).await?.is_some()) })
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
@@ -42,8 +63,8 @@ pub(super) async fn write_id(call: Call) -> Result<Answer> {
 pub(super) async fn put(call: &Call, change: AppRoleChange) -> Result<Answer> {
     let core = &call.context.services.core;
     let written = core.put_app_role(&call.context.caller, &call.mount, call.capture("name"), change).await;
-    call.context.recorded("update", written).await?;
-    Ok(Answer::nothing())
+    let warnings = call.context.recorded("update", written).await?;
+    Ok(Answer::nothing().warn(warnings))
 }
 
 /// The fields that are there, by their old names too.
@@ -59,7 +80,7 @@ pub(super) fn change(parameters: &Parameters) -> Result<AppRoleChange> {
         secret_id_num_uses: parameters.integer("secret_id_num_uses")?,
         secret_id_ttl: parameters.lasting("secret_id_ttl")?,
         local_secret_ids: parameters.flag("local_secret_ids")?,
-        token: token_settings(parameters)?,
+        token: token_settings(parameters, &["period", "policies"])?,
         must_exist: false,
     })
 }

@@ -3,6 +3,8 @@
 use crate::app::{Error, Result};
 use crate::http::answer::{Answer, Refusal};
 use crate::http::call::Call;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use clm_core::{NewSecretId, SecretRef};
 use hyper::StatusCode;
 use secrecy::{ExposeSecret, SecretString};
@@ -104,14 +106,52 @@ fn named(call: &Call, field: &str) -> Result<String> {
         .ok_or_else(|| Error::invalid(format!("missing {field}")))
 }
 
-/// An object with texts, as a text: so clients send it.
+/// An object with texts, as a text: so clients send it. Or pairs `a=b,c=d`, or either in base64.
 fn metadata(given: Option<&Value>) -> Result<BTreeMap<String, String>> {
-    let refused =
-        || Error::invalid("metadata must be a JSON object with texts, sent as a text: \"{\\\"a\\\":\\\"b\\\"}\"");
-    match given {
-        None => Ok(BTreeMap::new()),
-        Some(Value::String(text)) if text.is_empty() => Ok(BTreeMap::new()),
-        Some(Value::String(text)) => serde_json::from_str(text).map_err(|_| refused()),
-        Some(_) => Err(refused()),
+    let refused = || {
+        Error::invalid(
+            "metadata must be a JSON object with texts, sent as a text: \"{\\\"a\\\":\\\"b\\\"}\", or pairs like a=b,c=d",
+        )
+    };
+    let text = match given {
+        None => return Ok(BTreeMap::new()),
+        Some(Value::String(text)) => text.trim(),
+        Some(_) => return Err(refused()),
+    };
+    let decoded = BASE64_STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+    let text = decoded.as_deref().unwrap_or(text);
+    if text.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    serde_json::from_str(text).ok().or_else(|| pairs(text)).ok_or_else(refused)
+}
+
+fn pairs(text: &str) -> Option<BTreeMap<String, String>> {
+    let pair = |pair: &str| {
+        let (key, value) = pair.split_once('=')?;
+        (!key.trim().is_empty()).then(|| (key.trim().to_owned(), value.trim().to_owned()))
+    };
+    text.split(',').map(pair).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metadata_comes_as_a_text_of_several_kinds_and_in_no_other_way() {
+        let expected = BTreeMap::from([("a".to_owned(), "b".to_owned()), ("c".to_owned(), "d=e".to_owned())]);
+        let json_text = r#"{"a":"b","c":"d=e"}"#;
+        for text in
+            [json_text, " a=b, c = d=e ", &BASE64_STANDARD.encode(json_text), &BASE64_STANDARD.encode("a=b,c=d=e")]
+        {
+            assert_eq!(metadata(Some(&json!(text))).expect(text), expected);
+        }
+        for nothing in [None, Some(json!("")), Some(json!("{}"))] {
+            assert!(metadata(nothing.as_ref()).expect("nothing").is_empty());
+        }
+        for refused in [json!({"a": "b"}), json!("words"), json!("a=b,words"), json!("=b"), json!("[1]"), json!(1)] {
+            assert!(metadata(Some(&refused)).is_err(), "{refused}");
+        }
     }
 }

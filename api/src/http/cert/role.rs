@@ -6,6 +6,8 @@ use crate::http::call::Call;
 use crate::http::token_settings::token_settings;
 use clm_core::CertRoleChange;
 
+const OLD_NAMES: &[&str] = &["bound_cidrs", "max_ttl", "period", "policies", "ttl"];
+
 pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::keys(call.context.services.core.list_login_roles(&call.mount).await?))
 }
@@ -20,9 +22,13 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     if parameters.list("required_extensions")?.is_some_and(|wanted| !wanted.is_empty()) {
         return Err(Error::invalid("required_extensions are not looked at: the role would admit more than it says"));
     }
-    let mut token = token_settings(parameters)?;
-    token.ttl = token.ttl.or(parameters.lasting("ttl")?).or(parameters.lasting("lease")?);
-    token.max_ttl = token.max_ttl.or(parameters.lasting("max_ttl")?);
+    if parameters.flag("ocsp_enabled")? == Some(true) {
+        return Err(Error::invalid(
+            "ocsp_enabled is not taken: nobody is asked whether a certificate was revoked, and the role would admit more than it says",
+        ));
+    }
+    let mut token = token_settings(parameters, OLD_NAMES)?;
+    token.ttl = token.ttl.or(parameters.lasting("lease")?);
     let change = CertRoleChange {
         certificate: parameters.text("certificate")?,
         display_name: parameters.text("display_name")?,

@@ -28,9 +28,10 @@ const CONFIG: &[Parameter] = &[
     field("oidc_response_mode", Text, "How a browser comes back from it: query, or form_post"),
     field("oidc_response_types", List, "code: no tokens go through the browser"),
 ];
-const ROLE: [Parameter; 26] = with_token_settings([
+const ROLE: [Parameter; 30] = with_token_settings([
     field("allowed_redirect_uris", List, "Where browsers may come back to; on their own machine at any port"),
     field("bound_audiences", List, "Audiences (aud), one of which a token must name"),
+    field("bound_cidrs", List, "The old name of `token_bound_cidrs`"),
     field("bound_claims", Object, "Values by claim, or by JSON pointer"),
     field("bound_claims_type", Text, "string, or glob: `*` in values stands for any text"),
     field("bound_subject", Text, "The subject (sub) that a token must name"),
@@ -39,13 +40,16 @@ const ROLE: [Parameter; 26] = with_token_settings([
     field("expiration_leeway", Integer, "How long a token is good that does not say so; 0: 150, below: none"),
     field("groups_claim", Text, "The claim that names external groups"),
     field("max_age", Duration, "How long ago the provider may have asked for a password; 0: any time"),
+    field("max_ttl", Duration, "The old name of `token_max_ttl`"),
     field("not_before_leeway", Integer, "As expiration_leeway, of when a token begins"),
+    field("num_uses", Integer, "The old name of `token_num_uses`"),
     field("oidc_scopes", List, "What to ask the provider for beside openid"),
     field(
         "role_type",
         Text,
         "jwt: a token is brought; oidc: a browser is sent for it, as with a new role that has allowed_redirect_uris",
     ),
+    field("ttl", Duration, "The old name of `token_ttl`"),
     field("user_claim", Text, "The claim that names whoever comes").required(),
 ]);
 const LOGIN: &[Parameter] = &[field("jwt", Text, "The token").required(), field("role", Text, "The role")];
@@ -121,7 +125,8 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[
             Endpoint::new(Read, "jwt-read-role", "One role", |call| Box::pin(role::read(call))),
             Endpoint::new(Write, "jwt-write-role", "Make or change a role", |call| Box::pin(role::write(call)))
-                .with(&ROLE),
+                .with(&ROLE)
+                .creating(role::exists),
             Endpoint::new(Delete, "jwt-delete-role", "Delete a role", |call| Box::pin(role::delete(call))),
         ],
     },

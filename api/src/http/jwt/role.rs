@@ -1,11 +1,23 @@
 //! Roles.
 
-use crate::app::{Error, Result};
+use crate::app::{Context, Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::token_settings::token_settings;
-use clm_core::JwtRoleChange;
+use crate::http::table::Captures;
+use crate::http::token_settings::{OLD_NAMES, token_settings};
+use clm_core::{JwtRoleChange, Mount};
+use futures_util::future::BoxFuture;
 use serde_json::{Map, Value};
+
+/// A role that is there is changed, not made.
+pub(super) fn exists<'c>(
+    context: &'c Context,
+    mount: &'c Mount,
+    captures: &'c Captures,
+) -> BoxFuture<'c, Result<bool>> {
+    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    Box::pin(async move { Ok(context.services.core.jwt_role(mount, name).await?.is_some()) })
+}
 
 pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::keys(call.context.services.core.list_login_roles(&call.mount).await?))
@@ -33,7 +45,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         expiration_leeway: parameters.seconds("expiration_leeway")?,
         not_before_leeway: parameters.seconds("not_before_leeway")?,
         clock_skew_leeway: parameters.seconds("clock_skew_leeway")?,
-        token: token_settings(parameters)?,
+        token: token_settings(parameters, OLD_NAMES)?,
     };
     let core = &call.context.services.core;
     let written = core.put_jwt_role(&call.context.caller, &call.mount, call.capture("name"), change).await;

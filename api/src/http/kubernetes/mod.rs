@@ -6,7 +6,7 @@ mod role;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use super::token_settings::with_token_settings;
-use Kind::{Boolean, Duration, List, Text};
+use Kind::{Boolean, Duration, Integer, List, Text};
 use Verb::{Delete, Read, Write};
 
 const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
@@ -22,12 +22,14 @@ const CONFIG: &[Parameter] = &[
     field("pem_keys", List, "None: each token is asked about"),
     field("token_reviewer_jwt", Text, "The token to ask with; else each token is asked about with itself"),
 ];
-const ROLE: [Parameter; 18] = with_token_settings([
+const ROLE: [Parameter; 20] = with_token_settings([
     field("alias_name_source", Text, "serviceaccount_uid, or serviceaccount_name"),
     field("audience", Text, "Whom tokens must be for"),
+    field("bound_cidrs", List, "The old name of `token_bound_cidrs`"),
     field("bound_service_account_names", List, "Service accounts; `*` stands for any text"),
     field("bound_service_account_namespaces", List, "Their namespaces, likewise"),
     field("max_ttl", Duration, "The old name of `token_max_ttl`"),
+    field("num_uses", Integer, "The old name of `token_num_uses`"),
     field("ttl", Duration, "The old name of `token_ttl`"),
 ]);
 const LOGIN: &[Parameter] =
@@ -64,7 +66,8 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[
             Endpoint::new(Read, "kubernetes-read-role", "One role", |call| Box::pin(role::read(call))),
             Endpoint::new(Write, "kubernetes-write-role", "Make or change a role", |call| Box::pin(role::write(call)))
-                .with(&ROLE),
+                .with(&ROLE)
+                .creating(role::exists),
             Endpoint::new(Delete, "kubernetes-delete-role", "Delete a role", |call| Box::pin(role::delete(call))),
         ],
     },

@@ -1,10 +1,22 @@
 //! Roles.
 
-use crate::app::Result;
+use crate::app::{Context, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::token_settings::token_settings;
-use clm_core::KubernetesRoleChange;
+use crate::http::table::Captures;
+use crate::http::token_settings::{OLD_NAMES, token_settings};
+use clm_core::{KubernetesRoleChange, Mount};
+use futures_util::future::BoxFuture;
+
+/// A role that is there is changed, not made.
+pub(super) fn exists<'c>(
+    context: &'c Context,
+    mount: &'c Mount,
+    captures: &'c Captures,
+) -> BoxFuture<'c, Result<bool>> {
+    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    Box::pin(async move { Ok(context.services.core.kubernetes_role(mount, name).await?.is_some()) })
+}
 
 pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::keys(call.context.services.core.list_login_roles(&call.mount).await?))
@@ -17,15 +29,12 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 
 pub(super) async fn write(call: Call) -> Result<Answer> {
     let parameters = &call.parameters;
-    let mut token = token_settings(parameters)?;
-    token.ttl = token.ttl.or(parameters.lasting("ttl")?);
-    token.max_ttl = token.max_ttl.or(parameters.lasting("max_ttl")?);
     let change = KubernetesRoleChange {
         bound_service_account_names: parameters.list("bound_service_account_names")?,
         bound_service_account_namespaces: parameters.list("bound_service_account_namespaces")?,
         audience: parameters.text("audience")?,
         alias_name_source: parameters.text("alias_name_source")?,
-        token,
+        token: token_settings(parameters, OLD_NAMES)?,
     };
     let core = &call.context.services.core;
     let written = core.put_kubernetes_role(&call.context.caller, &call.mount, call.capture("name"), change).await;

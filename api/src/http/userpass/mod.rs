@@ -6,14 +6,15 @@ mod user;
 
 use super::table::{Endpoint, Kind, Parameter, Route, Verb};
 use super::token_settings::with_token_settings;
-use Kind::{Duration, Text};
+use Kind::{Duration, List, Text};
 use Verb::{Delete, Read, Write};
 
 const fn field(name: &'static str, kind: Kind, description: &'static str) -> Parameter {
     Parameter::new(name, kind, description)
 }
 
-const USER: [Parameter; 16] = with_token_settings([
+const USER: [Parameter; 17] = with_token_settings([
+    field("bound_cidrs", List, "The old name of `token_bound_cidrs`"),
     field("email", Text, "A new person's address; by default one that nobody receives"),
     field("max_ttl", Duration, "The old name of `token_max_ttl`"),
     field("password", Text, "The password; needed for a new person"),

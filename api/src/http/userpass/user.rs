@@ -19,6 +19,9 @@ pub(super) fn exists<'c>(
     Box::pin(async move { Ok(context.services.core.user_role(mount, name).await?.is_some()) })
 }
 
+/// That a person's settings had once.
+const OLD_NAMES: &[&str] = &["bound_cidrs", "max_ttl", "period", "policies", "ttl"];
+
 pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::keys(call.context.services.core.list_users(&call.mount).await?))
 }
@@ -33,9 +36,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     if parameters.value("password_hash").is_some() {
         return Err(Error::invalid("password_hash is not taken: bcrypt hashes would stay; send the password"));
     }
-    let mut token = token_settings(parameters)?;
-    token.ttl = token.ttl.or(parameters.lasting("ttl")?);
-    token.max_ttl = token.max_ttl.or(parameters.lasting("max_ttl")?);
+    let token = token_settings(parameters, OLD_NAMES)?;
     let change = UserChange {
         password: password(&call)?,
         email: parameters.text("email")?.filter(|email| !email.is_empty()),
@@ -51,7 +52,7 @@ pub(super) async fn write_password(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn write_policies(call: Call) -> Result<Answer> {
-    let all = token_settings(&call.parameters)?;
+    let all = token_settings(&call.parameters, OLD_NAMES)?;
     let policies = all.policies.ok_or_else(|| Error::invalid("missing token_policies"))?;
     let token =
         TokenSettingsChange { policies: Some(policies), old_names: all.old_names, ..TokenSettingsChange::default() };
