@@ -18,6 +18,10 @@ async fn sealing_ends_workers_and_supervisor_and_only_what_opens_it_is_answered(
     let site = Site::ready("[seal]\ntype = 'shamir'\nrekey = true\ngenerate_root = true\n").await.unwrap();
     let mut server = site.serve().await.unwrap();
     server.until_health(501).await.unwrap();
+    // Not made yet it is closed as well.
+    for (path, status) in [("sys/seal", 204), ("sys/step-down", 503), ("nosuch/x", 503)] {
+        assert_eq!(server.put(path, Value::Null).await.unwrap().status, status, "{path}");
+    }
     let made = server.put("sys/init", json!({"secret_shares": 1, "secret_threshold": 1})).await.unwrap();
     server.token = made.body["root_token"].as_str().unwrap().to_owned();
     let key = made.body["keys"][0].as_str().unwrap().to_owned();

@@ -220,3 +220,36 @@ async fn recovery_shares_are_made_anew_and_the_old_ones_make_no_root_token_any_m
     server.until_health(200).await.unwrap();
     told(&server.get("sys/rekey-recovery-key/init").await.unwrap(), 405, "set seal.rekey = true");
 }
+
+#[tokio::test]
+async fn sealing_forgets_attempts_with_the_shares_that_were_given_to_them() {
+    let site = Site::ready("[seal]\ntype = 'shamir'\nrekey = true\ngenerate_root = true\n").await.unwrap();
+    let (mut server, keys, token) = initialised(&site).await;
+    let nonce = start(&server, "sys/rekey", json!({"secret_shares": 2, "secret_threshold": 2})).await;
+    assert_eq!(give(&server, "sys/rekey", &keys[0], &nonce).await.body["progress"], 1);
+    let attempt = server.put("sys/generate-root/attempt", json!({})).await.unwrap();
+    let attempt = attempt.body["nonce"].as_str().unwrap().to_owned();
+    let update = async |server: &Server, key: &str| {
+        server.put("sys/generate-root/update", json!({"key": key, "nonce": attempt})).await.unwrap()
+    };
+    assert_eq!(update(&server, &keys[0]).await.body["progress"], 1);
+    token.clone_into(&mut server.token);
+    assert_eq!(server.put("sys/seal", Value::Null).await.unwrap().status, 204);
+    server.token.clear();
+    assert!(opens(&server, &keys[1..]).await);
+    for path in ["sys/rekey/init", "sys/generate-root/attempt"] {
+        let idle = server.get(path).await.unwrap();
+        assert_eq!((&idle.body["started"], &idle.body["progress"]), (&json!(false), &json!(0)), "{path}: {idle:?}");
+    }
+    told(&give(&server, "sys/rekey", &keys[1], &nonce).await, 400, "no barrier rekey in progress");
+    told(&update(&server, &keys[1]).await, 400, "no root generation in progress");
+    // Nor does what waited to be verified come back.
+    let wanted = json!({"secret_shares": 2, "secret_threshold": 2, "require_verification": true});
+    let done = rekeyed(&server, "sys/rekey", wanted, &keys[..2]).await;
+    let (new, nonce) = (texts(&done.body["keys"]), done.body["verification_nonce"].as_str().unwrap());
+    token.clone_into(&mut server.token);
+    assert_eq!(server.put("sys/seal", Value::Null).await.unwrap().status, 204);
+    server.token.clear();
+    assert!(opens(&server, &keys[..2]).await);
+    told(&verify(&server, &new[0], nonce).await, 400, "no rekey configuration found");
+}

@@ -7,7 +7,7 @@
 //! ```
 
 use super::rekey::{self, Rekey};
-use super::root_token::Attempt;
+use super::root_token::{self, Attempt};
 use super::shamir::{self, Secret};
 use super::{Context, Error, Result, Services};
 use crate::http::VERSION;
@@ -271,13 +271,15 @@ pub(super) async fn unsealed(services: &Services, caller: &Caller, kind: SealKin
     Ok(core.audit().append(event).await.map_err(clm_core::Error::Audit)?)
 }
 
-/// Closes the service: workers end, the PIN and all authority are forgotten.
+/// Closes the service: workers end; the PIN, all authority, and shares that were given to an attempt are forgotten.
 pub(crate) async fn seal(context: &Context, seal: &Seal) -> Result<()> {
     let Services { vault, core, .. } = &context.services;
     let _alone = seal.changing.lock().await;
     let event = core.event(&context.caller, "system.seal", "system", ("system", None), "seal");
     core.audit().append(event).await.map_err(clm_core::Error::Audit)?;
     seal.enter(Phase::Sealed);
+    rekey::cancel(seal);
+    root_token::cancel(seal);
     core.invalidate_all();
     vault.forget().await;
     vault.bridge().lock().await?;

@@ -104,7 +104,7 @@ impl Dispatch {
         let services = match self.state.seal.services() {
             Ok(services) => services.clone(),
             // Whoever asks for it already has it.
-            Err(_) if &*head.path == "sys/seal" && head.verb == Verb::Write && self.is_sealed() => {
+            Err(_) if &*head.path == "sys/seal" && head.verb == Verb::Write && self.is_closed() => {
                 return Ok(empty(StatusCode::NO_CONTENT));
             }
             Err(error) => return Err(self.refusal(&error)),
@@ -355,8 +355,9 @@ impl Dispatch {
         self.state.system.may_have_devices(&self.state.seal)
     }
 
-    fn is_sealed(&self) -> bool {
-        self.state.seal.phase() == Phase::Sealed
+    /// Sealed, or not made yet.
+    fn is_closed(&self) -> bool {
+        matches!(self.state.seal.phase(), Phase::Sealed | Phase::Uninitialised)
     }
 
     pub(super) fn refusal(&self, error: &Error) -> Box<HttpResponse> {
