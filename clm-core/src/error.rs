@@ -70,9 +70,11 @@ impl From<StoreError> for Error {
             StoreError::Tampered { table, id } => Self::RowTampered { table, id },
             StoreError::Conflict { what } => Self::Conflict(what),
             StoreError::Crowded { .. } => Self::TooMany(error.to_string().into()),
-            StoreError::Absent { .. } | StoreError::Circle { .. } | StoreError::Full { .. } | StoreError::Json => {
-                Self::invalid(error.to_string())
-            }
+            StoreError::Absent { .. }
+            | StoreError::Circle { .. }
+            | StoreError::Full { .. }
+            | StoreError::GroupCircle
+            | StoreError::Json => Self::invalid(error.to_string()),
             other => Self::Database(other),
         }
     }

@@ -156,7 +156,7 @@ impl Core {
                 continue;
             }
             if *id == group.id || above.iter().any(|member| member.group_id == *id) {
-                return Err(Error::invalid("cyclic relationship detected: a group cannot hold itself"));
+                return Err(StoreError::GroupCircle.into());
             }
             if self.group(group.organization_id, *id).await?.is_none() {
                 return Err(Error::invalid(format!("invalid group ID {id}")));
@@ -180,8 +180,12 @@ impl Core {
             .chain([group.id])
             .collect();
         let row = group.clone();
+        let nests = moves.come.iter().any(|member| member.member_group_id.is_some());
         self.change(group.organization_id, move |connection| {
             Box::pin(async move {
+                if nests {
+                    group_members::alone(connection).await?;
+                }
                 let mut rows = vec![(identity_groups::TABLE, row.id, row.revision, row.row_mac)];
                 identity_groups::put(connection, &row).await?;
                 let going: Vec<Uuid> = moves.go.iter().map(|member| member.id).collect();
@@ -189,6 +193,9 @@ impl Core {
                 for member in &moves.come {
                     group_members::insert(connection, member).await?;
                     rows.push((group_members::TABLE, member.id, member.revision, member.row_mac));
+                }
+                if nests {
+                    group_members::expect_no_circle(connection, row.id).await?;
                 }
                 add_rows(&mut event, rows);
                 Ok(((), event))

@@ -23,6 +23,9 @@ pub enum StoreError {
         /// What it names.
         id: Uuid,
     },
+    /// A group that is to be in another holds that one.
+    #[error("cyclic relationship detected: a group cannot hold itself")]
+    GroupCircle,
     /// As many logins of one method wait as may.
     #[error(
         "{most} logins of this method wait for their next step, and no more may: finish one, or try again in some minutes, when those that nobody goes on with have ended ([login] pending_logins)"

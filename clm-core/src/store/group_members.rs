@@ -72,6 +72,17 @@ impl Store {
     }
 }
 
+/// Before groups come into a group: two that are put into each other at the same time would not see each other.
+pub(crate) async fn alone(connection: &mut PgConnection) -> Result<(), StoreError> {
+    super::one_at_a_time(connection).await
+}
+
+/// After groups came into `group`: none of them holds it, through others or by itself, whoever put it there meanwhile.
+pub(crate) async fn expect_no_circle(connection: &mut PgConnection, group: Uuid) -> Result<(), StoreError> {
+    let circle = held_by(connection, group).await?.iter().any(|member| member.group_id == group);
+    if circle { Err(StoreError::GroupCircle) } else { Ok(()) }
+}
+
 /// Adds one; that is there already is a [`StoreError::Taken`].
 pub(crate) async fn insert(connection: &mut PgConnection, member: &GroupMember) -> Result<(), StoreError> {
     sqlx::query!(

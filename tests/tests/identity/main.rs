@@ -1,6 +1,8 @@
 //! Who somebody is: entities, aliases and groups from outside, and what their policies do to tokens that live.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod merged;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -193,6 +195,28 @@ async fn policies_of_an_entity_and_of_its_groups_count_at_once_on_tokens_that_li
 }
 
 #[tokio::test]
+async fn groups_that_two_servers_put_into_each_other_at_once_make_no_circle() {
+    let (site, server) = started().await;
+    let second = site.serve_for(&server.token).await.unwrap();
+    for round in 0..12 {
+        let mut ids = Vec::new();
+        for name in ["one", "other"] {
+            let made = put(&server, "identity/group", json!({"name": format!("{name}{round}")})).await;
+            ids.push(made.text("id").to_owned());
+        }
+        let into = async |server: &Server, holder: usize| {
+            let path = format!("identity/group/id/{}", ids[holder]);
+            put(server, &path, json!({"member_group_ids": [ids[1 - holder]]})).await
+        };
+        let (one, other) = tokio::join!(into(&server, 0), into(&second, 1));
+        let (made, refused) = if one.status == 204 { (one, other) } else { (other, one) };
+        done(&made, 204);
+        told(&refused, 400, "cyclic relationship");
+    }
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+}
+
+#[tokio::test]
 async fn templates_give_each_his_own_and_follow_what_they_are_filled_with() {
     let (_site, mut server) = started().await;
     let (bob, eve) = (login(&server, "bob").await, login(&server, "eve").await);
@@ -283,30 +307,41 @@ async fn rows_written_by_sql_give_nobody_policies() {
 }
 
 #[tokio::test]
-async fn entities_that_become_one_keep_aliases_policies_groups_and_tokens() {
-    let (site, mut server) = started().await;
-    done(&put(&server, "sys/auth/approle", json!({"type": "approle"})).await, 204);
-    done(&put(&server, "auth/approle/role/r", json!({"role_id": "the-role"})).await, 204);
-    let secret = put(&server, "auth/approle/role/r/secret-id", json!({})).await;
-    let machine =
-        put(&server, "auth/approle/login", json!({"role_id": "the-role", "secret_id": secret.text("secret_id")})).await;
-    let machine = machine.body["auth"].clone();
-    let person = login(&server, "bob").await;
-    let (from, to) = (text(&machine, "entity_id"), text(&person, "entity_id"));
-    done(
-        &put(&server, "identity/group", json!({"name": "team", "policies": "mounts", "member_entity_ids": from})).await,
-        200,
-    );
-    assert_eq!(reads_mounts(&mut server, text(&person, "client_token")).await, 403);
-    done(&put(&server, "identity/entity/merge", json!({"from_entity_ids": [from], "to_entity_id": to})).await, 204);
-    assert_eq!(reads_mounts(&mut server, text(&person, "client_token")).await, 200);
-    assert_eq!(reads_mounts(&mut server, text(&machine, "client_token")).await, 200, "its tokens are the one's");
-    let shown = server.get(&format!("identity/entity/id/{to}")).await.unwrap().body["data"].clone();
-    assert_eq!((shown["merged_entity_ids"].clone(), shown["aliases"].as_array().unwrap().len()), (json!([from]), 2));
-    done(&put(&server, &format!("identity/entity/id/{to}"), json!({"disabled": true})).await, 204);
-    assert_eq!(reads_mounts(&mut server, text(&machine, "client_token")).await, 403);
-    let eve = login(&server, "eve").await;
-    let both = json!({"from_entity_ids": [text(&eve, "entity_id")], "to_entity_id": to});
-    told(&put(&server, "identity/entity/merge", both).await, 400, "aliases with the same mount");
-    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+async fn entities_and_groups_are_found_by_what_is_known_of_them_and_what_is_not_there_is_204() {
+    let (_site, server) = started().await;
+    let id = text(&login(&server, "bob").await, "entity_id").to_owned();
+    let entity = server.get(&format!("identity/entity/id/{id}")).await.unwrap().body["data"].clone();
+    let accessor = entity["aliases"][0]["mount_accessor"].clone();
+    let group = put(&server, "identity/group", json!({"name": "outer", "type": "external"})).await;
+    let alias = json!({"name": "devs", "canonical_id": group.text("id"), "mount_accessor": accessor});
+    let alias = put(&server, "identity/group-alias", alias).await;
+    let nobody = "00000000-0000-4000-8000-000000000000";
+    for (what, id, name, alias_id, alias_name) in [
+        ("entity", id.as_str(), entity["name"].as_str().unwrap(), text(&entity["aliases"][0], "id"), "bob"),
+        ("group", group.text("id"), "outer", alias.text("id"), "devs"),
+    ] {
+        let look = async |by: Value| put(&server, &format!("identity/lookup/{what}"), by).await;
+        for by in [
+            json!({"id": id}),
+            json!({"name": name}),
+            json!({"alias_id": alias_id}),
+            json!({"alias_name": alias_name, "alias_mount_accessor": accessor}),
+        ] {
+            assert_eq!(look(by.clone()).await.text("id"), id, "{what} {by}");
+        }
+        for by in [
+            json!({"id": nobody}),
+            json!({"id": "no uuid"}),
+            json!({"name": "absent"}),
+            json!({"alias_id": nobody}),
+            json!({"alias_id": "no uuid"}),
+            json!({"alias_name": "absent", "alias_mount_accessor": accessor}),
+            json!({"alias_name": alias_name, "alias_mount_accessor": "auth_none_0"}),
+        ] {
+            assert_eq!(look(by.clone()).await.status, 204, "{what} {by}");
+        }
+        for by in [json!({}), json!({"alias_name": alias_name}), json!({"alias_mount_accessor": accessor})] {
+            told(&look(by).await, 400, "query attributes not supplied");
+        }
+    }
 }
