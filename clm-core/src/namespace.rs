@@ -2,7 +2,7 @@
 //!
 //! The organization `root` owns the root namespace; every other one that is served is a namespace of its own by its code. They do not nest.
 
-use crate::core::Core;
+use crate::core::{Core, ROOT_ORGANIZATION};
 use crate::error::{Error, Result};
 use crate::store::organizations;
 use std::sync::Arc;
@@ -42,6 +42,11 @@ pub(crate) enum Place {
     Served(Arc<Namespace>),
     /// Its row does not carry its MAC.
     Refused(Uuid),
+}
+
+/// What clients know the namespace by that an organization is: `root`, or the organization's id.
+pub(crate) fn namespace_id(organization_id: Uuid) -> String {
+    if organization_id == ROOT_ORGANIZATION { "root".to_owned() } else { organization_id.to_string() }
 }
 
 impl Core {

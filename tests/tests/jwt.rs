@@ -89,6 +89,55 @@ async fn a_token_of_the_issuer_logs_in_and_its_groups_count() {
 }
 
 #[tokio::test]
+async fn a_renewal_brings_its_bearer_into_external_groups_and_out_of_them_as_a_login_would() {
+    let (site, mut server) = started().await;
+    let ec = Signer::ec().unwrap();
+    let issuer = Issuer::start(vec![ec.jwk("one")]).await.unwrap();
+    let url = issuer.url();
+    done(&post(&server, "config", json!({"oidc_discovery_url": url})).await, 204);
+    done(&post(&server, "role/dev", role()).await, 204);
+    let policy = json!({"policy": "path \"sys/mounts\" { capabilities = [\"read\"] }"});
+    done(&server.put("sys/policies/acl/mounts", policy).await.unwrap(), 204);
+    let mut named = claims(&url);
+    named["groups"] = json!(["ops", "devs", "ops"]);
+    let auth = post(&server, "login", json!({"role": "dev", "jwt": ec.sign("one", &named).unwrap()})).await;
+    let auth = auth.body["auth"].clone();
+    assert_eq!(auth["policies"], json!(["default", "p1"]), "nobody here has a group of that name");
+    let token = auth["client_token"].as_str().unwrap().to_owned();
+
+    let group = json!({"name": "developers", "type": "external", "policies": "mounts"});
+    let group = server.put("identity/group", group).await.unwrap();
+    let accessor = server.get("sys/auth").await.unwrap().body["data"]["jwt/"]["accessor"].clone();
+    let alias = json!({"name": "devs", "canonical_id": group.text("id"), "mount_accessor": accessor});
+    let alias = server.put("identity/group-alias", alias).await.unwrap();
+    let read = async |server: &Server| server.get("sys/mounts").await.unwrap().status.as_u16();
+    let renewed = async |server: &Server| {
+        let renewed = server.put("auth/token/renew-self", json!({})).await.unwrap();
+        done(&renewed, 200);
+        renewed.body["auth"]["policies"].clone()
+    };
+    let (_, root) = server.enter("", &token);
+    assert_eq!(read(&server).await, 403, "not before it is renewed");
+    assert_eq!((renewed(&server).await, read(&server).await), (json!(["default", "mounts", "p1"]), 200));
+    // The group is another one's there: he leaves with the next renewal.
+    server.enter("", &root);
+    let other = json!({"id": alias.text("id"), "name": "testers"});
+    done(&server.put("identity/group-alias", other).await.unwrap(), 200);
+    server.enter("", &token);
+    assert_eq!((renewed(&server).await, read(&server).await), (json!(["default", "p1"]), 403));
+    server.enter("", &root);
+    // By SQL nobody was in another group there.
+    let mut superuser = site.core.superuser().await.unwrap();
+    let edited = "UPDATE entity_aliases SET group_names = '{testers}'";
+    assert_eq!(sqlx::query(edited).execute(&mut superuser).await.unwrap().rows_affected(), 1);
+    let refused = async || {
+        let asked = server.put("auth/token/renew", json!({"token": token})).await.unwrap();
+        (asked.status.as_u16(), asked.error().contains("changed behind the service's back"))
+    };
+    assert_eq!(refused().await, (500, true));
+}
+
+#[tokio::test]
 async fn what_is_not_the_issuers_or_not_for_the_role_is_refused() {
     let (_site, server) = started().await;
     let (ec, other) = (Signer::ec().unwrap(), Signer::ec().unwrap());

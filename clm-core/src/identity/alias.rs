@@ -4,6 +4,7 @@ use super::{ATTEMPTS, Entity, Texts, checked_name, rfc3339, shown};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::{Mount, MountClass, MountTable};
+use crate::namespace::namespace_id;
 use crate::record::add_rows;
 use crate::store::{StoreError, entities, entity_aliases};
 use audit_chain::Caller;
@@ -31,6 +32,8 @@ pub struct EntityAlias {
     pub metadata: Option<Texts>,
     /// What administrators wrote on it.
     pub custom_metadata: Option<Texts>,
+    /// Groups that the login method named at the last login, sorted; `None`: it never named any.
+    pub group_names: Option<Vec<String>>,
     /// When it was made.
     pub creation_time: DateTime<Utc>,
     /// When it was changed last.
@@ -70,7 +73,7 @@ impl EntityAlias {
             "mount_path": of_mount(|mount| format!("auth/{}", mount.path)),
             "mount_type": of_mount(|mount| mount.mount_type.clone()),
             "name": self.name,
-            "namespace_id": "root",
+            "namespace_id": namespace_id(self.organization_id),
         })
     }
 }
@@ -262,6 +265,7 @@ impl EntityAlias {
             name: name.to_owned(),
             metadata: None,
             custom_metadata: None,
+            group_names: None,
             creation_time: now,
             last_update_time: now,
             revision: 0,

@@ -3,6 +3,7 @@
 use super::{Texts, rfc3339, shown};
 use crate::core::Core;
 use crate::error::Result;
+use crate::namespace::namespace_id;
 use crate::store::{group_members, identity_groups};
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -93,7 +94,7 @@ impl GroupView {
             "metadata": shown(group.metadata.as_ref()),
             "modify_index": group.revision,
             "name": group.name,
-            "namespace_id": "root",
+            "namespace_id": namespace_id(group.organization_id),
             "parent_group_ids": some(&self.parents),
             "policies": group.policies,
             "type": group.group_type,

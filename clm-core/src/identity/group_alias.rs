@@ -4,6 +4,7 @@ use super::group::EXTERNAL;
 use super::{ATTEMPTS, Group, checked_name};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::namespace::namespace_id;
 use crate::record::add_rows;
 use crate::store::{StoreError, identity_groups};
 use audit_chain::Caller;
@@ -37,7 +38,7 @@ impl Group {
             "mount_path": mount.as_ref().map(|mount| format!("auth/{}", mount.path)).unwrap_or_default(),
             "mount_type": mount.as_ref().map(|mount| mount.mount_type.clone()).unwrap_or_default(),
             "name": name,
-            "namespace_id": "root",
+            "namespace_id": namespace_id(self.organization_id),
         }))
     }
 }

@@ -5,11 +5,15 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::store::{GoneRow, StoreError, entities, entity_aliases, group_members};
+use crate::token::Token;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::types::Json;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use uuid::Uuid;
+
+/// The engine of the login methods that know of groups.
+const NAMES_GROUPS: &str = "jwt";
 
 /// What a login method found out.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -32,6 +36,12 @@ pub(crate) struct Recognised {
     pub(crate) user_id: Option<Uuid>,
     entity: Option<Entity>,
     alias: Option<EntityAlias>,
+    moves: Moves,
+}
+
+/// External groups that somebody comes into, and those that he leaves.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Moves {
     come: Vec<GroupMember>,
     go: Vec<GroupMember>,
 }
@@ -42,6 +52,7 @@ impl Core {
         let organization_id = mount.organization_id;
         super::checked_name(&claim.name, "whoever logs in")?;
         let metadata = (!claim.metadata.is_empty()).then(|| Json(claim.metadata.clone()));
+        let group_names = claim.groups.as_ref().map(|names| sorted(names));
         let now = self.now();
         let found = self.alias_named(organization_id, mount.id, &claim.name).await?;
         let entity_id = match (&found, claim.user_id) {
@@ -64,33 +75,52 @@ impl Core {
         }
         // Templates of tokens that he has already may name it.
         let new_alias = found.is_none();
+        let says_the_same = |alias: &EntityAlias| {
+            alias.metadata == metadata && (group_names.is_none() || alias.group_names == group_names)
+        };
         let alias = match found {
-            Some(alias) if alias.metadata == metadata => None,
-            Some(alias) => Some(EntityAlias { metadata, last_update_time: now, ..alias }),
-            None => Some(EntityAlias { metadata, ..EntityAlias::new(&entity, mount.id, &claim.name, now) }),
+            Some(alias) if says_the_same(&alias) => None,
+            Some(alias) => {
+                let group_names = group_names.or(alias.group_names);
+                Some(EntityAlias { metadata, group_names, last_update_time: now, ..alias })
+            }
+            None => {
+                Some(EntityAlias { metadata, group_names, ..EntityAlias::new(&entity, mount.id, &claim.name, now) })
+            }
         };
         let alias = match alias {
             Some(alias) => Some(self.next_alias(alias).await?),
             None => None,
         };
-        let (come, go) = match &claim.groups {
+        let moves = match &claim.groups {
             Some(names) => self.outer_groups(mount, entity.id, is_new, names).await?,
-            None => Default::default(),
+            None => Moves::default(),
         };
         let (entity_id, user_id) = (entity.id, entity.user_id);
         let changed = is_new || names_him || new_alias;
         let entity = if changed { Some(self.next_entity(entity).await?) } else { None };
-        Ok(Recognised { entity_id, user_id, entity, alias, come, go })
+        Ok(Recognised { entity_id, user_id, entity, alias, moves })
+    }
+
+    /// What a renewal of a token does to whose it is, where a login through an external method gave it: the groups that this named then are those
+    /// that have such aliases now. The entity comes with it.
+    pub(crate) async fn regroup(&self, token: &Token) -> Result<Option<(Uuid, Moves)>> {
+        let (Some(entity_id), Some((mount, _))) = (token.entity_id, self.resolve(token.organization_id, &token.path))
+        else {
+            return Ok(None);
+        };
+        if mount.engine() != NAMES_GROUPS {
+            return Ok(None);
+        }
+        let Some(persona) = self.persona(token.organization_id, entity_id).await? else { return Ok(None) };
+        let alias = persona.aliases.iter().find(|alias| alias.mount_id == mount.id);
+        let Some(names) = alias.and_then(|alias| alias.group_names.as_ref()) else { return Ok(None) };
+        let moves = self.outer_groups(&mount, persona.entity.id, false, names).await?;
+        Ok(Some((persona.entity.id, moves)).filter(|(_, moves)| !moves.are_none()))
     }
 
     /// Which external groups of this login method he comes into, and which he leaves.
-    async fn outer_groups(
-        &self,
-        mount: &Mount,
-        entity_id: Uuid,
-        is_new: bool,
-        names: &[String],
-    ) -> Result<(Vec<GroupMember>, Vec<GroupMember>)> {
+    async fn outer_groups(&self, mount: &Mount, entity_id: Uuid, is_new: bool, names: &[String]) -> Result<Moves> {
         let organization_id = mount.organization_id;
         let found = self.store().groups_by_alias(organization_id, mount.id, names).await?;
         let wanted = self.checked_groups(found).await?;
@@ -107,14 +137,39 @@ impl Core {
         }
         let stays = |member: &GroupMember| wanted.iter().any(|group| group.id == member.group_id);
         let go = direct.into_iter().filter(|member| there.contains(&member.group_id) && !stays(member)).collect();
-        Ok((come, go))
+        Ok(Moves { come, go })
     }
+}
+
+impl Moves {
+    fn are_none(&self) -> bool {
+        self.come.is_empty() && self.go.is_empty()
+    }
+
+    /// Writes them; what records say of it. Somebody else may have made the same meanwhile: then [`StoreError::Taken`].
+    pub(crate) async fn write(&self, connection: &mut PgConnection) -> Result<Vec<GoneRow>, StoreError> {
+        let mut rows = Vec::new();
+        for member in &self.come {
+            group_members::insert(connection, member).await?;
+            rows.push((group_members::TABLE, member.id, member.revision, member.row_mac));
+        }
+        let going: Vec<Uuid> = self.go.iter().map(|member| member.id).collect();
+        if !going.is_empty() {
+            rows.extend(group_members::delete(connection, &going).await?);
+        }
+        Ok(rows)
+    }
+}
+
+fn sorted(names: &[String]) -> Vec<String> {
+    let names: BTreeSet<&String> = names.iter().collect();
+    names.into_iter().cloned().collect()
 }
 
 impl Recognised {
     /// Groups that the login brings him into.
     pub(crate) fn joining(&self) -> impl Iterator<Item = Uuid> {
-        self.come.iter().map(|member| member.group_id)
+        self.moves.come.iter().map(|member| member.group_id)
     }
 
     /// Writes what is new; what records say of it. Somebody else may have made the same meanwhile: then [`StoreError::Taken`].
@@ -128,14 +183,7 @@ impl Recognised {
             entity_aliases::put(connection, alias).await?;
             rows.push((entity_aliases::TABLE, alias.id, alias.revision, alias.row_mac));
         }
-        for member in &self.come {
-            group_members::insert(connection, member).await?;
-            rows.push((group_members::TABLE, member.id, member.revision, member.row_mac));
-        }
-        let going: Vec<Uuid> = self.go.iter().map(|member| member.id).collect();
-        if !going.is_empty() {
-            rows.extend(group_members::delete(connection, &going).await?);
-        }
+        rows.extend(self.moves.write(connection).await?);
         Ok(rows)
     }
 }

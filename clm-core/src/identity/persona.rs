@@ -5,6 +5,7 @@ use crate::access::{Subject, SubjectAlias, SubjectGroup};
 use crate::core::Core;
 use crate::error::Result;
 use crate::mount::MountTable;
+use crate::namespace::namespace_id;
 use crate::store::{PersonRows, PersonaRows, entities, entity_aliases, group_members, identity_groups, users};
 use crate::token::Token;
 use crate::user_roles::{Assignment, HeldRole, held};
@@ -59,7 +60,7 @@ impl Persona {
             "merged_entity_ids": if merged_entity_ids.is_empty() { Value::Null } else { json!(merged_entity_ids) },
             "metadata": shown(metadata.as_ref()),
             "name": name,
-            "namespace_id": "root",
+            "namespace_id": namespace_id(self.entity.organization_id),
             "policies": policies,
         })
     }

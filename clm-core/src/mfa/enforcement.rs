@@ -5,6 +5,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Recognised;
 use crate::mount::{Mount, MountClass};
+use crate::namespace::namespace_id;
 use crate::system_entry::EntryKind;
 use audit_chain::Caller;
 use serde::{Deserialize, Serialize};
@@ -88,12 +89,12 @@ impl EnforcementDocument {
 
 impl LoginEnforcement {
     /// As reading it shows it.
-    pub fn data(&self) -> Value {
+    pub fn data(&self, core: &Core, organization_id: Uuid) -> Value {
         let mut data = json!(self.says);
         data["id"] = json!(self.id);
         data["name"] = json!(self.name);
-        data["namespace_id"] = json!("root");
-        data["namespace_path"] = json!("");
+        data["namespace_id"] = json!(namespace_id(organization_id));
+        data["namespace_path"] = json!(&*core.namespace_path(organization_id));
         data
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::namespace::namespace_id;
 use crate::record::add_rows;
 use crate::store::{mfa_secrets, system_entries};
 use crate::system_entry::{EntryKind, SystemEntry};
@@ -128,7 +129,7 @@ impl MfaMethod {
     }
 
     /// As reading it shows it.
-    pub fn data(&self) -> Value {
+    pub fn data(&self, core: &Core, organization_id: Uuid) -> Value {
         let MethodDocument { name, issuer, key_size, max_validation_attempts, codes } = &self.says;
         json!({
             "algorithm": codes.algorithm,
@@ -138,8 +139,8 @@ impl MfaMethod {
             "key_size": key_size,
             "max_validation_attempts": max_validation_attempts,
             "name": name,
-            "namespace_id": "root",
-            "namespace_path": "",
+            "namespace_id": namespace_id(organization_id),
+            "namespace_path": &*core.namespace_path(organization_id),
             "period": codes.period,
             "qr_size": 0,
             "skew": codes.skew,

@@ -21,12 +21,15 @@ pub(crate) fn bound_bytes(alias: &EntityAlias) -> Vec<u8> {
         name,
         metadata,
         custom_metadata,
+        group_names,
         creation_time,
         last_update_time,
         revision,
         row_mac: _,
     } = alias;
-    RowBytes::new("entity_aliases.v1")
+    // What rows had no column for in the first schema is bound only where it is said.
+    let version = if group_names.is_some() { "entity_aliases.v2" } else { "entity_aliases.v1" };
+    let row = RowBytes::new(version)
         .uuid(*id)
         .uuid(*organization_id)
         .uuid(*entity_id)
@@ -35,9 +38,12 @@ pub(crate) fn bound_bytes(alias: &EntityAlias) -> Vec<u8> {
         .optional(metadata.as_ref(), texts)
         .optional(custom_metadata.as_ref(), texts)
         .time(*creation_time)
-        .time(*last_update_time)
-        .integer(*revision)
-        .finish()
+        .time(*last_update_time);
+    let row = match group_names {
+        Some(names) => row.list(names.iter(), |row, name| row.text(name)),
+        None => row,
+    };
+    row.integer(*revision).finish()
 }
 
 /// Those of an entity, by id.
@@ -45,7 +51,7 @@ pub(crate) async fn of_entity(connection: &mut PgConnection, entity_id: Uuid) ->
     Ok(sqlx::query_as!(
         EntityAlias,
         r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-         custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", creation_time, last_update_time, revision,
+         custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
          row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE entity_id = $1 ORDER BY id"#,
         entity_id
     )
@@ -64,7 +70,7 @@ impl Store {
         let alias = sqlx::query_as!(
             EntityAlias,
             r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", creation_time, last_update_time, revision,
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
              row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE id = $1"#,
             id
         )
@@ -85,7 +91,7 @@ impl Store {
         let alias = sqlx::query_as!(
             EntityAlias,
             r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", creation_time, last_update_time, revision,
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
              row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 AND mount_id = $2 AND name = $3"#,
             organization_id,
             mount_id,
@@ -103,7 +109,7 @@ impl Store {
         let aliases = sqlx::query_as!(
             EntityAlias,
             r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", creation_time, last_update_time, revision,
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
              row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 ORDER BY id"#,
             organization_id
         )
@@ -119,7 +125,7 @@ pub(crate) async fn put(connection: &mut PgConnection, alias: &EntityAlias) -> R
     let done = if alias.revision == 1 {
         sqlx::query!(
             "INSERT INTO entity_aliases (id, organization_id, entity_id, mount_id, name, metadata, custom_metadata, creation_time, \
-             last_update_time, revision, row_mac) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+             last_update_time, revision, row_mac, group_names) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
             alias.id,
             alias.organization_id,
             alias.entity_id,
@@ -130,14 +136,15 @@ pub(crate) async fn put(connection: &mut PgConnection, alias: &EntityAlias) -> R
             alias.creation_time,
             alias.last_update_time,
             alias.revision,
-            alias.row_mac.as_slice()
+            alias.row_mac.as_slice(),
+            alias.group_names.as_deref()
         )
         .execute(connection)
         .await?
     } else {
         sqlx::query!(
             "UPDATE entity_aliases SET entity_id = $2, mount_id = $3, name = $4, metadata = $5, custom_metadata = $6, last_update_time = $7, \
-             revision = $8, row_mac = $9 WHERE id = $1 AND revision = $8::bigint - 1",
+             revision = $8, row_mac = $9, group_names = $10 WHERE id = $1 AND revision = $8::bigint - 1",
             alias.id,
             alias.entity_id,
             alias.mount_id,
@@ -146,7 +153,8 @@ pub(crate) async fn put(connection: &mut PgConnection, alias: &EntityAlias) -> R
             alias.custom_metadata.as_ref() as _,
             alias.last_update_time,
             alias.revision,
-            alias.row_mac.as_slice()
+            alias.row_mac.as_slice(),
+            alias.group_names.as_deref()
         )
         .execute(connection)
         .await?

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::mount::Mount;
 use crate::record::add_rows;
 use crate::roles::RoleKey;
-use crate::store;
+use crate::store::{self, StoreError};
 use audit_chain::{Caller, Value};
 use std::sync::Arc;
 
@@ -66,7 +66,7 @@ impl Core {
         for _ in 0..ATTEMPTS {
             let Some(token) = self.live_token(caller.organization_id, token_hmac).await? else { return Ok(None) };
             match self.renew_once(caller, &token, increment).await {
-                Err(Error::Conflict(_)) => {}
+                Err(Error::Conflict(_) | Error::Database(StoreError::Taken { .. })) => {}
                 other => return other.map(Some),
             }
         }
@@ -112,13 +112,21 @@ impl Core {
         let accessor = Some(renewed.accessor.to_string());
         let mut event = self.event(caller, "token.renew", "authentication", ("token", accessor), "renew");
         event.data.insert("ttl".into(), Value::Integer(i64::try_from(ttl).unwrap_or(i64::MAX)));
-        add_rows(&mut event, [(store::tokens::TABLE, renewed.id, renewed.revision, renewed.row_mac)]);
+        let (entity_id, moves) = self.regroup(token).await?.unzip();
         let row = renewed.clone();
         self.change(renewed.organization_id, move |connection| {
-            Box::pin(async move { store::tokens::update(connection, &row).await.map(|()| ((), event)) })
+            Box::pin(async move {
+                store::tokens::update(connection, &row).await?;
+                let mut rows = vec![(store::tokens::TABLE, row.id, row.revision, row.row_mac)];
+                if let Some(moves) = &moves {
+                    rows.extend(moves.write(connection).await?);
+                }
+                add_rows(&mut event, rows);
+                Ok(((), event))
+            })
         })
         .await?;
-        self.cache().forget(renewed.id);
+        [Some(renewed.id), entity_id].into_iter().flatten().for_each(|id| self.cache().forget(id));
         Ok((Arc::new(renewed), warning.into_iter().collect()))
     }
 

@@ -70,7 +70,15 @@ async fn an_organization_has_its_own_mounts_keys_policies_people_and_secrets() {
     server.enter("team", &admin);
     let entity = server.get("auth/token/lookup-self").await.unwrap().text("entity_id").to_owned();
     assert_eq!(list(&server, "identity/entity/id").await.body["data"]["keys"].as_array().unwrap().len(), 2);
+    let shown = server.get(&format!("identity/entity/id/{entity}")).await.unwrap().body["data"].clone();
+    let group = done(&server, "identity/group", json!({"name": "crew"})).await.text("id").to_owned();
+    let group = server.get(&format!("identity/group/id/{group}")).await.unwrap().body["data"].clone();
     server.enter("", &root);
+    // Where somebody is, by the id that the namespace has.
+    let here = server.get("sys/namespaces/team").await.unwrap().body["data"]["id"].clone();
+    for told in [&shown, &shown["aliases"][0], &group] {
+        assert_eq!(told["namespace_id"], here, "{told}");
+    }
     assert_eq!(server.get(&format!("identity/entity/id/{entity}")).await.unwrap().status, 404);
     assert_eq!(list(&server, "identity/entity/id").await.status, 404, "root has none of them");
 

@@ -7,7 +7,7 @@ use crate::http::call::Call;
 use crate::http::table::{Endpoint, Kind, Parameter, Route, Verb};
 use Kind::{Duration, Integer, List, Text};
 use Verb::{Delete, Read, Write};
-use clm_core::{EnforcementChange, MfaMethod, MfaMethodChange, TotpEnrolment};
+use clm_core::{EnforcementChange, LoginEnforcement, MfaMethodChange, TotpEnrolment};
 use secrecy::ExposeSecret;
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -131,8 +131,9 @@ pub(in crate::http) const ROUTES: &[Route] = &[
 ];
 
 async fn list_methods(call: Call) -> Result<Answer> {
-    let methods = call.context.services.core.mfa_methods(call.context.caller.organization_id).await?;
-    Ok(listed(methods.iter().map(|method| (method.id.to_string(), method.data()))))
+    let (core, organization_id) = (&call.context.services.core, call.context.caller.organization_id);
+    let methods = core.mfa_methods(organization_id).await?;
+    Ok(listed(methods.iter().map(|method| (method.id.to_string(), method.data(core, organization_id)))))
 }
 
 /// `keys` and `key_info`.
@@ -146,8 +147,9 @@ fn listed(all: impl Iterator<Item = (String, Value)>) -> Answer {
 
 async fn read_method(call: Call) -> Result<Answer> {
     let Some(id) = captured_id(&call) else { return Ok(Answer::nothing()) };
-    let method = call.context.services.core.mfa_method(call.context.caller.organization_id, id).await?;
-    Ok(method.as_ref().map(MfaMethod::data).map_or_else(Answer::nothing, Answer::data))
+    let (core, organization_id) = (&call.context.services.core, call.context.caller.organization_id);
+    let method = core.mfa_method(organization_id, id).await?;
+    Ok(method.map_or_else(Answer::nothing, |method| Answer::data(method.data(core, organization_id))))
 }
 
 async fn create_method(call: Call) -> Result<Answer> {
@@ -227,14 +229,16 @@ fn method_id(call: &Call) -> Result<Uuid> {
 }
 
 async fn list_enforcements(call: Call) -> Result<Answer> {
-    let all = call.context.services.core.login_enforcements(call.context.caller.organization_id).await?;
-    Ok(listed(all.iter().map(|enforcement| (enforcement.name.clone(), enforcement.data()))))
+    let (core, organization_id) = (&call.context.services.core, call.context.caller.organization_id);
+    let all = core.login_enforcements(organization_id).await?;
+    let shown = |enforcement: &LoginEnforcement| (enforcement.name.clone(), enforcement.data(core, organization_id));
+    Ok(listed(all.iter().map(shown)))
 }
 
 async fn read_enforcement(call: Call) -> Result<Answer> {
-    let core = &call.context.services.core;
-    let found = core.login_enforcement(call.context.caller.organization_id, call.capture("name")).await?;
-    Ok(found.map_or_else(Answer::nothing, |enforcement| Answer::data(enforcement.data())))
+    let (core, organization_id) = (&call.context.services.core, call.context.caller.organization_id);
+    let found = core.login_enforcement(organization_id, call.capture("name")).await?;
+    Ok(found.map_or_else(Answer::nothing, |enforcement| Answer::data(enforcement.data(core, organization_id))))
 }
 
 async fn write_enforcement(call: Call) -> Result<Answer> {
