@@ -145,6 +145,11 @@ pub(crate) fn app_role_binding(id: Uuid) -> String {
     format!("app_role:{id}")
 }
 
+/// And to a certificate, by its SHA-256 in lower case hexadecimal.
+pub(crate) fn certificate_binding(sha256: &str) -> String {
+    format!("certificate:{sha256}")
+}
+
 /// Lower case; names are one path segment in Vault's clients, though nothing hangs on it here.
 pub(crate) fn policy_name(name: &str) -> Result<String> {
     let lower = name.trim().to_lowercase();

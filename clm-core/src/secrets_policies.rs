@@ -3,7 +3,7 @@
 use crate::access::SecretsPolicy;
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::policies::{app_role_binding, policy_name, refuse_kind, user_binding};
+use crate::policies::{app_role_binding, certificate_binding, policy_name, refuse_kind, user_binding};
 use crate::store::{DocumentKind, access_policies};
 use crate::token::{DEFAULT_POLICY_NAME, ROOT_POLICY, WRAPPING_POLICY};
 use audit_chain::Caller;
@@ -19,7 +19,7 @@ const MOST_BINDINGS: usize = 1_000;
 pub struct NewSecretsPolicy {
     /// JSON: `allowed_secrets`, `allowed_operations`, `conditions`.
     pub document: String,
-    /// `user:NAME` and `app_role:NAME`, or with ids; none: for whoever carries the policy's name.
+    /// `user:NAME` and `app_role:NAME`, or with ids, and `certificate:SHA256`; none: for whoever carries the policy's name.
     pub entity_bindings: Vec<String>,
     /// It counts for tokens so long after they were made, seconds.
     pub max_ttl_seconds: Option<u64>,
@@ -115,9 +115,19 @@ impl Core {
                         }
                     }
                 }
+                // Whoever logs in with it: it need not be known here.
+                Some(("certificate", called)) => {
+                    let sha256 = called.replace(':', "").to_lowercase();
+                    if hex::decode(&sha256).map_or(0, |bytes| bytes.len()) != 32 {
+                        return Err(Error::invalid(format!(
+                            "entity_bindings: {binding:?} is no SHA-256 of a certificate: 64 hexadecimal digits, with colons or without"
+                        )));
+                    }
+                    certificate_binding(&sha256)
+                }
                 _ => {
                     return Err(Error::invalid(format!(
-                        "entity_bindings: {binding:?} is neither user:NAME nor app_role:NAME"
+                        "entity_bindings: {binding:?} is neither user:NAME, app_role:NAME nor certificate:SHA256"
                     )));
                 }
             });

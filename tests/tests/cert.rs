@@ -3,6 +3,7 @@
 
 use reqwest::{Certificate, Client, Identity};
 use serde_json::{Value, json};
+use std::process::Command;
 use tests::{Authority, Issued, Server, Site};
 
 /// Status and body of a login over a connection that shows this certificate.
@@ -84,4 +85,57 @@ async fn a_certificate_of_a_roles_authority_logs_in_and_no_other() {
     let far = json!({"certificate": people.pem, "bound_cidrs": "10.1.0.0/16", "ocsp_enabled": false});
     assert_eq!(put("far", far).await.status, 204);
     assert_eq!(login(&site, &server, Some(&alice), json!({"name": "far"})).await.0, 403);
+}
+
+/// As openssl prints it, with colons.
+fn fingerprint(site: &Site, issued: &Issued) -> String {
+    let file = site.path("shown.pem");
+    std::fs::write(&file, &issued.certificate).unwrap();
+    let shown = Command::new("openssl").args(["x509", "-noout", "-fingerprint", "-sha256", "-in"]).arg(file).output();
+    let shown = String::from_utf8(shown.unwrap().stdout).unwrap();
+    shown.trim().split_once('=').unwrap().1.to_owned()
+}
+
+#[tokio::test]
+async fn policies_about_secrets_are_for_whoever_logs_in_with_the_certificate_that_they_are_bound_to() {
+    let site = Site::ready("").await.unwrap();
+    let people = Authority::create("people").unwrap();
+    site.protect(&Authority::create("servers").unwrap(), "").unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.initialize().await.unwrap();
+    let (alice, again) = (people.issue("alice").unwrap(), people.issue("alice").unwrap());
+    let hex = fingerprint(&site, &alice).replace(':', "").to_lowercase();
+    let document = json!({"allowed_secrets": ["prod.db.*"], "allowed_operations": ["read"]});
+    let bound = |to: &str| json!({"policy_document": document, "entity_bindings": [to]});
+    for (path, body) in [
+        ("sys/mounts/secret", json!({"type": "kv-v2"})),
+        ("sys/auth/cert", json!({"type": "cert"})),
+        ("auth/cert/certs/web", json!({"certificate": people.pem, "token_policies": "makes"})),
+        ("sys/policies/acl/makes", json!({"policy": "path \"auth/token/create\" { capabilities = [\"update\"] }"})),
+        ("clm/access-policies/of-alice", bound(&format!("certificate:{}", fingerprint(&site, &alice)))),
+    ] {
+        assert_eq!(server.put(path, body).await.unwrap().status, 204, "{path}");
+    }
+    server.put("clm/secrets/prod.db.password", json!({"data": {"x": 1}})).await.unwrap();
+    let mut reads = Vec::new();
+    for issued in [&alice, &again] {
+        let (status, answer) = login(&site, &server, Some(issued), json!({})).await;
+        assert_eq!(status, 200, "{answer}");
+        let (_, root) = server.enter("", answer["auth"]["client_token"].as_str().unwrap());
+        let child = server.put("auth/token/create", json!({})).await.unwrap();
+        reads.push(server.get("clm/secrets/prod.db.password").await.unwrap().status.as_u16());
+        server.enter("", child.body["auth"]["client_token"].as_str().unwrap());
+        reads.push(server.get("secret/data/prod/db/password").await.unwrap().status.as_u16());
+        server.enter("", &root);
+    }
+    // Another certificate of the same name is somebody else's.
+    assert_eq!(reads, [200, 200, 403, 403]);
+    let shown = server.get("clm/access-policies/of-alice").await.unwrap();
+    assert_eq!(shown.body["data"]["entity_bindings"], json!([format!("certificate:{hex}")]));
+    for wrong in
+        ["certificate:", "certificate:00", &format!("certificate:{hex}0"), &format!("certificate:{}", "g".repeat(64))]
+    {
+        let refused = server.put("clm/access-policies/wrong", bound(wrong)).await.unwrap();
+        assert!(refused.status == 400 && refused.error().contains("no SHA-256 of a certificate"), "{refused:?}");
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::error::{Error, Result};
 use der::{Decode, Tag, Tagged, asn1};
+use sha2::{Digest, Sha256};
 use x509_cert::Certificate;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::ext::pkix::name::GeneralName;
@@ -19,6 +20,8 @@ pub(super) struct Facts {
     pub(super) serial_number: String,
     pub(super) subject_key_id: String,
     pub(super) authority_key_id: String,
+    /// Of all of it, lower case hexadecimal.
+    pub(super) sha256: String,
     /// It may vouch for others.
     pub(super) is_authority: bool,
     /// Seconds since 1970.
@@ -33,7 +36,8 @@ pub(super) fn facts(der: &[u8]) -> Result<Facts> {
     let certificate = Certificate::from_der(der).map_err(|_| Error::invalid("the certificate cannot be read"))?;
     let certificate = certificate.tbs_certificate();
     let mut facts = Facts {
-        serial_number: hex(certificate.serial_number().as_bytes()),
+        serial_number: with_colons(certificate.serial_number().as_bytes()),
+        sha256: hex::encode(Sha256::digest(der)),
         not_before: certificate.validity().not_before.to_unix_duration().as_secs(),
         not_after: certificate.validity().not_after.to_unix_duration().as_secs(),
         ..Facts::default()
@@ -61,15 +65,15 @@ pub(super) fn facts(der: &[u8]) -> Result<Facts> {
         facts.is_authority = constraints.ca;
     }
     if let Ok(Some((_, id))) = certificate.get_extension::<SubjectKeyIdentifier>() {
-        facts.subject_key_id = hex(id.0.as_bytes());
+        facts.subject_key_id = with_colons(id.0.as_bytes());
     }
     if let Ok(Some((_, AuthorityKeyIdentifier { key_identifier: Some(id), .. }))) = certificate.get_extension() {
-        facts.authority_key_id = hex(id.as_bytes());
+        facts.authority_key_id = with_colons(id.as_bytes());
     }
     Ok(facts)
 }
 
-fn hex(bytes: &[u8]) -> String {
+fn with_colons(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().join(":")
 }
 

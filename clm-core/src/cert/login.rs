@@ -12,6 +12,8 @@ use crate::token::Warning;
 use rustls_pki_types::CertificateDer;
 use std::collections::BTreeMap;
 
+/// What tokens are told of the certificate, by which policies about secrets are bound to it.
+pub(crate) const FINGERPRINT: &str = "certificate_sha256";
 /// Roles that are tried when the client names none.
 const TRIED: usize = 100;
 
@@ -72,6 +74,7 @@ impl Core {
         let metadata = BTreeMap::from([
             ("authority_key_id".to_owned(), facts.authority_key_id),
             ("cert_name".to_owned(), name.clone()),
+            (FINGERPRINT.to_owned(), facts.sha256),
             ("common_name".to_owned(), facts.common_name.clone()),
             ("serial_number".to_owned(), facts.serial_number.clone()),
             ("subject_key_id".to_owned(), facts.subject_key_id),

@@ -9,3 +9,5 @@ mod verify;
 // The public interface is:
 pub use login::CertLogin;
 pub use role::{CertRole, CertRoleChange};
+
+pub(crate) use login::FINGERPRINT;

@@ -3,12 +3,13 @@
 use super::cache::{CachedAuthority, Moment, TokenKey};
 use super::{Authority, Token, WRAPPING_POLICY, batch};
 use crate::access::{Acl, Circumstances, CompiledPolicies, Policy};
+use crate::cert::FINGERPRINT;
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{AuthError, Error, Result, TokenRefusal};
 use crate::identity::Persona;
 use crate::mount::Standing;
-use crate::policies::{app_role_binding, user_binding};
+use crate::policies::{app_role_binding, certificate_binding, user_binding};
 use crate::store::{self, FoundToken};
 use crate::user_roles::HeldRole;
 use audit_chain::Caller;
@@ -267,7 +268,7 @@ impl Core {
         Ok(compiled)
     }
 
-    /// Whose a token is, as policies are bound to them: the person or app role that it or the first of the tokens above it was given to.
+    /// Whose a token is, as policies are bound to them: the person, app role or certificate that it or the first of the tokens above it was given to.
     async fn bearers(&self, token: &Token) -> Result<Vec<String>> {
         let mut parent_id = token.parent_id;
         let mut bearer = self.bearer(token).await?;
@@ -297,14 +298,17 @@ impl Core {
         if let Some(user_id) = token.user_id {
             return Ok(Some(user_binding(user_id)));
         }
-        let role_name = token.meta.as_ref().and_then(|meta| meta.get("role_name"));
+        let told = |name: &str| token.meta.as_ref().and_then(|meta| meta.get(name));
         // Nobody but a login writes such a path.
         let login = self.mount_table().resolve(token.organization_id, &token.path);
-        match (login, role_name) {
-            (Some((mount, "login")), Some(name)) if mount.mount_type == "approle" => {
+        let Some((mount, "login")) = login else { return Ok(None) };
+        match mount.mount_type.as_str() {
+            "approle" => {
+                let Some(name) = told("role_name") else { return Ok(None) };
                 let role = self.store().app_role(token.organization_id, mount.id, name).await?;
                 Ok(self.checked_role(role).await?.map(|role| app_role_binding(role.id)))
             }
+            "cert" => Ok(told(FINGERPRINT).map(|sha256| certificate_binding(sha256))),
             _ => Ok(None),
         }
     }

@@ -18,7 +18,7 @@ const FIELDS: &[Parameter] = &[
     Parameter::new(
         "entity_bindings",
         Kind::List,
-        "`user:NAME` and `app_role:NAME`, or with their ids, for whose tokens it counts; none: for whoever carries its name",
+        "`user:NAME` and `app_role:NAME`, or with their ids, and `certificate:SHA256`, for whose tokens it counts; none: for whoever carries its name",
     ),
     Parameter::new("max_ttl_seconds", Kind::Duration, "It counts for tokens so long after they were made"),
     Parameter::new("deny_policy", Kind::Boolean, "It forbids what it names, whatever others grant"),
