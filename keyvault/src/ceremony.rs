@@ -1,7 +1,7 @@
 //! The key ceremony: root, MAC and audit keys are made in the token, once, apart from the server.
 
 use crate::{Error, Result};
-use hsm_bridge::{Bridge, KeyType, ObjectAttributes, PublicKey, Purpose};
+use hsm_bridge::{Bridge, KeyType, ObjectAttributes, PublicKey, Purpose, TokenKey};
 use uuid::Uuid;
 
 /// Label of the root wrapping key.
@@ -45,6 +45,11 @@ pub async fn create(bridge: &Bridge) -> Result<Ceremony> {
     let ceremony = Ceremony { root_key_id, mac_key_id, audit_key_id, audit_public_key };
     check(bridge).await?;
     Ok(ceremony)
+}
+
+/// Public half of the audit key, from the token itself.
+pub async fn audit_public_key(bridge: &Bridge, audit_key_id: Uuid) -> Result<PublicKey> {
+    Ok(bridge.public_key(TokenKey { id: audit_key_id, key_type: KeyType::EcP256 }).await?)
 }
 
 /// Finds the keys and checks what protects them; also for a root key made beforehand with the vendor's tool.

@@ -435,6 +435,10 @@ async fn who_may_not_see_the_whole_log_is_told_so() {
     }
     let core = AuditLog::start(site.core.url("clm_core_app").parse().unwrap(), CORE);
     core.append(event()).await.unwrap();
+    // Whoever writes the database could have named a key of his own.
+    let (remark, key) = ("the key that the databases name", site.path("audit.pem"));
+    assert!(!site.holds(&["audit", "verify", "--public-key", &key]).contains(remark));
     let said = site.holds(&["audit", "verify"]);
+    assert!(said.lines().last().unwrap().contains(remark), "{said}");
     assert!(said.contains("\naudit_log: holds: 1 records") && said.contains("secure_audit_log: holds"), "{said}");
 }

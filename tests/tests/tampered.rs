@@ -139,6 +139,52 @@ async fn deleted_swapped_edited_and_cut_off_records_of_both_logs_are_named() {
     drop(server);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_export_of_either_log_is_verified_by_the_printed_key_alone_and_what_was_done_to_it_is_named() {
+    let (site, server) = started().await;
+    done(&server, "transit/keys/k", json!({"type": "ecdsa-p256"})).await;
+    for number in 0..6 {
+        done(&server, "transit/sign/k", json!({"input": "YQ=="})).await;
+        done(&server, &format!("sys/policies/acl/p{number}"), json!({"policy": "path \"a\" {}"})).await;
+    }
+    let key = site.path("transcript");
+    std::fs::write(&key, site.succeeds(&["ceremony", "check"]).unwrap()).unwrap();
+    for (database, table) in [("secure", "secure_audit_log"), ("core", "audit_log")] {
+        let file = site.path(database);
+        let (path, key) = (file.to_str().unwrap(), key.to_str().unwrap());
+        let verify = ["audit", "verify", "--file", path, "--public-key", key];
+        let is_record = |line: &str| line.contains("\"kind\":\"record\"");
+        let covered = async || {
+            drop(std::fs::remove_file(&file));
+            site.succeeds(&["audit", "export", "--database", database, "--out", path]).unwrap();
+            let records = std::fs::read_to_string(&file).unwrap().lines().filter(|line| is_record(line)).count();
+            site.succeeds(&verify).unwrap().contains(&format!("{table}: holds: {records} records in 1 chains"))
+                && site.succeeds(&verify).unwrap().contains(&format!("(1-{records}), signed up to {records}\n"))
+        };
+        until(Duration::from_secs(30), "a checkpoint in the export covers its records", true, covered).await;
+        let text = std::fs::read_to_string(&file).unwrap();
+        let lines: Vec<String> = text.lines().map(str::to_owned).collect();
+        let first = lines.iter().position(|line| is_record(line)).unwrap();
+        let damaged = |damage: &dyn Fn(&mut Vec<String>), record: &str, finding: &str| {
+            let mut lines = lines.clone();
+            damage(&mut lines);
+            std::fs::write(&file, lines.join("\n")).unwrap();
+            let said = site.fails(&verify).unwrap();
+            let named = |line: &str| line.starts_with(table) && line.contains(record) && line.contains(finding);
+            assert!(said.lines().any(named), "{record} {finding}: {said}");
+        };
+        let last = lines.iter().filter(|line| is_record(line)).count();
+        damaged(&|lines| drop(lines.remove(first + 2)), " record 3", ": missing; deleted");
+        damaged(
+            &|lines| lines[first + 2] = lines[first + 2].replacen("\"action\":\"", "\"action\":\"x", 1),
+            " record 3",
+            ": was edited",
+        );
+        damaged(&|lines| lines.swap(first + 1, first + 2), " record 2", "out of order");
+        damaged(&|lines| drop(lines.remove(first + last - 1)), &format!(" record {last}"), "the tail was cut off");
+    }
+}
+
 /// Puts the rows back as they were when they were kept, and nobody is told.
 async fn put_back(database: &mut PgConnection, table: &str) {
     let columns = columns(database, table).await;

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Command {
-    /// Check the keys of an earlier ceremony: attributes, types, purposes.
+    /// Check the keys of an earlier ceremony: attributes, types, purposes; prints the public half of the audit key again.
     Check,
     /// Make them; refused when one of them is there.
     Root,
@@ -30,6 +30,7 @@ pub(super) async fn run(command: &Command, settings: Settings) -> Result<ExitCod
             println!("Root     {root}  {}  sensitive, never extractable, wraps and unwraps only", ceremony::ROOT_LABEL);
             println!("MAC      {mac}  {}  sensitive, never extractable", ceremony::MAC_LABEL);
             println!("Audit    {audit}  {}  sensitive, never extractable", ceremony::AUDIT_LABEL);
+            tell(&ceremony::audit_public_key(&bridge, audit).await?.spki_der)?;
         }
         Command::Root => {
             let made = ceremony::create(&bridge).await?;
@@ -51,13 +52,20 @@ pub(super) async fn run(command: &Command, settings: Settings) -> Result<ExitCod
             println!(
                 "Back the token up now with its vendor's tool: without the root key nothing wrapped can be used again."
             );
-            println!(
-                "Public half of the audit key; keep it apart from the databases, `clm audit verify --public-key` takes it:"
-            );
-            let pem = der::pem::encode_string("PUBLIC KEY", LineEnding::LF, &made.audit_public_key.spki_der)
-                .map_err(|error| anyhow::anyhow!("PEM: {error}"))?;
-            print!("{pem}");
+            tell(&made.audit_public_key.spki_der)?;
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// At the end of what is printed: whoever reads PEM passes over what stands before it.
+#[expect(clippy::print_stdout, reason = "the transcript is what was asked for")]
+fn tell(audit_key: &[u8]) -> Result<()> {
+    let pem = der::pem::encode_string("PUBLIC KEY", LineEnding::LF, audit_key)
+        .map_err(|error| anyhow::anyhow!("PEM: {error}"))?;
+    println!(
+        "Public half of the audit key; keep it apart from the databases. `clm audit verify --public-key` takes this text as it is:"
+    );
+    print!("{pem}");
+    Ok(())
 }

@@ -120,6 +120,12 @@ impl Check {
     }
 }
 
+/// What is worth knowing beside the findings.
+#[expect(clippy::print_stdout, reason = "whoever reads the findings is to read it")]
+pub(super) fn remark(text: &str) {
+    println!("{text}");
+}
+
 fn describe(chain: &ChainReport) -> String {
     let verdict = match chain.breaks {
         0 => "OK".to_owned(),

@@ -161,6 +161,11 @@ impl Verify {
                 .await
                 .context(database.name())?;
         }
+        if keys.is_empty() {
+            check::remark(
+                "signatures were held against the key that the databases name: --public-key has them held against the one of the ceremony",
+            );
+        }
         Ok(good)
     }
 }
