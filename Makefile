@@ -39,7 +39,7 @@ test: setup ## every test, on real parts
 	scripts/with-postgres.sh cargo nextest run --workspace --locked
 
 SECONDS_OF_FUZZ ?= 600
-fuzz: ## strings that strangers send as policies and tokens, for SECONDS_OF_FUZZ; what makes one fall is written to proptest-regressions/
+fuzz: setup ## strings that strangers send as policies and tokens, for SECONDS_OF_FUZZ; what makes one fall is written to proptest-regressions/
 	cargo test --release --locked -p clm-core --lib --no-run
 	@end=$$((SECONDS + $(SECONDS_OF_FUZZ))); while [ $$SECONDS -lt $$end ]; do \
 		PROPTEST_CASES=20000 cargo test --quiet --release --locked -p clm-core --lib fuzz_ || exit 1; done

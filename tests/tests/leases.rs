@@ -37,6 +37,18 @@ async fn logins_have_leases_that_are_listed_looked_up_and_ended() {
         (login(&server, "bob").await, login(&server, "bob").await, login(&server, "eve").await);
     let keys = |answer: Answer| -> Vec<String> { serde_json::from_value(answer.body["data"]["keys"].clone()).unwrap() };
     assert_eq!(keys(list(&server, "sys/leases/lookup/auth/userpass").await), ["login/"]);
+    // All of them are as little anybody's business as some.
+    let wide = r#"path "sys/leases/lookup*" { capabilities = ["list"] }"#;
+    server.put("sys/policies/acl/wide", json!({"policy": wide})).await.unwrap();
+    let made = server.put("auth/token/create", json!({"policies": ["wide"]})).await.unwrap();
+    let wide = made.body["auth"]["client_token"].as_str().unwrap();
+    let (_, root) = server.enter("", wide);
+    for path in ["sys/leases/lookup", "sys/leases/lookup/", "sys/leases/lookup/auth/userpass"] {
+        assert_eq!(list(&server, path).await.status, 403, "{path}");
+    }
+    server.enter("", &root);
+    assert!(keys(list(&server, "sys/leases/lookup").await).contains(&"auth/".to_owned()));
+    server.put("auth/token/revoke", json!({"token": wide})).await.unwrap();
     assert_eq!(keys(list(&server, "sys/leases/lookup/auth/userpass/login/").await), ["bob/", "eve/"]);
     let bobs = keys(list(&server, "sys/leases/lookup/auth/userpass/login/bob").await);
     assert!(bobs.len() == 2 && bobs.iter().all(|key| key.starts_with('h') && key.len() == 65), "{bobs:?}");

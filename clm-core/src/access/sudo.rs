@@ -26,6 +26,7 @@ const SUDO_PATHS: &[(Option<Operation>, Shape)] = &[
     (None, Exact("sys/config/cors")),
     (None, Prefix("sys/config/auditing/")),
     (None, Prefix("sys/config/ui/headers")),
+    (Some(Operation::List), Exact("sys/leases/lookup")),
     (Some(Operation::List), Prefix("sys/leases/lookup/")),
     (None, Prefix("sys/leases/revoke-prefix/")),
     (None, Prefix("sys/leases/revoke-force/")),
@@ -44,4 +45,18 @@ pub fn needs_sudo(operation: Operation, path: &str) -> bool {
                 Prefix(text) => path.starts_with(text),
             }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_list_needs_sudo_with_its_final_slash_or_without() {
+        for path in ["sys/leases/lookup", "sys/leases/lookup/", "sys/leases/lookup/auth", "auth/token/accessors/"] {
+            assert!(needs_sudo(Operation::List, path), "{path}");
+            assert!(!needs_sudo(Operation::Update, path), "{path}");
+        }
+        assert!(!needs_sudo(Operation::List, "sys/leases"));
+    }
 }

@@ -124,6 +124,21 @@ async fn an_organization_that_sql_made_or_made_active_again_is_served_nothing() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_the_services_own_of_an_organization_nobody_sends_along() {
+    let (site, server) = started().await;
+    let mut superuser = site.core.superuser().await.unwrap();
+    for _ in ["made", "changed"] {
+        let sent =
+            json!({"org_name": "Two", "settings": {"seal": {"threshold": 0}}, "api_locked": true, "row_mac": "00"});
+        done(&server, "clm/organizations/second", sent).await;
+        let kept = "SELECT settings = '{}' AND NOT api_locked AND org_name = 'Two' FROM organizations WHERE org_code = 'second'";
+        assert!(sqlx::query_scalar::<_, bool>(kept).fetch_one(&mut superuser).await.unwrap());
+    }
+    assert_eq!(server.get("clm/organizations/second").await.unwrap().body["data"].get("settings"), None);
+    site.succeeds(&["audit", "verify", "--rows"]).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn root_stays_active_and_only_root_makes_and_changes_organizations() {
     let (_site, mut server) = started().await;
     for (path, body) in

@@ -32,7 +32,7 @@ pub(crate) struct OrganizationFields {
     #[serde(default)]
     pub(crate) support_email: Option<String>,
     /// The service's own.
-    #[serde(default = "nothing", skip_serializing)]
+    #[serde(skip, default = "nothing")]
     pub(crate) settings: Json,
     #[serde(default = "active")]
     pub(crate) status: String,
@@ -213,5 +213,20 @@ impl Fields for OrganizationFields {
     async fn codes(connection: &mut PgConnection, owner: Uuid, deleted: bool) -> Result<Vec<String>, StoreError> {
         let own = organizations::find(connection, owner).await?.filter(|entry| entry.is_deleted() == deleted);
         Ok(own.map(|entry| entry.code).into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::entry::changed;
+
+    #[test]
+    fn what_is_the_services_own_nobody_writes() {
+        let begun = OrganizationFields::named("second", &json!({}));
+        for (field, value) in [("settings", json!({"seal": {"threshold": 0}})), ("api_locked", json!(true))] {
+            let refused = changed(Some(&begun), &Map::from_iter([(field.to_owned(), value)]));
+            assert!(refused.is_err_and(|error| error.to_string().contains(field)), "{field}");
+        }
     }
 }
