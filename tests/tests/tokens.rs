@@ -56,12 +56,22 @@ async fn a_token_made_for_two_requests_is_good_for_two_also_after_a_restart() {
     assert_eq!(auth["num_uses"], 2);
     let limited = text(&auth);
     assert_eq!(as_token(&mut server, &limited, "sys/mounts").await.status, 200);
+    let root = server.token.clone();
     drop(server);
     let mut server = site.serve().await.unwrap();
+    server.token = root;
     server.until_health(200).await.unwrap();
     let last = as_token(&mut server, &limited, "auth/token/lookup-self").await;
     assert_eq!((last.status.as_u16(), &last.body["data"]["num_uses"]), (200, &json!(-1)), "{last:?}");
     told(&as_token(&mut server, &limited, "sys/mounts").await, 403, "permission denied");
+    // For nobody else it is there any more, either, nor can its time be made longer.
+    let (named, accessor) = (json!({"token": limited}), json!({"accessor": auth["accessor"]}));
+    told(&server.put("auth/token/lookup", named.clone()).await.unwrap(), 403, "bad token");
+    told(&server.put("auth/token/renew", named).await.unwrap(), 400, "token not found");
+    told(&server.put("auth/token/lookup-accessor", accessor).await.unwrap(), 400, "invalid accessor");
+    let list = Method::from_bytes(b"LIST").unwrap();
+    let accessors = server.ask(list, "auth/token/accessors", None).await.unwrap();
+    assert!(!accessors.body.to_string().contains(auth["accessor"].as_str().unwrap()), "{accessors:?}");
 }
 
 #[tokio::test]

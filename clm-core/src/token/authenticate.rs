@@ -321,8 +321,9 @@ fn wrapping_acl() -> Result<Arc<Acl>> {
     Ok(Arc::new(Acl::new(&[policy])))
 }
 
+/// Neither its time nor its uses are over.
 fn alive(found: &FoundToken, now: DateTime<Utc>) -> bool {
-    found.chain_expire_time.is_none_or(|end| now < end)
+    found.chain_expire_time.is_none_or(|end| now < end) && found.token.uses_left != Some(0)
 }
 
 fn check_source(token: &Token, source: Option<IpAddr>) -> Result<(), AuthError> {

@@ -212,7 +212,7 @@ impl Store {
     pub(crate) async fn accessors(&self, organization_id: Uuid, now: DateTime<Utc>) -> Result<Vec<String>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
         let accessors = sqlx::query_scalar!(
-            "SELECT accessor FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL \
+            "SELECT accessor FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND uses_left IS DISTINCT FROM 0 \
              AND (expire_time IS NULL OR expire_time > $2) ORDER BY accessor COLLATE \"C\"",
             organization_id,
             now
