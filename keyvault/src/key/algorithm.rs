@@ -36,7 +36,8 @@ pub enum KeyAlgorithm {
 }
 
 impl KeyAlgorithm {
-    const OF_ONE_SIZE: [Self; 23] = [
+    /// All but HMAC, whose keys have as many bytes as their maker asks for.
+    pub const OF_ONE_SIZE: [Self; 23] = [
         Self::Aes128Cmac,
         Self::Aes128Gcm96,
         Self::Aes192Cmac,

@@ -28,7 +28,7 @@ the token are among their calls.
 ";
 
 /// The whole page.
-pub(super) fn page(lines: &[Line]) -> String {
+pub(super) fn page(lines: &[Line], missing: &[&str]) -> String {
     let mut text = HEAD.to_owned();
     // Writing to a String does not fail.
     let _ = writeln!(text, "\n## The closed list\n\n| exception | why |\n|---|---|");
@@ -39,6 +39,7 @@ pub(super) fn page(lines: &[Line]) -> String {
     for line in lines.iter().filter(|line| !line.kind.is_empty()) {
         let _ = writeln!(text, "| {} {} |", line.kind, row(line));
     }
+    let _ = writeln!(text, "\nThis token makes no keys of the types {}.", missing.join(", "));
     let _ = writeln!(text, "\n## All routes\n\n| verb | software | why | PKCS#11 calls |\n|---|---|---|---|");
     for line in lines.iter().filter(|line| line.kind.is_empty()) {
         let _ = writeln!(text, "{} |", row(line));
