@@ -40,7 +40,9 @@ async fn logins_have_leases_that_are_listed_looked_up_and_ended() {
     // All of them are as little anybody's business as some.
     let wide = r#"path "sys/leases/lookup*" { capabilities = ["list"] }"#;
     server.put("sys/policies/acl/wide", json!({"policy": wide})).await.unwrap();
-    let made = server.put("auth/token/create", json!({"policies": ["wide"]})).await.unwrap();
+    // Without `default`, whose own rule on that path would decide.
+    let wanted = json!({"policies": ["wide"], "no_default_policy": true});
+    let made = server.put("auth/token/create", wanted).await.unwrap();
     let wide = made.body["auth"]["client_token"].as_str().unwrap();
     let (_, root) = server.enter("", wide);
     for path in ["sys/leases/lookup", "sys/leases/lookup/", "sys/leases/lookup/auth/userpass"] {

@@ -130,3 +130,63 @@ async fn with_the_seal_pkcs11_the_recovery_shares_do_and_without_them_or_the_set
     let (_site, server) = Site::started("[seal]\ngenerate_root = true\n").await.unwrap();
     told(&start(&server, json!({})).await, 400, "initialised without recovery shares");
 }
+
+#[tokio::test]
+async fn with_a_token_that_may_shares_make_a_root_token_whatever_the_operator_has_switched_on() {
+    let site = Site::ready("[seal]\ntype = 'shamir'\n").await.unwrap();
+    let mut server = site.serve().await.unwrap();
+    server.until_health(501).await.unwrap();
+    let made = server.put("sys/init", json!({"secret_shares": 3, "secret_threshold": 2})).await.unwrap();
+    let (keys, root) = (texts(&made.body["keys"]), made.body["root_token"].as_str().unwrap());
+    for key in &keys[..2] {
+        server.put("sys/unseal", json!({"key": key})).await.unwrap();
+    }
+    server.until_health(200).await.unwrap();
+    told(&start(&server, json!({})).await, 405, "ask sys/generate-root-token");
+    let (attempt, update) = ("sys/generate-root-token/attempt", "sys/generate-root-token/update");
+    told(&server.put(attempt, json!({})).await.unwrap(), 403, "permission denied");
+
+    root.clone_into(&mut server.token);
+    let policy = "path \"sys/generate-root-token/*\" { capabilities = [\"read\", \"update\", \"delete\"] }";
+    for (name, policy) in [("officer", policy.replace("[", "[\"sudo\", ")), ("clerk", policy.to_owned())] {
+        server.put(&format!("sys/policies/acl/{name}"), json!({"policy": policy})).await.unwrap();
+    }
+    for (name, status) in [("clerk", 403), ("officer", 200)] {
+        root.clone_into(&mut server.token);
+        let made = server.put("auth/token/create", json!({"policies": [name]})).await.unwrap();
+        made.body["auth"]["client_token"].as_str().unwrap().clone_into(&mut server.token);
+        let idle = server.get(attempt).await.unwrap();
+        assert_eq!(idle.status, status, "{name}: {idle:?}");
+    }
+    let idle = server.get(attempt).await.unwrap().body;
+    for told in [&idle, &idle["data"]] {
+        assert_eq!((&told["started"], &told["required"], &told["otp_length"]), (&json!(false), &json!(2), &json!(28)));
+    }
+    let started = server.put(attempt, json!({})).await.unwrap();
+    let (nonce, pad) = (started.text("nonce").to_owned(), started.text("otp").to_owned());
+    told(&server.put(attempt, json!({})).await.unwrap(), 400, "already in progress");
+    let give = async |key: &str| server.put(update, json!({"key": key, "nonce": nonce})).await.unwrap();
+    assert_eq!(give(&keys[2]).await.body["data"]["progress"], json!(1));
+    told(&give(&keys[2]).await, 400, "given key has already been provided");
+    let complete = give(&keys[0]).await;
+    let officer = server.token.clone();
+    may_do_everything(&mut server, &uncovered(&complete, &pad)).await;
+    officer.clone_into(&mut server.token);
+    assert_eq!(server.put(attempt, json!({"otp": pad})).await.unwrap().status, 200);
+    assert_eq!(server.ask(Method::DELETE, attempt, None).await.unwrap().status, 204);
+    assert_eq!(server.get(attempt).await.unwrap().body["started"], json!(false));
+
+    let mut core = site.core.superuser().await.unwrap();
+    let records = "SELECT action || ' ' || action_result FROM audit_log WHERE event_type LIKE 'root_token.%' OR event_type = 'request.failed' ORDER BY seq";
+    let records: Vec<String> = sqlx::query_scalar(records).fetch_all(&mut core).await.unwrap();
+    let expected = [
+        "start success",
+        "start failure",
+        "share success",
+        "update failure",
+        "create success",
+        "start success",
+        "cancel success",
+    ];
+    assert_eq!(records, expected);
+}

@@ -8,7 +8,7 @@ use hyper::StatusCode;
 use std::sync::Arc;
 
 /// Below `sys/`: what is of the whole service, and therefore the root namespace's alone.
-const OF_THE_SERVICE: [&str; 25] = [
+const OF_THE_SERVICE: [&str; 26] = [
     "audit",
     "audit-hash",
     "config/auditing",
@@ -16,6 +16,7 @@ const OF_THE_SERVICE: [&str; 25] = [
     "config/state",
     "config/ui",
     "generate-root",
+    "generate-root-token",
     "ha-status",
     "health",
     "host-info",

@@ -23,6 +23,7 @@ const SUDO_PATHS: &[(Option<Operation>, Shape)] = &[
     (None, Exact("sys/raw")),
     (None, Prefix("sys/raw/")),
     (None, Exact("sys/seal")),
+    (None, Prefix("sys/generate-root-token/")),
     (None, Exact("sys/config/cors")),
     (None, Prefix("sys/config/auditing/")),
     (None, Prefix("sys/config/ui/headers")),

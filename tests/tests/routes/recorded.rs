@@ -223,7 +223,7 @@ impl Known {
                     assert_eq!(enabled.status, 204, "{enabled:?}");
                 }
             }
-            "rekey-start" | "rekey-restart-verification" | "generate-root-start" => {
+            "rekey-start" | "rekey-restart-verification" | "generate-root-start" | "generate-root-token-start" => {
                 self.nonce = answer.body["nonce"].as_str().unwrap().to_owned()
             }
             "rekey-update" => self.share = answer.body["keys"][0].as_str().unwrap().to_owned(),

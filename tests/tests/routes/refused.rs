@@ -33,7 +33,7 @@ const CREATING: [&str; 17] = [
 ];
 
 /// Paths that need `sudo` beside their own capability.
-const SUDO: [&str; 35] = [
+const SUDO: [&str; 39] = [
     "audit-disable",
     "audit-enable",
     "audit-list",
@@ -50,6 +50,10 @@ const SUDO: [&str; 35] = [
     "cors-delete",
     "cors-read",
     "cors-write",
+    "generate-root-token-cancel",
+    "generate-root-token-start",
+    "generate-root-token-status",
+    "generate-root-token-update",
     "leases-list",
     "leases-revoke-force",
     "leases-revoke-force-old",
@@ -195,6 +199,7 @@ fn is_of_the_service(path: &str) -> bool {
         "config/cors",
         "config/state",
         "config/ui",
+        "generate-root-token",
         "ha-status",
         "host-info",
         "in-flight-req",

@@ -94,6 +94,31 @@ pub(super) const ROUTES: &[Route] = &[
         .audited(true)],
     },
     Route {
+        pattern: "generate-root-token/attempt",
+        endpoints: &[
+            Endpoint::new(Read, "generate-root-token-status", "How far a new root token is", |call| {
+                Box::pin(generate_root::status_by_token(call))
+            })
+            .shaped(Shape::Injected),
+            Endpoint::new(Write, "generate-root-token-start", "Start making a root token by shares", |call| {
+                Box::pin(generate_root::start_by_token(call))
+            })
+            .with(GENERATE_ROOT)
+            .shaped(Shape::Injected),
+            Endpoint::new(Delete, "generate-root-token-cancel", "Forget the attempt", |call| {
+                Box::pin(generate_root::cancel_by_token(call))
+            }),
+        ],
+    },
+    Route {
+        pattern: "generate-root-token/update",
+        endpoints: &[Endpoint::new(Write, "generate-root-token-update", "Give a share for a new root token", |call| {
+            Box::pin(generate_root::update_by_token(call))
+        })
+        .with(GENERATE_ROOT_UPDATE)
+        .shaped(Shape::Injected)],
+    },
+    Route {
         pattern: "seal",
         endpoints: &[Endpoint::new(Write, "seal", "Stop working and forget the PIN", |call| {
             Box::pin(seal::seal(call))
