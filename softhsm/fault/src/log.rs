@@ -12,7 +12,7 @@ use cryptoki_sys::{
 };
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, HashMap};
-use std::io::Write;
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
@@ -61,9 +61,21 @@ pub struct Object {
     pub extractable: Option<bool>,
 }
 
-/// The calls that a log tells of, in their order.
-pub fn read(path: &Path) -> Vec<Call> {
-    std::fs::read_to_string(path).unwrap_or_default().lines().filter_map(parse).collect()
+/// The calls that a log tells of behind its first `from` bytes, in their order. A line is one write: where the log ended once, a line began.
+pub fn read(path: &Path, from: u64) -> Vec<Call> {
+    let mut text = String::new();
+    if let Ok(mut file) = std::fs::File::open(path)
+        && file.seek(SeekFrom::Start(from)).is_ok()
+        && file.read_to_string(&mut text).is_err()
+    {
+        text.clear();
+    }
+    text.lines().filter_map(parse).collect()
+}
+
+/// How many bytes a log has.
+pub fn length(path: &Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |log| log.len())
 }
 
 fn parse(line: &str) -> Option<Call> {

@@ -13,7 +13,7 @@ use judge::{Answered, Finding, judge};
 use keyvault::key::KeyAlgorithm;
 use page::Line;
 use serde_json::json;
-use softhsm_fault::log::{Call, read};
+use softhsm_fault::log::{Call, length, read};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tests::{Server, Site};
@@ -67,13 +67,12 @@ impl Spied {
         path: &str,
         body: Vec<u8>,
     ) -> tests::Answer {
-        let before = read(&self.log).len();
+        let before = length(&self.log);
         let sent = String::from_utf8(body.clone()).unwrap();
         let answer = self.server.ask(method.clone(), path, Some(body)).await.unwrap();
         assert!(!answer.status.is_server_error(), "{}: {answer:?}", row.id);
         if answer.status.is_success() {
-            let calls: Vec<Call> =
-                read(&self.log).split_off(before).into_iter().filter(judge::is_of_a_request).collect();
+            let calls: Vec<Call> = read(&self.log, before).into_iter().filter(judge::is_of_a_request).collect();
             let answered = Answered { id: row.id, event: row.event, kind, path, sent: &sent, body: &answer.body };
             let finding = judge(&answered, &calls);
             self.lines.push(Line { kind, id: row.id, finding, calls });
