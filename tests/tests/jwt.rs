@@ -54,16 +54,19 @@ async fn a_token_of_the_issuer_logs_in_and_its_groups_count() {
     let accessor = server.get("sys/auth").await.unwrap().body["data"]["jwt/"]["accessor"].clone();
     let alias = json!({"name": "devs", "canonical_id": group.text("id"), "mount_accessor": accessor});
     done(&server.put("identity/group-alias", alias).await.unwrap(), 200);
+    let above = json!({"name": "staff", "policies": "p2", "member_group_ids": [group.text("id")]});
+    done(&server.put("identity/group", above).await.unwrap(), 200);
 
+    // The first time it brings him into the group, the second time he is in it; what that is in counts, too.
     for (signer, id) in [(&ec, "one"), (&rsa, "two")] {
         let jwt = signer.sign(id, &claims(&url)).unwrap();
         let answer = post(&server, "login", json!({"role": "dev", "jwt": jwt})).await;
         done(&answer, 200);
         let auth = &answer.body["auth"];
-        assert_eq!(auth["policies"], json!(["default", "mounts", "p1"]));
+        assert_eq!(auth["policies"], json!(["default", "mounts", "p1", "p2"]));
         assert_eq!(
             (&auth["token_policies"], &auth["identity_policies"]),
-            (&json!(["default", "p1"]), &json!(["mounts"]))
+            (&json!(["default", "p1"]), &json!(["mounts", "p2"]))
         );
         assert_eq!(auth["metadata"], json!({"address": "a@example.org", "role": "dev"}));
         assert_eq!((&auth["lease_duration"], &auth["num_uses"]), (&json!(3600), &json!(8)));

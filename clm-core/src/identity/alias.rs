@@ -234,7 +234,7 @@ impl Core {
         self.checked_alias(self.store().entity_alias_by_name(organization_id, mount_id, name).await?).await
     }
 
-    async fn checked_alias(&self, found: Option<EntityAlias>) -> Result<Option<EntityAlias>> {
+    pub(super) async fn checked_alias(&self, found: Option<EntityAlias>) -> Result<Option<EntityAlias>> {
         let Some(alias) = found else { return Ok(None) };
         let which = (entity_aliases::TABLE, alias.organization_id, alias.id);
         self.check_known_row(which, entity_aliases::bound_bytes(&alias), alias.row_mac).await?;

@@ -155,8 +155,12 @@ impl Core {
 
     /// An entity by id, if its row is ours.
     pub(crate) async fn entity(&self, organization_id: Uuid, id: Uuid) -> Result<Option<Entity>> {
-        let Some(entity) = self.store().entity(organization_id, id).await? else { return Ok(None) };
-        let which = (entities::TABLE, organization_id, entity.id);
+        self.checked_entity(self.store().entity(organization_id, id).await?).await
+    }
+
+    pub(super) async fn checked_entity(&self, found: Option<Entity>) -> Result<Option<Entity>> {
+        let Some(entity) = found else { return Ok(None) };
+        let which = (entities::TABLE, entity.organization_id, entity.id);
         self.check_known_row(which, entities::bound_bytes(&entity), entity.row_mac).await?;
         Ok(Some(entity))
     }

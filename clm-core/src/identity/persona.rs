@@ -33,9 +33,7 @@ pub struct Persona {
 impl Persona {
     /// Policies of the entity and of its groups, sorted.
     pub fn policies(&self) -> Vec<String> {
-        let of_groups = self.groups.iter().flat_map(|group| &group.policies);
-        let all: BTreeSet<&String> = self.entity.policies.iter().chain(of_groups).collect();
-        all.into_iter().cloned().collect()
+        policies_of(&self.entity, &self.groups)
     }
 
     /// As reading an entity shows it.
@@ -97,6 +95,13 @@ impl Persona {
         let roles = self.role_row_ids.iter().copied();
         [self.entity.id].into_iter().chain(self.groups.iter().map(|group| group.id)).chain(roles)
     }
+}
+
+/// Policies of an entity that is in these groups, sorted.
+pub(super) fn policies_of<'g>(entity: &Entity, groups: impl IntoIterator<Item = &'g Group>) -> Vec<String> {
+    let of_groups = groups.into_iter().flat_map(|group| &group.policies);
+    let all: BTreeSet<&String> = entity.policies.iter().chain(of_groups).collect();
+    all.into_iter().cloned().collect()
 }
 
 impl Core {

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::mfa::{MfaRequirement, RequiredFactor, Spent, Waiting, spend_all};
 use crate::record::add_rows;
 use crate::store::{GoneRow, StoreError, mounts, tokens};
-use crate::token::{IssuedToken, Warning};
+use crate::token::{IssuedToken, Warning, warn_of_others};
 use audit_chain::Value;
 use futures_util::future::BoxFuture;
 use sqlx::PgConnection;
@@ -66,7 +66,8 @@ impl Core {
         F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Send + 'static,
     {
         let (mount_id, organization_id, user_id) = (login.mount.id, login.mount.organization_id, login.claim.user_id);
-        let recognised = self.recognise(login.mount, &login.claim).await?;
+        let policies = login.settings.token_policies()?;
+        let recognised = self.recognise(login.mount, &login.claim, &policies).await?;
         let required = self.required_factors(login.mount, &recognised).await?;
         let mut spent = Spent::new();
         if !required.is_empty() {
@@ -82,6 +83,8 @@ impl Core {
         let mut warnings = Vec::new();
         let rests_on = login.rests_on.clone();
         let mut issued = self.prepare_login(visitor, login, recognised.entity_id, &mut warnings).await?;
+        warn_of_others(&issued.token.policies, &recognised.known_policies, &mut warnings);
+        issued.identity_policies.clone_from(&recognised.policies);
         let mut caller = visitor.caller();
         caller.user_id = user_id;
         let mut event = self.token_event(&caller, record.event_type, &issued.token);
@@ -105,7 +108,6 @@ impl Core {
             })
         })
         .await?;
-        issued.identity_policies = self.identity_policies(&issued.token).await?;
         Ok((Admitted::Token(issued), warnings))
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::identity::Claim;
 use crate::mfa::PresentedFactor;
 use crate::mount::Mount;
-use crate::token::{Draft, IssuedToken, ROOT_POLICY, System, Wanted, Warning, sanitized, with_default};
+use crate::token::{Draft, IssuedToken, System, Wanted, Warning};
 use audit_chain::{Arrival, Caller, Decided, Verdict};
 use chrono::{DateTime, Utc};
 use ipnet::IpNet;
@@ -79,13 +79,6 @@ impl Core {
         warnings: &mut Vec<Warning>,
     ) -> Result<IssuedToken> {
         let Login { mount, settings, bound_cidrs, claim, display_name, meta, rests_on: _, secret_id: _ } = login;
-        let mut policies = sanitized(&settings.policies);
-        if policies.iter().any(|policy| policy == ROOT_POLICY) {
-            return Err(Error::invalid("auth methods cannot create root tokens"));
-        }
-        if !settings.no_default_policy {
-            policies = with_default(policies);
-        }
         let mut bound_cidrs = bound_cidrs.unwrap_or_else(|| settings.bound_cidrs.clone());
         if settings.strictly_bind_ip {
             let source = visitor.source.ok_or_else(|| Error::invalid("the client's address is not known"))?;
@@ -98,7 +91,7 @@ impl Core {
             parent_id: None,
             batch: makes_batch(&settings.token_type, &mount.config.token_type),
             id: None,
-            policies,
+            policies: settings.token_policies()?,
             display_name,
             meta: (!meta.is_empty()).then_some(meta),
             path: visitor.path.to_string(),

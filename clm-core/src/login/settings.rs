@@ -2,7 +2,7 @@
 
 use crate::cidr;
 use crate::error::{Error, Result};
-use crate::token::ROOT_POLICY;
+use crate::token::{ROOT_POLICY, sanitized, with_default};
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -104,6 +104,15 @@ impl TokenSettings {
             return Err(Error::invalid("auth methods cannot create root tokens"));
         }
         Ok(self)
+    }
+
+    /// Policies of its tokens, sorted; the default one, where it is wanted, among them.
+    pub(crate) fn token_policies(&self) -> Result<Vec<String>> {
+        let policies = sanitized(&self.policies);
+        if policies.iter().any(|policy| policy == ROOT_POLICY) {
+            return Err(Error::invalid("auth methods cannot create root tokens"));
+        }
+        Ok(if self.no_default_policy { policies } else { with_default(policies) })
     }
 
     /// As reading a role shows them.

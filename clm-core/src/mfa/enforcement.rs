@@ -10,7 +10,7 @@ use crate::system_entry::EntryKind;
 use audit_chain::Caller;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
@@ -74,16 +74,12 @@ impl EnforcementDocument {
         self
     }
 
-    /// Whether a login through that mount, by one who is all of these, is meant.
-    fn means(&self, mount: &Mount, entities: &BTreeSet<Uuid>, groups: &BTreeSet<Uuid>) -> bool {
+    /// Whether a login through that mount, by that one, is meant.
+    fn means(&self, mount: &Mount, who: &Recognised) -> bool {
         self.auth_method_accessors.contains(&mount.accessor)
             || self.auth_method_types.contains(&mount.mount_type)
-            || self.identity_entity_ids.iter().any(|id| entities.contains(id))
-            || self.identity_group_ids.iter().any(|id| groups.contains(id))
-    }
-
-    fn names_somebody(&self) -> bool {
-        !self.identity_entity_ids.is_empty() || !self.identity_group_ids.is_empty()
+            || self.identity_entity_ids.iter().any(|id| *id == who.entity_id || who.merged_entity_ids.contains(id))
+            || self.identity_group_ids.iter().any(|id| who.group_ids.contains(id))
     }
 }
 
@@ -130,7 +126,7 @@ impl Core {
             return Err(Error::invalid(format!("one of the provided method ids does not exist: {id}")));
         }
         let by_method = !wanted.auth_method_accessors.is_empty() || !wanted.auth_method_types.is_empty();
-        if !by_method && !wanted.names_somebody() {
+        if !by_method && wanted.identity_entity_ids.is_empty() && wanted.identity_group_ids.is_empty() {
             return Err(Error::invalid(
                 "One of auth_method_accessors, auth_method_types, identity_group_ids, identity_entity_ids must be specified",
             ));
@@ -186,20 +182,7 @@ impl Core {
         if enforcements.is_empty() {
             return Ok(Vec::new());
         }
-        let (mut entities, mut groups) = (BTreeSet::from([who.entity_id]), BTreeSet::new());
-        if enforcements.iter().any(|enforcement| enforcement.says.names_somebody()) {
-            if let Some(persona) = self.persona(organization_id, who.entity_id).await? {
-                entities.extend(persona.entity.merged_entity_ids.iter().copied());
-                groups.extend(persona.groups.iter().map(|group| group.id));
-            }
-            // This login brings him into these, and into those that they are in.
-            for group in who.joining() {
-                groups.insert(group);
-                let above = self.store().memberships(organization_id, group).await?;
-                groups.extend(above.iter().map(|member| member.group_id));
-            }
-        }
-        let meant = enforcements.iter().filter(|enforcement| enforcement.says.means(mount, &entities, &groups));
+        let meant = enforcements.iter().filter(|enforcement| enforcement.says.means(mount, who));
         let meant: Vec<&LoginEnforcement> = meant.collect();
         if meant.is_empty() {
             return Ok(Vec::new());

@@ -151,12 +151,13 @@ impl Core {
         if suspended.source != visitor.source.map(|source| source.to_canonical()) {
             return Err(Error::Forbidden("the login was begun from another address".into()));
         }
-        self.expect_good(organization_id, &suspended).await?;
+        let identity_policies = self.expect_good(organization_id, &suspended).await?;
         let mut caller = visitor.caller();
         caller.user_id = suspended.claim.user_id;
         let required = &suspended.required;
         let spent = self.satisfied(&caller, suspended.entity_id, required, &validation.presented).await?;
-        match self.resume(visitor, &mount, suspended, (row, spent)).await {
+        let resumed = self.resume(visitor, &mount, suspended, (row, spent)).await;
+        match resumed.map(|(issued, warnings)| (IssuedToken { identity_policies, ..issued }, warnings)) {
             // Somebody else was faster, or took the code.
             Err(Error::Conflict(pending_logins::WHAT | mfa_secrets::WHAT)) => Err(unknown()),
             Err(Error::Conflict(what)) => Err(Error::Forbidden(
@@ -169,16 +170,16 @@ impl Core {
         }
     }
 
-    /// Whoever it is may have been disabled meanwhile.
-    async fn expect_good(&self, organization_id: Uuid, suspended: &Suspended) -> Result<()> {
+    /// Whoever it is may have been disabled meanwhile; what he has of policies.
+    async fn expect_good(&self, organization_id: Uuid, suspended: &Suspended) -> Result<Vec<String>> {
         let refused = || Error::Forbidden("permission denied".into());
-        let entity = self.entity(organization_id, suspended.entity_id).await?;
-        entity.filter(|entity| !entity.disabled).ok_or_else(refused)?;
+        let persona = self.persona(organization_id, suspended.entity_id).await?;
+        let persona = persona.filter(|persona| !persona.entity.disabled).ok_or_else(refused)?;
         if let Some(user_id) = suspended.claim.user_id {
             let user = self.user(organization_id, user_id).await?;
             user.filter(|user| user.may_log_in()).ok_or_else(refused)?;
         }
-        Ok(())
+        Ok(persona.policies())
     }
 
     async fn resume(
@@ -202,7 +203,8 @@ impl Core {
         // The token is one of the login method's, wherever its last step was.
         let there = Visitor { path: Arc::from(suspended.path), ..visitor.clone() };
         let mut warnings = Vec::new();
-        let mut issued = self.prepare_login(&there, login, suspended.entity_id, &mut warnings).await?;
+        let issued = self.prepare_login(&there, login, suspended.entity_id, &mut warnings).await?;
+        self.warn_of_unknown_policies(&issued.token, &mut warnings).await?;
         let mut caller = visitor.caller();
         caller.user_id = user_id;
         let mut event = self.token_event(&caller, "login.mfa", &issued.token);
@@ -223,7 +225,6 @@ impl Core {
             })
         })
         .await?;
-        issued.identity_policies = self.identity_policies(&issued.token).await?;
         Ok((issued, warnings))
     }
 }

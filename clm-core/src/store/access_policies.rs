@@ -87,7 +87,34 @@ impl PolicyRow {
     }
 }
 
+/// Those of `names` that exist.
+pub(crate) async fn known(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    names: &[String],
+) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT name FROM access_policies WHERE organization_id = $1 AND name = ANY($2)",
+        organization_id,
+        names
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
 impl Store {
+    /// [`known`], by itself.
+    pub(crate) async fn known_policies(
+        &self,
+        organization_id: Uuid,
+        names: &[String],
+    ) -> Result<Vec<String>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let known = known(&mut transaction, organization_id, names).await?;
+        transaction.commit().await?;
+        Ok(known)
+    }
+
     /// Those of `names` that exist, and those bound to one of `bearers`.
     pub(crate) async fn policies(
         &self,

@@ -55,6 +55,18 @@ pub(crate) async fn find(connection: &mut PgConnection, id: Uuid) -> Result<Opti
     .await?)
 }
 
+/// Which a person is.
+pub(crate) async fn of_user(connection: &mut PgConnection, user_id: Uuid) -> Result<Option<Entity>, StoreError> {
+    Ok(sqlx::query_as!(
+        Entity,
+        r#"SELECT id, organization_id, user_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>", policies, disabled, merged_entity_ids,
+         creation_time, last_update_time, revision, row_mac AS "row_mac: [u8; 32]" FROM entities WHERE user_id = $1"#,
+        user_id
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
 impl Store {
     /// By id, or by that of an entity that became it.
     pub(crate) async fn entity(&self, organization_id: Uuid, id: Uuid) -> Result<Option<Entity>, StoreError> {
@@ -91,20 +103,6 @@ impl Store {
         )
         .fetch_optional(&mut *transaction)
         .await?;
-        transaction.commit().await?;
-        Ok(id)
-    }
-
-    /// Which entity a person is.
-    pub(crate) async fn entity_id_of_user(
-        &self,
-        organization_id: Uuid,
-        user_id: Uuid,
-    ) -> Result<Option<Uuid>, StoreError> {
-        let mut transaction = self.tenant(organization_id).await?;
-        let id = sqlx::query_scalar!("SELECT id FROM entities WHERE user_id = $1", user_id)
-            .fetch_optional(&mut *transaction)
-            .await?;
         transaction.commit().await?;
         Ok(id)
     }

@@ -59,6 +59,26 @@ pub(crate) async fn of_entity(connection: &mut PgConnection, entity_id: Uuid) ->
     .await?)
 }
 
+/// One, by the name that a login method knows.
+pub(crate) async fn named(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    mount_id: Uuid,
+    name: &str,
+) -> Result<Option<EntityAlias>, StoreError> {
+    Ok(sqlx::query_as!(
+        EntityAlias,
+        r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
+             row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 AND mount_id = $2 AND name = $3"#,
+        organization_id,
+        mount_id,
+        name
+    )
+    .fetch_optional(connection)
+    .await?)
+}
+
 impl Store {
     /// One, by id.
     pub(crate) async fn entity_alias(
@@ -88,17 +108,7 @@ impl Store {
         name: &str,
     ) -> Result<Option<EntityAlias>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let alias = sqlx::query_as!(
-            EntityAlias,
-            r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
-             row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 AND mount_id = $2 AND name = $3"#,
-            organization_id,
-            mount_id,
-            name
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let alias = named(&mut transaction, organization_id, mount_id, name).await?;
         transaction.commit().await?;
         Ok(alias)
     }

@@ -22,18 +22,18 @@ pub(crate) fn bound_bytes(member: &GroupMember) -> Vec<u8> {
         .finish()
 }
 
-/// All that makes an entity, or a group, member of a group, through groups too.
-pub(crate) async fn held_by(connection: &mut PgConnection, member: Uuid) -> Result<Vec<GroupMember>, StoreError> {
+/// All that makes entities or groups members of a group, through groups too.
+pub(crate) async fn held_by(connection: &mut PgConnection, members: &[Uuid]) -> Result<Vec<GroupMember>, StoreError> {
     Ok(sqlx::query_as!(
         GroupMember,
         r#"WITH RECURSIVE held AS (
-             SELECT * FROM group_members WHERE member_entity_id = $1 OR member_group_id = $1
+             SELECT * FROM group_members WHERE member_entity_id = ANY($1) OR member_group_id = ANY($1)
              UNION
              SELECT m.* FROM group_members m JOIN held h ON m.member_group_id = h.group_id
          )
          SELECT id AS "id!", organization_id AS "organization_id!", group_id AS "group_id!", member_entity_id, member_group_id,
          revision AS "revision!", row_mac AS "row_mac!: [u8; 32]" FROM held ORDER BY id"#,
-        member
+        members
     )
     .fetch_all(connection)
     .await?)
@@ -66,7 +66,7 @@ impl Store {
         member: Uuid,
     ) -> Result<Vec<GroupMember>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let held = held_by(&mut transaction, member).await?;
+        let held = held_by(&mut transaction, &[member]).await?;
         transaction.commit().await?;
         Ok(held)
     }
@@ -79,7 +79,7 @@ pub(crate) async fn alone(connection: &mut PgConnection) -> Result<(), StoreErro
 
 /// After groups came into `group`: none of them holds it, through others or by itself, whoever put it there meanwhile.
 pub(crate) async fn expect_no_circle(connection: &mut PgConnection, group: Uuid) -> Result<(), StoreError> {
-    let circle = held_by(connection, group).await?.iter().any(|member| member.group_id == group);
+    let circle = held_by(connection, &[group]).await?.iter().any(|member| member.group_id == group);
     if circle { Err(StoreError::GroupCircle) } else { Ok(()) }
 }
 

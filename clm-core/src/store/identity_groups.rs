@@ -57,6 +57,23 @@ pub(crate) async fn find(connection: &mut PgConnection, ids: &[Uuid]) -> Result<
     .await?)
 }
 
+/// Ids of external ones of a login method that have one of these names there.
+pub(crate) async fn ids_by_alias(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    mount_id: Uuid,
+    names: &[String],
+) -> Result<Vec<Uuid>, StoreError> {
+    Ok(sqlx::query_scalar!(
+        "SELECT id FROM identity_groups WHERE organization_id = $1 AND alias_mount_id = $2 AND alias_name = ANY($3)",
+        organization_id,
+        mount_id,
+        names
+    )
+    .fetch_all(connection)
+    .await?)
+}
+
 impl Store {
     /// Those with these ids, by id.
     pub(crate) async fn groups(&self, organization_id: Uuid, ids: &[Uuid]) -> Result<Vec<Group>, StoreError> {
@@ -94,14 +111,7 @@ impl Store {
         names: &[String],
     ) -> Result<Vec<Group>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let ids = sqlx::query_scalar!(
-            "SELECT id FROM identity_groups WHERE organization_id = $1 AND alias_mount_id = $2 AND alias_name = ANY($3)",
-            organization_id,
-            mount_id,
-            names
-        )
-        .fetch_all(&mut *transaction)
-        .await?;
+        let ids = ids_by_alias(&mut transaction, organization_id, mount_id, names).await?;
         let groups = find(&mut transaction, &ids).await?;
         transaction.commit().await?;
         Ok(groups)

@@ -39,7 +39,7 @@ impl Store {
         let mut transaction = self.tenant(organization_id).await?;
         let Some(entity) = entities::find(&mut transaction, entity_id).await? else { return Ok(None) };
         let aliases = entity_aliases::of_entity(&mut transaction, entity.id).await?;
-        let memberships = group_members::held_by(&mut transaction, entity.id).await?;
+        let memberships = group_members::held_by(&mut transaction, &[entity.id]).await?;
         let ids: Vec<Uuid> = memberships.iter().map(|member| member.group_id).collect();
         let groups = if ids.is_empty() { Vec::new() } else { identity_groups::find(&mut transaction, &ids).await? };
         let user = match entity.user_id {

@@ -39,6 +39,7 @@ impl Core {
         let mut warnings = Vec::new();
         let draft = self.child(new, parent, role, (policies, batch), &mut warnings)?;
         let mut issued = self.prepare_child(parent, draft, &mut warnings).await?;
+        self.warn_of_unknown_policies(&issued.token, &mut warnings).await?;
         if let Some(persona) = parent.persona.as_ref().filter(|_| issued.token.entity_id.is_some()) {
             issued.identity_policies = persona.policies();
         }

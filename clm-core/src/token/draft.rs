@@ -77,7 +77,6 @@ impl Core {
             revision: 1,
             row_mac: [0; 32],
         };
-        self.warn_of_unknown_policies(&token, warnings).await?;
         if token.batch {
             let client_token = self.batch_text(&token).await?;
             return Ok(IssuedToken { client_token, token: Arc::new(token), identity_policies: Vec::new() });
@@ -146,18 +145,24 @@ impl Core {
         batch::text(&payload, &mac)
     }
 
-    async fn warn_of_unknown_policies(&self, token: &Token, warnings: &mut Vec<Warning>) -> Result<()> {
-        let is_built_in = |name: &String| name == ROOT_POLICY || name == WRAPPING_POLICY;
-        if token.policies.iter().all(is_built_in) {
-            return Ok(());
-        }
-        let known = self.store().policies(token.organization_id, &token.policies, &[]).await?;
-        let is_known = |name: &String| is_built_in(name) || known.iter().any(|row| row.name == *name);
-        for name in token.policies.iter().filter(|name| !is_known(name)) {
-            warnings.push(format!("Policy \"{name}\" does not exist"));
+    /// Says which of a new token's policies there are not.
+    pub(crate) async fn warn_of_unknown_policies(&self, token: &Token, warnings: &mut Vec<Warning>) -> Result<()> {
+        if !token.policies.iter().all(|policy| is_built_in(policy)) {
+            let known = self.store().known_policies(token.organization_id, &token.policies).await?;
+            warn_of_others(&token.policies, &known, warnings);
         }
         Ok(())
     }
+}
+
+fn is_built_in(policy: &str) -> bool {
+    policy == ROOT_POLICY || policy == WRAPPING_POLICY
+}
+
+/// The same, where it is known which there are.
+pub(crate) fn warn_of_others(policies: &[String], known: &[String], warnings: &mut Vec<Warning>) {
+    let others = policies.iter().filter(|name| !is_built_in(name) && !known.contains(name));
+    warnings.extend(others.map(|name| format!("Policy \"{name}\" does not exist")));
 }
 
 /// How long it lives.

@@ -4,6 +4,7 @@
 //! and its alias are made with the token, in one transaction.
 
 use super::Authority;
+use super::draft::warn_of_others;
 use super::new::{IssuedToken, NewToken, Warning};
 use super::role::TokenRole;
 use crate::core::Core;
@@ -57,11 +58,13 @@ impl Core {
         role: Option<TokenRole>,
         wanted: (Vec<String>, bool),
     ) -> Result<(IssuedToken, Vec<Warning>)> {
-        let recognised = self.known_as(parent.organization_id(), alias).await?;
+        let recognised = self.known_as(parent.organization_id(), alias, &wanted.0).await?;
         let mut warnings = Vec::new();
         let mut draft = self.child(new, parent, role, wanted, &mut warnings)?;
         (draft.entity_id, draft.user_id) = (Some(recognised.entity_id), recognised.user_id);
         let mut issued = self.prepare_child(parent, draft, &mut warnings).await?;
+        warn_of_others(&issued.token.policies, &recognised.known_policies, &mut warnings);
+        issued.identity_policies.clone_from(&recognised.policies);
         let mut event = self.token_event(caller, "token.create", &issued.token);
         event.data.insert("entity_alias".into(), Value::Text(alias.to_owned().into()));
         let token = Arc::clone(&issued.token);
@@ -74,18 +77,17 @@ impl Core {
             })
         })
         .await?;
-        issued.identity_policies = self.identity_policies(&issued.token).await?;
         Ok((issued, warnings))
     }
 
-    /// Whom auth/token knows by that name: as it is written, else in lower case, by which a new one is known.
-    async fn known_as(&self, organization_id: Uuid, alias: &str) -> Result<Recognised> {
+    /// Whom auth/token knows by that name: as it is written, else in lower case, by which a new one is known. `policies` are the token's.
+    async fn known_as(&self, organization_id: Uuid, alias: &str, policies: &[String]) -> Result<Recognised> {
         let mount = self.mount_table().by_id(organization_id, token_mount_id(organization_id));
         let mount = mount.ok_or_else(|| Error::invalid("auth token mount accessor not found"))?;
         let as_written = self.entity_id_by_alias(organization_id, &mount.accessor, alias).await?;
         let name = if as_written.is_some() { alias.to_owned() } else { alias.to_lowercase() };
         let disabled = || Error::Forbidden("entity from given entity alias is disabled".into());
-        let recognised = self.recognise(&mount, &Claim { name, ..Claim::default() }).await;
+        let recognised = self.recognise(&mount, &Claim { name, ..Claim::default() }, policies).await;
         let recognised =
             recognised.map_err(|error| if matches!(error, Error::Forbidden(_)) { disabled() } else { error })?;
         if let Some(user_id) = recognised.user_id {

@@ -28,7 +28,7 @@ pub use role::{TokenRole, TokenRoleChange};
 pub(crate) use authenticate::Sources;
 pub(crate) use cache::AuthorityCache;
 pub(crate) use child_policies::{sanitized, with_default};
-pub(crate) use draft::Draft;
+pub(crate) use draft::{Draft, warn_of_others};
 pub(crate) use lifetime::{System, Wanted};
 pub(crate) use text::Secret28;
 pub use text::random_base62;

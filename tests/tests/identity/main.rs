@@ -290,6 +290,11 @@ async fn rows_written_by_sql_give_nobody_policies() {
     );
     assert_eq!(sql(&site, &member).await, 1);
     until(PATIENCE, "the row is seen", 500, async || reads_mounts(&mut server, &token).await).await;
+    // Nor is there a token afterwards of a login that rests on it.
+    let tokens = sql(&site, "SELECT id FROM tokens").await;
+    let refused = put(&server, "auth/userpass/login/bob", json!({"password": "bob"})).await;
+    told(&refused, 500, "changed behind the service's back");
+    assert_eq!(sql(&site, "SELECT id FROM tokens").await, tokens);
     assert_eq!(sql(&site, "DELETE FROM group_members").await, 1);
     until(PATIENCE, "the row is gone", 403, async || reads_mounts(&mut server, &token).await).await;
     for (statement, back) in [
