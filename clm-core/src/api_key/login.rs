@@ -4,13 +4,12 @@ use super::ApiKey;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Basis, Login, LoginRecord, TokenSettings, Visitor};
+use crate::login::{Admitted, Login, TokenSettings, Visitor};
 use crate::mount::Mount;
 use crate::store::api_keys;
 use crate::store::users::User;
 use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
-use std::collections::BTreeMap;
 
 const REFUSED: &str = "invalid API key";
 /// Longer ones do not reach the HSM.
@@ -68,39 +67,17 @@ impl Core {
             token_type: "service".to_owned(),
             ..TokenSettings::default()
         };
-        let meta = BTreeMap::from([
-            ("key_name".to_owned(), key.key_name.clone()),
-            ("key_prefix".to_owned(), key.key_prefix.clone()),
-            ("username".to_owned(), user.username.clone()),
-        ]);
         let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
-        let display_name = format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username);
-        let login = Login {
-            mount,
-            settings: &settings,
-            bound_cidrs: None,
-            claim,
-            display_name,
-            meta,
-            rests_on: vec![Basis::from(&user)],
-            secret_id: None,
-        };
-        let data = vec![("username", user.username), ("key_prefix", key.key_prefix.clone())];
-        let record = LoginRecord { event_type: "login.api_key", data };
-        let source = visitor.source;
-        let given = self
-            .give(visitor, login, record, move |connection| {
+        let (username, prefix, source) = (&user.username, &key.key_prefix, visitor.source);
+        let login = Login::new(visitor, (mount, settings), "login.api_key", claim)
+            .marked([("key_name", &key.key_name), ("key_prefix", prefix), ("username", username)])
+            .recorded([("username", username), ("key_prefix", prefix)])
+            .resting_on(&user)
+            .spending(move |connection| {
                 let key = key.clone();
-                Box::pin(async move {
-                    api_keys::used(connection, &key, now, source).await?;
-                    Ok(Vec::new())
-                })
+                Box::pin(async move { api_keys::used(connection, &key, now, source).await.map(|()| Vec::new()) })
             })
-            .await;
-        match given {
-            // Revoked while this login was under way.
-            Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
-            other => other,
-        }
+            .or_refused(REFUSED);
+        self.give(visitor, login).await
     }
 }

@@ -8,7 +8,7 @@ use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, Visitor};
 use crate::mount::Mount;
 use crate::store::app_role_secret_ids;
 use crate::token::Warning;
@@ -106,44 +106,30 @@ impl Core {
         role: AppRole,
         secret: Option<SecretId>,
     ) -> Result<(Admitted, Vec<Warning>)> {
-        let mut meta = secret.as_ref().map(|secret| secret.metadata.clone()).unwrap_or_default();
-        meta.insert("role_name".into(), role.name.clone());
-        let narrower = secret.as_ref().map(|secret| &secret.token_bound_cidrs).filter(|networks| !networks.is_empty());
         let claim = Claim {
             name: role.role_id.clone(),
             metadata: BTreeMap::from([("role_name".to_owned(), role.name.clone())]),
             ..Claim::default()
         };
-        let login = Login {
-            mount,
-            settings: &role.token,
-            bound_cidrs: narrower.cloned(),
-            claim,
-            display_name: mount.path.trim_end_matches('/').replace('/', "-"),
-            meta,
-            rests_on: vec![Basis::from(&role)],
-            secret_id: secret.as_ref().map(|secret| (secret.id, secret.expires_at)),
-        };
-        let mut data = vec![("role_name", role.name.clone())];
-        data.extend(secret.as_ref().map(|secret| ("secret_id_accessor", secret.accessor.clone())));
-        let record = LoginRecord { event_type: "login.approle", data };
-        let given = self
-            .give(visitor, login, record, move |connection| {
+        let mut login = Login::new(visitor, (mount, role.token.clone()), "login.approle", claim)
+            .called_like_its_method()
+            .recorded([("role_name", &role.name)])
+            .resting_on(&role)
+            .or_refused(REFUSED);
+        if let Some(secret) = secret {
+            login = login.recorded([("secret_id_accessor", &secret.accessor)]);
+            login.secret_id = Some((secret.id, secret.expires_at));
+            let narrower = Some(&secret.token_bound_cidrs).filter(|networks| !networks.is_empty());
+            login.terms.bound_cidrs = narrower.cloned();
+            // What the role says of itself comes before what is written on the SecretID.
+            login.terms.meta = secret.metadata.clone().into_iter().chain(login.terms.meta).collect();
+            login = login.spending(move |connection| {
                 let secret = secret.clone();
-                Box::pin(async move {
-                    match &secret {
-                        Some(secret) => {
-                            Ok(app_role_secret_ids::spend_use(connection, secret).await?.into_iter().collect())
-                        }
-                        None => Ok(Vec::new()),
-                    }
-                })
-            })
-            .await;
-        match given {
-            // Spent, destroyed, or the role was changed, while this login was under way.
-            Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
-            other => other,
+                Box::pin(
+                    async move { Ok(app_role_secret_ids::spend_use(connection, &secret).await?.into_iter().collect()) },
+                )
+            });
         }
+        self.give(visitor, login).await
     }
 }

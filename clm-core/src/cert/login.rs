@@ -5,7 +5,7 @@ use super::{CertRole, verify};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, Visitor};
 use crate::mount::Mount;
 use crate::roles::RoleKey;
 use crate::token::Warning;
@@ -79,21 +79,11 @@ impl Core {
             ("serial_number".to_owned(), facts.serial_number.clone()),
             ("subject_key_id".to_owned(), facts.subject_key_id),
         ]);
-        let claim = Claim { name: facts.common_name.clone(), metadata: metadata.clone(), ..Claim::default() };
-        let method = mount.path.trim_end_matches('/').replace('/', "-");
-        let display_name = format!("{method}-{}", role.display_name);
-        let login = Login {
-            mount,
-            settings: &role.token,
-            bound_cidrs: None,
-            claim,
-            display_name,
-            meta: metadata,
-            rests_on: vec![basis],
-            secret_id: None,
-        };
-        let data = vec![("role", name), ("common_name", facts.common_name), ("serial_number", facts.serial_number)];
-        let record = LoginRecord { event_type: "login.cert", data };
-        self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await
+        let claim = Claim { name: facts.common_name.clone(), metadata, ..Claim::default() };
+        let login = Login::new(visitor, (mount, role.token), "login.cert", claim)
+            .called(&role.display_name)
+            .recorded([("role", &name), ("common_name", &facts.common_name), ("serial_number", &facts.serial_number)])
+            .resting_on(basis);
+        self.give(visitor, login).await
     }
 }

@@ -1,7 +1,7 @@
 //! Whom a login method has before it: the entity that it knows by this name, or a new one.
 
 use super::persona::policies_of;
-use super::{Entity, EntityAlias, Group, GroupMember};
+use super::{Entity, EntityAlias, Group, GroupMember, Persona};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::mount::Mount;
@@ -209,6 +209,21 @@ fn reached(member: Uuid, memberships: &[&GroupMember]) -> BTreeSet<Uuid> {
 }
 
 impl Recognised {
+    /// Of a login that wrote who it is when it began.
+    pub(crate) fn before(entity_id: Uuid, persona: &Persona, known_policies: Vec<String>) -> Self {
+        Self {
+            entity_id,
+            user_id: persona.entity.user_id,
+            merged_entity_ids: persona.entity.merged_entity_ids.clone(),
+            group_ids: persona.groups.iter().map(|group| group.id).collect(),
+            policies: persona.policies(),
+            known_policies,
+            entity: None,
+            alias: None,
+            moves: Moves::default(),
+        }
+    }
+
     /// Writes what is new; what records say of it. Somebody else may have made the same meanwhile: then [`StoreError::Taken`].
     pub(crate) async fn write(&self, connection: &mut PgConnection) -> Result<Vec<GoneRow>, StoreError> {
         let mut rows = Vec::new();

@@ -6,7 +6,7 @@ use super::{JwtConfig, JwtRole, bound};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, Visitor};
 use crate::mount::Mount;
 use crate::roles::RoleKey;
 use crate::token::Warning;
@@ -78,24 +78,13 @@ impl Core {
         bound::holds(claims, &role.bound_claims, role.bound_claims_type == "glob").map_err(refused)?;
         let user = claims::user(claims, role).map_err(Error::invalid)?;
         let groups = claims::groups(claims, role).map_err(Error::invalid)?;
-        let mut meta = claims::mapped(claims, role).map_err(Error::invalid)?;
-        let claim = Claim { name: user.clone(), metadata: meta.clone(), user_id: None, groups };
-        meta.insert("role".into(), name.to_owned());
-        let method = mount.path.trim_end_matches('/').replace('/', "-");
-        let display_name = format!("{method}-{user}");
-        let login = Login {
-            mount,
-            settings: &role.token,
-            bound_cidrs: None,
-            claim,
-            display_name,
-            meta,
-            rests_on: vec![basis],
-            secret_id: None,
-        };
-        let data = vec![("role", name.to_owned()), ("user", user)];
-        let record = LoginRecord { event_type, data };
-        self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await
+        let metadata = claims::mapped(claims, role).map_err(Error::invalid)?;
+        let claim = Claim { name: user.clone(), metadata, user_id: None, groups };
+        let login = Login::new(visitor, (mount, role.token.clone()), event_type, claim)
+            .marked([("role", name)])
+            .recorded([("role", name), ("user", &user)])
+            .resting_on(basis);
+        self.give(visitor, login).await
     }
 
     /// What a token says, once one of the issuer's keys is found to have signed it.

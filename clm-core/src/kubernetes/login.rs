@@ -5,7 +5,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::fetch::{Fetch, Trust};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Login, Visitor};
 use crate::mount::Mount;
 use crate::roles::RoleKey;
 use crate::token::Warning;
@@ -64,24 +64,13 @@ impl Core {
             ("service_account_secret_name".to_owned(), String::new()),
             ("service_account_uid".to_owned(), uid),
         ]);
-        let mut meta = metadata.clone();
-        meta.insert("role".into(), name.clone());
         let claim = Claim { name: known_as, metadata, ..Claim::default() };
-        let method = mount.path.trim_end_matches('/').replace('/', "-");
-        let display_name = format!("{method}-{namespace}-{account}");
-        let login = Login {
-            mount,
-            settings: &role.token,
-            bound_cidrs: None,
-            claim,
-            display_name,
-            meta,
-            rests_on: vec![basis],
-            secret_id: None,
-        };
-        let data = vec![("role", name), ("service_account", format!("{namespace}/{account}"))];
-        let record = LoginRecord { event_type: "login.kubernetes", data };
-        self.give(visitor, login, record, |_| Box::pin(async { Ok(Vec::new()) })).await
+        let login = Login::new(visitor, (mount, role.token), "login.kubernetes", claim)
+            .called(&format!("{namespace}-{account}"))
+            .marked([("role", &name)])
+            .recorded([("role", &name), ("service_account", &format!("{namespace}/{account}"))])
+            .resting_on(basis);
+        self.give(visitor, login).await
     }
 
     /// Asks the API server. What it refuses is told to nobody but the operator.

@@ -1,26 +1,21 @@
 //! A login that was found good: who it is, what it spends, its token and its record are one transaction.
 
-use super::{Login, Visitor, expect_unchanged};
+use super::found::Spend;
+use super::{Basis, Login, Visitor, expect_unchanged};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::mfa::{MfaRequirement, RequiredFactor, Spent, Waiting, spend_all};
+use crate::identity::Recognised;
+use crate::mfa::{MfaRequirement, RequiredFactor, Spent, spend_all};
 use crate::record::add_rows;
 use crate::store::{GoneRow, StoreError, mounts, tokens};
-use crate::token::{IssuedToken, Warning, warn_of_others};
-use audit_chain::Value;
-use futures_util::future::BoxFuture;
+use crate::token::{IssuedToken, Token, Warning, warn_of_others};
+use audit_chain::{Caller, Event, Value};
 use sqlx::PgConnection;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// How often a login is tried anew when two first ones of one name, or changes of whom it is, come at once.
 const ATTEMPTS: usize = 3;
-
-/// How the record calls it.
-#[derive(Clone, Debug)]
-pub(crate) struct LoginRecord {
-    pub(crate) event_type: &'static str,
-    pub(crate) data: Vec<(&'static str, String)>,
-}
 
 /// What a login that was found good gives.
 #[derive(Clone, Debug)]
@@ -31,75 +26,85 @@ pub enum Admitted {
     Waits(MfaRequirement),
 }
 
+/// What must hold, and what is taken, in the transaction that writes what a login gives.
+pub(crate) struct Grounds {
+    mount_id: Uuid,
+    spend: Option<Spend>,
+    rests_on: Vec<Basis>,
+}
+
+impl Grounds {
+    pub(crate) fn of(login: &Login<'_>) -> Self {
+        Self { mount_id: login.mount.id, spend: login.spend.clone(), rests_on: login.terms.rests_on.clone() }
+    }
+
+    /// Rows of what was taken; what was changed or taken away meanwhile is [`StoreError::Conflict`].
+    pub(crate) async fn take(&self, connection: &mut PgConnection) -> Result<Vec<GoneRow>, StoreError> {
+        mounts::expect_there(connection, self.mount_id).await?;
+        let rows = match &self.spend {
+            Some(spend) => spend(connection).await?,
+            None => Vec::new(),
+        };
+        expect_unchanged(connection, &self.rests_on).await?;
+        Ok(rows)
+    }
+}
+
 impl Core {
-    /// Gives the token, or has the login wait for a second factor. `spend` writes what the method takes for it, and gives the rows; what it finds changed is [`Error::Conflict`].
-    pub(crate) async fn give<F>(
-        &self,
-        visitor: &Visitor,
-        login: Login<'_>,
-        record: LoginRecord,
-        spend: F,
-    ) -> Result<(Admitted, Vec<Warning>)>
-    where
-        F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Clone + Send + 'static,
-    {
+    /// Gives the token, or has the login wait for a second factor.
+    pub(crate) async fn give(&self, visitor: &Visitor, login: Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
         let mut attempt = 1;
         loop {
-            match self.give_once(visitor, login.clone(), record.clone(), spend.clone()).await {
-                Err(Error::Conflict(_) | Error::Database(StoreError::Taken { .. })) if attempt < ATTEMPTS => {
-                    attempt += 1
-                }
-                Err(Error::Database(StoreError::Taken { .. })) => return Err(Error::Conflict("entity")),
+            let changed = match self.give_once(visitor, &login).await {
+                Err(Error::Conflict(what)) => what,
+                Err(Error::Database(StoreError::Taken { .. })) => "entity",
                 other => return other,
+            };
+            if attempt == ATTEMPTS {
+                return Err(login.refusal.map_or(Error::Conflict(changed), Error::invalid));
             }
+            attempt += 1;
         }
     }
 
-    async fn give_once<F>(
-        &self,
-        visitor: &Visitor,
-        login: Login<'_>,
-        record: LoginRecord,
-        spend: F,
-    ) -> Result<(Admitted, Vec<Warning>)>
-    where
-        F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Send + 'static,
-    {
-        let (mount_id, organization_id, user_id) = (login.mount.id, login.mount.organization_id, login.claim.user_id);
-        let policies = login.settings.token_policies()?;
-        let recognised = self.recognise(login.mount, &login.claim, &policies).await?;
+    async fn give_once(&self, visitor: &Visitor, login: &Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
+        let policies = login.terms.settings.token_policies()?;
+        let recognised = self.recognise(login.mount, &login.terms.claim, &policies).await?;
         let required = self.required_factors(login.mount, &recognised).await?;
         let mut spent = Spent::new();
         if !required.is_empty() {
             if !brings(visitor, &required) {
-                let waiting = Waiting { login, record, recognised, required };
                 // Boxed: few logins wait.
-                let (told, warnings) = Box::pin(self.suspend(visitor, waiting, spend)).await?;
+                let (told, warnings) = Box::pin(self.suspend(visitor, login, recognised, required)).await?;
                 return Ok((Admitted::Waits(told), warnings));
             }
             let caller = visitor.caller();
             spent = self.satisfied(&caller, recognised.entity_id, &required, &visitor.mfa).await?;
         }
+        let (issued, warnings) = self.issue(visitor, login, recognised, spent).await?;
+        Ok((Admitted::Token(issued), warnings))
+    }
+
+    /// The token, with what is taken for it, who it is, and the record.
+    pub(crate) async fn issue(
+        &self,
+        visitor: &Visitor,
+        login: &Login<'_>,
+        recognised: Recognised,
+        spent: Spent,
+    ) -> Result<(IssuedToken, Vec<Warning>)> {
         let mut warnings = Vec::new();
-        let rests_on = login.rests_on.clone();
         let mut issued = self.prepare_login(visitor, login, recognised.entity_id, &mut warnings).await?;
         warn_of_others(&issued.token.policies, &recognised.known_policies, &mut warnings);
         issued.identity_policies.clone_from(&recognised.policies);
-        let mut caller = visitor.caller();
-        caller.user_id = user_id;
-        let mut event = self.token_event(&caller, record.event_type, &issued.token);
-        for (name, text) in record.data {
-            event.data.insert(name.into(), Value::Text(text.into()));
-        }
+        let mut event = self.login_event(&login.caller(visitor), login, &issued.token);
         if !spent.is_empty() {
             event.data.insert("second_factor".into(), Value::Text("mfa".into()));
         }
-        let token = Arc::clone(&issued.token);
-        self.change(organization_id, move |connection| {
+        let (token, grounds) = (Arc::clone(&issued.token), Grounds::of(login));
+        self.change(login.mount.organization_id, move |connection| {
             Box::pin(async move {
-                mounts::expect_there(connection, mount_id).await?;
-                let mut rows = spend(connection).await?;
-                expect_unchanged(connection, &rests_on).await?;
+                let mut rows = grounds.take(connection).await?;
                 spend_all(connection, &spent).await?;
                 rows.extend(recognised.write(connection).await?);
                 rows.extend(tokens::keep(connection, &token).await?);
@@ -108,7 +113,15 @@ impl Core {
             })
         })
         .await?;
-        Ok((Admitted::Token(issued), warnings))
+        Ok((issued, warnings))
+    }
+
+    fn login_event(&self, caller: &Caller, login: &Login<'_>, token: &Token) -> Event {
+        let mut event = self.token_event(caller, "login", token);
+        event.event_type = login.terms.event_type.clone();
+        event.action = event.event_type.split_once('.').map_or("login", |(_, action)| action).to_owned().into();
+        login.tell(&mut event);
+        event
     }
 }
 

@@ -1,16 +1,13 @@
 //! The token that a login gives.
 
-use super::{Basis, TokenSettings, even};
+use super::{Login, even};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::identity::Claim;
 use crate::mfa::PresentedFactor;
 use crate::mount::Mount;
 use crate::token::{Draft, IssuedToken, System, Wanted, Warning};
 use audit_chain::{Arrival, Caller, Decided, Verdict};
-use chrono::{DateTime, Utc};
 use ipnet::IpNet;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -32,23 +29,6 @@ pub struct Visitor {
     pub path: Arc<str>,
     /// How the request came.
     pub arrival: Option<Arc<Arrival>>,
-}
-
-/// A login that was found good.
-#[derive(Clone)]
-pub(crate) struct Login<'l> {
-    pub(crate) mount: &'l Mount,
-    pub(crate) settings: &'l TokenSettings,
-    /// In place of the settings' own, if there are any.
-    pub(crate) bound_cidrs: Option<Vec<IpNet>>,
-    /// Who came.
-    pub(crate) claim: Claim,
-    pub(crate) display_name: String,
-    pub(crate) meta: BTreeMap<String, String>,
-    /// What must still be as it is when the token is given.
-    pub(crate) rests_on: Vec<Basis>,
-    /// AppRole's SecretID, and until when it is good: a login that waits ends with it.
-    pub(crate) secret_id: Option<(Uuid, Option<DateTime<Utc>>)>,
 }
 
 impl Visitor {
@@ -74,27 +54,27 @@ impl Core {
     pub(crate) async fn prepare_login(
         &self,
         visitor: &Visitor,
-        login: Login<'_>,
+        login: &Login<'_>,
         entity_id: Uuid,
         warnings: &mut Vec<Warning>,
     ) -> Result<IssuedToken> {
-        let Login { mount, settings, bound_cidrs, claim, display_name, meta, rests_on: _, secret_id: _ } = login;
-        let mut bound_cidrs = bound_cidrs.unwrap_or_else(|| settings.bound_cidrs.clone());
+        let (mount, terms, settings) = (login.mount, &login.terms, &login.terms.settings);
+        let mut bound_cidrs = terms.bound_cidrs.clone().unwrap_or_else(|| settings.bound_cidrs.clone());
         if settings.strictly_bind_ip {
             let source = visitor.source.ok_or_else(|| Error::invalid("the client's address is not known"))?;
             bound_cidrs = vec![IpNet::from(source.to_canonical())];
         }
         let draft = Draft {
             organization_id: mount.organization_id,
-            user_id: claim.user_id,
+            user_id: terms.claim.user_id,
             entity_id: Some(entity_id),
             parent_id: None,
             batch: makes_batch(&settings.token_type, &mount.config.token_type),
             id: None,
             policies: settings.token_policies()?,
-            display_name,
-            meta: (!meta.is_empty()).then_some(meta),
-            path: visitor.path.to_string(),
+            display_name: terms.display_name.clone(),
+            meta: Some(&terms.meta).filter(|meta| !meta.is_empty()).cloned(),
+            path: terms.path.clone(),
             role: None,
             wanted: Wanted {
                 ttl: settings.ttl,

@@ -4,6 +4,7 @@ mod alerts;
 mod basis;
 mod config;
 mod even;
+mod found;
 mod give;
 mod issue;
 mod pending;
@@ -16,7 +17,7 @@ pub use settings::{TokenSettings, TokenSettingsChange};
 
 pub(crate) use alerts::LoginAlerts;
 pub(crate) use basis::{Basis, expect_unchanged};
-pub(crate) use give::LoginRecord;
-pub(crate) use issue::Login;
+pub(crate) use found::{Login, Terms};
+pub(crate) use give::Grounds;
 pub(crate) use pending::Awaited;
 pub(crate) use settings::count;

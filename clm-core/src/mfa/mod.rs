@@ -14,4 +14,4 @@ pub use validate::{MfaRequirement, MfaValidation};
 
 pub(crate) use enforcement::KnownEnforcements;
 pub(crate) use factor::Spent;
-pub(crate) use validate::{Waiting, spend_all};
+pub(crate) use validate::spend_all;

@@ -4,21 +4,16 @@ use super::enforcement::RequiredFactor;
 use super::factor::{PresentedFactor, Spent};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::identity::{Claim, Recognised};
-use crate::login::{Awaited, Basis, Login, LoginRecord, TokenSettings, Visitor, expect_unchanged};
-use crate::mount::Mount;
+use crate::identity::Recognised;
+use crate::login::{Awaited, Grounds, Login, Terms, Visitor};
 use crate::record::add_rows;
-use crate::store::{GoneRow, PendingRow, StoreError, mfa_secrets, mounts, pending_logins, tokens};
+use crate::store::{StoreError, mfa_secrets, pending_logins};
 use crate::token::{IssuedToken, Warning};
-use audit_chain::{Event, Value};
+use audit_chain::Value;
 use chrono::TimeDelta;
-use futures_util::future::BoxFuture;
-use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
 use uuid::Uuid;
 
 const WAITS: TimeDelta = TimeDelta::minutes(5);
@@ -46,40 +41,22 @@ pub struct MfaValidation {
 /// A login that waits. In a row of the database, encrypted.
 #[derive(Serialize, Deserialize)]
 struct Suspended {
-    path: String,
+    #[serde(flatten)]
+    terms: Terms,
     source: Option<IpAddr>,
     entity_id: Uuid,
-    settings: TokenSettings,
-    bound_cidrs: Option<Vec<IpNet>>,
-    claim: Claim,
-    display_name: String,
-    meta: BTreeMap<String, String>,
-    event_type: String,
-    data: Vec<(String, String)>,
     required: Vec<RequiredFactor>,
-    rests_on: Vec<Basis>,
-}
-
-/// A login that has to wait.
-pub(crate) struct Waiting<'l> {
-    pub(crate) login: Login<'l>,
-    pub(crate) record: LoginRecord,
-    pub(crate) recognised: Recognised,
-    pub(crate) required: Vec<RequiredFactor>,
 }
 
 impl Core {
     /// Has a login wait: what it spends and who it is are written now, and that it waits.
-    pub(crate) async fn suspend<F>(
+    pub(crate) async fn suspend(
         &self,
         visitor: &Visitor,
-        waiting: Waiting<'_>,
-        spend: F,
-    ) -> Result<(MfaRequirement, Vec<Warning>)>
-    where
-        F: for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Send + 'static,
-    {
-        let Waiting { login, record, recognised, required } = waiting;
+        login: &Login<'_>,
+        recognised: Recognised,
+        required: Vec<RequiredFactor>,
+    ) -> Result<(MfaRequirement, Vec<Warning>)> {
         let mount = login.mount;
         if mount.mount_type == "api-key" {
             return Err(Error::Forbidden(
@@ -87,41 +64,29 @@ impl Core {
                     .into(),
             ));
         }
-        let mut caller = visitor.caller();
-        caller.user_id = login.claim.user_id;
         let who = ("login_method", Some(mount.path.clone()));
-        let mut event = self.event(&caller, "login.suspend", "authentication", who, "suspend");
-        add_texts(&mut event, record.data.iter().map(|(name, text)| (*name, text.as_str())));
-        let (rests_on, secret_id) = (login.rests_on, login.secret_id);
-        let entity_id = recognised.entity_id.to_string();
-        add_texts(&mut event, [("login", record.event_type), ("entity_id", entity_id.as_str())]);
+        let mut event = self.event(&login.caller(visitor), "login.suspend", "authentication", who, "suspend");
+        login.tell(&mut event);
+        let mut add = |name: &str, text: String| event.data.insert(name.into(), Value::Text(text.into()));
+        add("login", login.terms.event_type.to_string());
+        add("entity_id", recognised.entity_id.to_string());
         let suspended = Suspended {
-            path: visitor.path.to_string(),
+            terms: login.terms.clone(),
             source: visitor.source.map(|source| source.to_canonical()),
             entity_id: recognised.entity_id,
-            settings: login.settings.clone(),
-            bound_cidrs: login.bound_cidrs,
-            claim: login.claim,
-            display_name: login.display_name,
-            meta: login.meta,
-            event_type: record.event_type.to_owned(),
-            data: record.data.into_iter().map(|(name, text)| (name.to_owned(), text)).collect(),
             required: required.clone(),
-            rests_on: rests_on.clone(),
         };
         let request_id = Uuid::new_v4().to_string();
         let end = self.now() + WAITS;
         // What is good until then gives no token after.
-        let end = secret_id.and_then(|(_, good_until)| good_until).map_or(end, |good_until| end.min(good_until));
-        let row = self
-            .pending_login((mount, secret_id.map(|(id, _)| id)), Awaited::Mfa, &request_id, &suspended, end)
-            .await?;
-        let (mount_id, most) = (mount.id, self.room_to_wait(mount).await?);
+        let good_until = login.secret_id.and_then(|(_, good_until)| good_until);
+        let end = good_until.map_or(end, |good_until| end.min(good_until));
+        let secret_id = login.secret_id.map(|(id, _)| id);
+        let row = self.pending_login((mount, secret_id), Awaited::Mfa, &request_id, &suspended, end).await?;
+        let (grounds, most) = (Grounds::of(login), self.room_to_wait(mount).await?);
         self.change(mount.organization_id, move |connection| {
             Box::pin(async move {
-                mounts::expect_there(connection, mount_id).await?;
-                let mut rows = spend(connection).await?;
-                expect_unchanged(connection, &rests_on).await?;
+                let mut rows = grounds.take(connection).await?;
                 rows.extend(recognised.write(connection).await?);
                 pending_logins::insert(connection, &row, most).await?;
                 add_rows(&mut event, rows);
@@ -151,13 +116,16 @@ impl Core {
         if suspended.source != visitor.source.map(|source| source.to_canonical()) {
             return Err(Error::Forbidden("the login was begun from another address".into()));
         }
-        let identity_policies = self.expect_good(organization_id, &suspended).await?;
-        let mut caller = visitor.caller();
-        caller.user_id = suspended.claim.user_id;
-        let required = &suspended.required;
-        let spent = self.satisfied(&caller, suspended.entity_id, required, &validation.presented).await?;
-        let resumed = self.resume(visitor, &mount, suspended, (row, spent)).await;
-        match resumed.map(|(issued, warnings)| (IssuedToken { identity_policies, ..issued }, warnings)) {
+        let recognised = self.still_good(organization_id, &suspended).await?;
+        // The token is one of the login method's, wherever its last step was.
+        let login = Login { mount: &mount, terms: suspended.terms, secret_id: None, spend: None, refusal: None };
+        let login = login.spending(move |connection| {
+            let row = row.clone();
+            Box::pin(async move { pending_logins::finish(connection, &row).await.map(|()| Vec::new()) })
+        });
+        let (caller, required) = (login.caller(visitor), &suspended.required);
+        let spent = self.satisfied(&caller, recognised.entity_id, required, &validation.presented).await?;
+        match self.issue(visitor, &login, recognised, spent).await {
             // Somebody else was faster, or took the code.
             Err(Error::Conflict(pending_logins::WHAT | mfa_secrets::WHAT)) => Err(unknown()),
             Err(Error::Conflict(what)) => Err(Error::Forbidden(
@@ -170,62 +138,18 @@ impl Core {
         }
     }
 
-    /// Whoever it is may have been disabled meanwhile; what he has of policies.
-    async fn expect_good(&self, organization_id: Uuid, suspended: &Suspended) -> Result<Vec<String>> {
+    /// Whoever it is may have been disabled meanwhile.
+    async fn still_good(&self, organization_id: Uuid, suspended: &Suspended) -> Result<Recognised> {
         let refused = || Error::Forbidden("permission denied".into());
         let persona = self.persona(organization_id, suspended.entity_id).await?;
         let persona = persona.filter(|persona| !persona.entity.disabled).ok_or_else(refused)?;
-        if let Some(user_id) = suspended.claim.user_id {
+        if let Some(user_id) = suspended.terms.claim.user_id {
             let user = self.user(organization_id, user_id).await?;
             user.filter(|user| user.may_log_in()).ok_or_else(refused)?;
         }
-        Ok(persona.policies())
-    }
-
-    async fn resume(
-        &self,
-        visitor: &Visitor,
-        mount: &Mount,
-        suspended: Suspended,
-        (row, spent): (PendingRow, Spent),
-    ) -> Result<(IssuedToken, Vec<Warning>)> {
-        let (user_id, rests_on) = (suspended.claim.user_id, suspended.rests_on);
-        let login = Login {
-            mount,
-            settings: &suspended.settings,
-            bound_cidrs: suspended.bound_cidrs,
-            claim: suspended.claim,
-            display_name: suspended.display_name,
-            meta: suspended.meta,
-            rests_on: rests_on.clone(),
-            secret_id: None,
-        };
-        // The token is one of the login method's, wherever its last step was.
-        let there = Visitor { path: Arc::from(suspended.path), ..visitor.clone() };
-        let mut warnings = Vec::new();
-        let issued = self.prepare_login(&there, login, suspended.entity_id, &mut warnings).await?;
-        self.warn_of_unknown_policies(&issued.token, &mut warnings).await?;
-        let mut caller = visitor.caller();
-        caller.user_id = user_id;
-        let mut event = self.token_event(&caller, "login.mfa", &issued.token);
-        let action = suspended.event_type.split_once('.').map_or("login", |(_, action)| action).to_owned();
-        (event.action, event.event_type) = (action.into(), suspended.event_type.into());
-        add_texts(&mut event, suspended.data.iter().map(|(name, text)| (name.as_str(), text.as_str())));
-        add_texts(&mut event, [("second_factor", "mfa")]);
-        let token = Arc::clone(&issued.token);
-        let mount_id = mount.id;
-        self.change(mount.organization_id, move |connection| {
-            Box::pin(async move {
-                mounts::expect_there(connection, mount_id).await?;
-                pending_logins::finish(connection, &row).await?;
-                expect_unchanged(connection, &rests_on).await?;
-                spend_all(connection, &spent).await?;
-                add_rows(&mut event, tokens::keep(connection, &token).await?);
-                Ok(((), event))
-            })
-        })
-        .await?;
-        Ok((issued, warnings))
+        let policies = suspended.terms.settings.token_policies()?;
+        let known = self.store().known_policies(organization_id, &policies).await?;
+        Ok(Recognised::before(suspended.entity_id, &persona, known))
     }
 }
 
@@ -235,8 +159,4 @@ pub(crate) async fn spend_all(connection: &mut PgConnection, spent: &Spent) -> R
         mfa_secrets::spend(connection, row, *step).await?;
     }
     Ok(())
-}
-
-fn add_texts<'t>(event: &mut Event, texts: impl IntoIterator<Item = (&'t str, &'t str)>) {
-    event.data.extend(texts.into_iter().map(|(name, text)| (name.to_owned(), Value::Text(text.to_owned().into()))));
 }

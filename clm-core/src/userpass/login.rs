@@ -9,7 +9,7 @@ use super::user::{key, user_name};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Basis, Login, LoginRecord, Visitor};
+use crate::login::{Admitted, Basis, Login, Visitor};
 use crate::mount::Mount;
 use crate::store::users::{self, User};
 use crate::store::{GoneRow, StoreError};
@@ -19,7 +19,6 @@ use chrono::TimeDelta;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
-use std::collections::BTreeMap;
 
 /// What a person brings.
 #[derive(Clone, Debug)]
@@ -137,45 +136,30 @@ impl Core {
         if !crate::cidr::permits(&role.token.bound_cidrs, visitor.source) {
             return Err(Error::Forbidden("permission denied".into()));
         }
-        let mut data = vec![("username", user.username.clone())];
-        let (user, code) = match factor {
-            Factor::Backup(place) => {
-                data.push(("second_factor", "backup_code".to_owned()));
-                (self.without_code(&user, place).await?, Code::Backup)
-            }
-            Factor::Step(step) => {
-                data.push(("second_factor", "totp".to_owned()));
-                (user, Code::Step(step))
-            }
-            Factor::None | Factor::Wrong => (user, Code::None),
+        let (user, code, factor) = match factor {
+            Factor::Backup(place) => (self.without_code(&user, place).await?, Code::Backup, Some("backup_code")),
+            Factor::Step(step) => (user, Code::Step(step), Some("totp")),
+            Factor::None | Factor::Wrong => (user, Code::None, None),
         };
         let claim = Claim { name: user.username.clone(), user_id: Some(user.id), ..Claim::default() };
-        let login = Login {
-            mount,
-            settings: &role.token,
-            bound_cidrs: None,
-            claim,
-            display_name: format!("{}-{}", mount.path.trim_end_matches('/').replace('/', "-"), user.username),
-            meta: BTreeMap::from([("username".to_owned(), user.username.clone())]),
-            rests_on: vec![basis, Basis::from(&user)],
-            secret_id: None,
-        };
-        let record = LoginRecord { event_type: "login.userpass", data };
-        let (now, source) = (self.now(), visitor.source);
-        let given = self
-            .give(visitor, login, record, move |connection| {
-                let user = user.clone();
-                Box::pin(async move {
-                    let rows = code.spend(connection, &user).await?;
-                    users::logged_in(connection, &user, now, source).await?;
-                    Ok(rows)
-                })
-            })
-            .await;
-        match given {
-            // Changed or taken away while this login was under way.
-            Err(Error::Conflict(_)) => Err(Error::invalid(REFUSED)),
-            other => other,
+        let mut login = Login::new(visitor, (mount, role.token), "login.userpass", claim)
+            .marked([("username", &user.username)])
+            .recorded([("username", &user.username)])
+            .resting_on(basis)
+            .resting_on(&user)
+            .or_refused(REFUSED);
+        if let Some(factor) = factor {
+            login = login.recorded([("second_factor", factor)]);
         }
+        let (now, source) = (self.now(), visitor.source);
+        let login = login.spending(move |connection| {
+            let user = user.clone();
+            Box::pin(async move {
+                let rows = code.spend(connection, &user).await?;
+                users::logged_in(connection, &user, now, source).await?;
+                Ok(rows)
+            })
+        });
+        self.give(visitor, login).await
     }
 }
