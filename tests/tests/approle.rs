@@ -291,7 +291,25 @@ async fn what_is_absent_or_needs_no_more_than_a_word_is_answered_as_clients_know
     );
     done(&server.ask(Method::DELETE, "auth/approle/role/absent/token-ttl", None).await.unwrap(), 204);
     done(&post(&server, "role/r", json!({"role_id": "r"})).await, 204);
-    assert_eq!(server.ask(list, "auth/approle/role/r/secret-id", None).await.unwrap().status, 404, "there are none");
+    let none = server.ask(list.clone(), "auth/approle/role/r/secret-id", None).await.unwrap();
+    assert_eq!(none.status, 404, "there are none");
+    // In pages, by either way to ask for a list.
+    for name in ["a", "b", "c"] {
+        done(&post(&server, &format!("role/{name}"), json!({})).await, 204);
+    }
+    for (asked, keys) in [
+        ("?limit=2", json!(["a", "b"])),
+        ("?after=b&limit=1", json!(["c"])),
+        ("?after=bb", json!(["c", "r"])),
+        ("?limit=0", json!(["a", "b", "c", "r"])),
+    ] {
+        let listed = server.ask(list.clone(), &format!("auth/approle/role{asked}"), None).await.unwrap();
+        assert_eq!((&listed.body["data"]["keys"], &listed.body["warnings"]), (&keys, &Value::Null), "{asked}");
+    }
+    let by_get = server.get("auth/approle/role?list=true&after=a&limit=1").await.unwrap();
+    assert_eq!(by_get.body["data"]["keys"], json!(["b"]));
+    told(&server.get("auth/approle/role?list=true&limit=few").await.unwrap(), 400, "limit");
+    assert_eq!(server.get("auth/approle/role?list=true&after=r").await.unwrap().status, 404);
 
     let longer = post(&server, "role/r", json!({"token_ttl": "2h", "token_max_ttl": "1h"})).await;
     assert_eq!(longer.error(), "'token_ttl' cannot be greater than 'token_max_ttl'", "{longer:?}");

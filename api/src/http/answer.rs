@@ -1,5 +1,6 @@
 //! Answers in Vault's shape: the envelope with its eight keys, errors, and what has neither.
 
+use super::page::Page;
 use super::table::{Endpoint, Shape};
 use crate::app::Error;
 use bytes::Bytes;
@@ -146,6 +147,18 @@ impl Answer {
     /// With sentences for the caller.
     pub(crate) fn warn(mut self, warnings: impl IntoIterator<Item = String>) -> Self {
         self.warnings.extend(warnings);
+        self
+    }
+
+    /// Of a list, that page; none of it is nothing.
+    pub(super) fn paged(mut self, page: &Page) -> Self {
+        let is_there = match &mut self.body {
+            Body::Data(Value::Object(data)) => page.cut(data),
+            _ => true,
+        };
+        if !is_there {
+            self.body = Body::Nothing;
+        }
         self
     }
 

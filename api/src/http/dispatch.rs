@@ -1,9 +1,10 @@
 //! The order of checks: namespace → sealed → token → policies → route and operation → handler.
 
-use super::answer::{HttpResponse, empty, errors, refuse, wrapped};
+use super::answer::{Answer, HttpResponse, empty, errors, refuse, wrapped};
 use super::call::{AnyStateCall, Call, Comes, OpenCall, Peer, authenticated};
 use super::fields::warnings;
 use super::finish::Wrap;
+use super::page::Page;
 use super::parameters::Parameters;
 use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
@@ -338,10 +339,13 @@ impl Dispatch {
             return Err(self.refusal(&Error::Internal("an open endpoint outside sys/".into())));
         };
         let warnings = warnings(endpoint, &captures, &mut parameters);
+        let page = if endpoint.is_cut_in_pages() { Page::of(&parameters) } else { Ok(None) };
+        let page = page.map_err(|error| self.refusal(&error))?;
         let (services, caller) = (context.services.clone(), context.caller.clone());
         let state = Arc::clone(&self.state);
         let call = Call { state, context, mount, captures, parameters, may_create, token, wrap_ttl };
         let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
+        let answer = page.iter().fold(answer, Answer::paged);
         self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl }).await
     }
 

@@ -26,6 +26,7 @@ pub(crate) mod listener;
 pub(crate) mod metrics_listener;
 mod namespace;
 mod openapi;
+mod page;
 mod parameters;
 mod path;
 mod request;

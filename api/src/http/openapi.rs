@@ -2,6 +2,7 @@
 //!
 //! OpenAPI has no method LIST: a list is a GET with `list=true` in its query, which the service takes as well.
 
+use super::page::Page;
 use super::table::{Endpoint, Kind, Route, Shape, Verb};
 use super::{ENGINES, Engine, VERSION};
 use serde_json::{Map, Value, json};
@@ -105,7 +106,12 @@ fn query(endpoint: &Endpoint) -> Vec<Value> {
             "schema": schema(parameter.kind),
         })
     };
-    endpoint.parameters.iter().map(shown).collect()
+    let pages = Page::FIELDS.map(|(name, description)| {
+        let kind = if name == "limit" { Kind::Integer } else { Kind::Text };
+        shown(&super::Parameter::new(name, kind, description))
+    });
+    let pages = pages.into_iter().filter(|_| endpoint.is_cut_in_pages());
+    endpoint.parameters.iter().map(shown).chain(pages).collect()
 }
 
 fn body_schema(endpoint: &Endpoint) -> Value {

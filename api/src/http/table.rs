@@ -2,6 +2,7 @@
 
 use super::answer::Answer;
 use super::call::{AnyStateCall, Call, OpenCall};
+use super::page::Page;
 use super::parameters::Parameters;
 use crate::app::{self, Context};
 use clm_core::Mount;
@@ -178,7 +179,14 @@ impl Endpoint {
     }
 
     pub(super) fn knows(&self, name: &str) -> bool {
-        self.takes_any_field() || self.parameters.iter().any(|parameter| parameter.name == name)
+        self.takes_any_field()
+            || self.parameters.iter().any(|parameter| parameter.name == name)
+            || (self.is_cut_in_pages() && Page::FIELDS.iter().any(|(field, _)| *field == name))
+    }
+
+    /// Whether it is a list that does not make its pages by itself.
+    pub(super) fn is_cut_in_pages(&self) -> bool {
+        self.verb == Verb::List && self.parameters.iter().all(|parameter| parameter.name != "limit")
     }
 
     /// Whether the body is the caller's own, whatever its fields.
