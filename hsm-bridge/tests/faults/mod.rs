@@ -29,13 +29,13 @@ impl Faulty {
 
     /// The worker that called that function last.
     fn last_caller(&self, function: &str) -> u32 {
-        let calls = softhsm_fault::log::read(&self.log);
+        let calls = softhsm_fault::log::read(&self.log, 0);
         calls.iter().rev().find(|call| call.function == function).unwrap().pid
     }
 
     /// Calls of that function by all workers so far.
     fn calls(&self, function: &str) -> usize {
-        softhsm_fault::log::read(&self.log).iter().filter(|call| call.function == function).count()
+        softhsm_fault::log::read(&self.log, 0).iter().filter(|call| call.function == function).count()
     }
 }
 
