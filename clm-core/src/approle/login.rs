@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::identity::Claim;
 use crate::login::{Admitted, Login, Visitor};
 use crate::mount::Mount;
-use crate::store::app_role_secret_ids;
+use crate::store::{app_role_secret_ids, app_roles};
 use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -72,7 +72,8 @@ impl Core {
             Some(role) => self.checked_role(Some(role)).await,
             None => {
                 // As long as for a role that exists.
-                self.row_mac(role_id.as_bytes().to_vec()).await?;
+                let nobody = AppRole { role_id: role_id.to_owned(), ..AppRole::new(mount, "nobody") };
+                self.row_mac(app_roles::bound_bytes(&nobody)).await?;
                 Ok(None)
             }
         }

@@ -62,7 +62,7 @@ pub struct AppRoleChange {
 }
 
 impl AppRole {
-    fn new(mount: &Mount, name: &str) -> Self {
+    pub(super) fn new(mount: &Mount, name: &str) -> Self {
         Self {
             id: Uuid::now_v7(),
             organization_id: mount.organization_id,

@@ -8,19 +8,20 @@ use std::time::{Duration, Instant};
 /// Much longer than kinds of refusal differ, and short beside what a person or a program waits.
 const STEP: Duration = Duration::from_millis(5);
 
-/// The runtime's timers are late by less.
-const ROUGHLY: Duration = Duration::from_millis(2);
+/// The last part of it, slept by itself: how soon a processor is awake depends on how long it was not.
+const LAST: Duration = Duration::from_millis(1);
 
 /// Waits for the next full step since `began`.
 ///
-/// The runtime's timers end so many full milliseconds after they were set, which would carry on what is to be hidden: the rest of the wait is a
-/// thread's, whose sleep ends when it was told to.
+/// The runtime's timers end so many full milliseconds after they were set, which would carry on what is to be hidden, and would wake a processor at
+/// a moment that tells of it: the wait is a thread's, whose sleep ends when it was told to, with nothing between the work and the last part.
 pub(super) async fn wait(began: Instant) {
     let end = began + next(began.elapsed());
-    if let Some(nearly) = end.checked_sub(ROUGHLY) {
-        tokio::time::sleep_until(nearly.into()).await;
-    }
-    let slept = tokio::task::spawn_blocking(move || std::thread::sleep(end.saturating_duration_since(Instant::now())));
+    let slept = tokio::task::spawn_blocking(move || {
+        for until in [end.checked_sub(LAST).unwrap_or(end), end] {
+            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+        }
+    });
     if let Err(error) = slept.await {
         tracing::debug!(%error, "a refused login was told at once");
     }
