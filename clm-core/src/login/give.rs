@@ -55,13 +55,14 @@ impl Core {
     pub(crate) async fn give(&self, visitor: &Visitor, login: Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
         let mut attempt = 1;
         loop {
-            let changed = match self.give_once(visitor, &login).await {
-                Err(Error::Conflict(what)) => what,
-                Err(Error::Database(StoreError::Taken { .. })) => "entity",
+            let error = match self.give_once(visitor, &login).await {
+                Err(Error::Conflict(what)) => login.refusal.map_or(Error::Conflict(what), Error::invalid),
+                // Others who came by the same name were quicker: nothing that this login rests on was changed, and it may come again.
+                Err(Error::Database(StoreError::Taken { .. })) => Error::Conflict("entity"),
                 other => return other,
             };
             if attempt == ATTEMPTS {
-                return Err(login.refusal.map_or(Error::Conflict(changed), Error::invalid));
+                return Err(error);
             }
             attempt += 1;
         }
