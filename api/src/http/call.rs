@@ -1,7 +1,7 @@
 //! What a handler is given.
 
 use super::parameters::Parameters;
-use super::table::{Captures, Verb};
+use super::table::{Captures, Verb, captured};
 use crate::app::{Context, Error, Result, Services};
 use crate::state::State;
 use audit_chain::{Arrival, Caller};
@@ -74,14 +74,14 @@ impl Deref for OpenCall {
 impl Call {
     /// What the pattern took under `name`; empty where it took nothing.
     pub(super) fn capture(&self, name: &str) -> &str {
-        self.captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        captured(&self.captures, name)
     }
 }
 
 impl AnyStateCall {
     /// What the pattern took under `name`; empty where it took nothing.
     pub(super) fn capture(&self, name: &str) -> &str {
-        self.captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+        captured(&self.captures, name)
     }
 
     /// The organization that is acted in.

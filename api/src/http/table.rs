@@ -247,6 +247,11 @@ impl Verb {
 /// What a pattern took from a path.
 pub(super) type Captures = Vec<(&'static str, String)>;
 
+/// What it took under `name`; empty where it took nothing.
+pub(super) fn captured<'c>(captures: &'c [(&'static str, String)], name: &str) -> &'c str {
+    captures.iter().find(|(known, _)| *known == name).map_or("", |(_, value)| value)
+}
+
 /// An engine's tables, ready to be searched.
 #[derive(Default)]
 pub(super) struct Router(Vec<(Vec<Part>, &'static Route)>);

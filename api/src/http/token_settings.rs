@@ -27,6 +27,8 @@ const SETTINGS: [Parameter; 12] = [
 
 /// Old names that the roles of most methods know.
 pub(super) const OLD_NAMES: &[&str] = &["bound_cidrs", "max_ttl", "num_uses", "period", "policies", "ttl"];
+/// Those of methods that never had a limit of uses by its old name.
+pub(super) const OLD_NAMES_WITHOUT_USES: &[&str] = &["bound_cidrs", "max_ttl", "period", "policies", "ttl"];
 
 /// A method's own fields, and these.
 pub(super) const fn with_token_settings<const OWN: usize, const ALL: usize>(own: [Parameter; OWN]) -> [Parameter; ALL] {

@@ -4,7 +4,7 @@ use crate::app::{Context, Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::parameters::Parameters;
-use crate::http::table::Captures;
+use crate::http::table::{Captures, captured};
 use crate::http::token_settings::token_settings;
 use clm_core::{AppRoleChange, Mount};
 use futures_util::future::BoxFuture;
@@ -38,7 +38,7 @@ pub(super) fn exists<'c>(
     mount: &'c Mount,
     captures: &'c Captures,
 ) -> BoxFuture<'c, Result<bool>> {
-    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    let name = captured(captures, "name");
     Box::pin(async move { Ok(context.services.core.app_role(mount, name).await?.is_some()) })
 }
 

@@ -3,10 +3,8 @@
 use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::token_settings::token_settings;
+use crate::http::token_settings::{OLD_NAMES_WITHOUT_USES, token_settings};
 use clm_core::CertRoleChange;
-
-const OLD_NAMES: &[&str] = &["bound_cidrs", "max_ttl", "period", "policies", "ttl"];
 
 pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::keys(call.context.services.core.list_login_roles(&call.mount).await?))
@@ -27,7 +25,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
             "ocsp_enabled is not taken: nobody is asked whether a certificate was revoked, and the role would admit more than it says",
         ));
     }
-    let mut token = token_settings(parameters, OLD_NAMES)?;
+    let mut token = token_settings(parameters, OLD_NAMES_WITHOUT_USES)?;
     token.ttl = token.ttl.or(parameters.lasting("lease")?);
     let change = CertRoleChange {
         certificate: parameters.text("certificate")?,

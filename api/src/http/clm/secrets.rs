@@ -6,7 +6,7 @@ use crate::http::answer::{Answer, Refusal};
 use crate::http::call::Call;
 use crate::http::kv::{self, shown};
 use crate::http::parameters::Parameters;
-use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb};
+use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb, captured};
 use chrono::{DateTime, TimeDelta, Utc};
 use clm_core::Mount;
 use clm_core::access::{NAMED_MOUNT, name_of_path, path_of_name};
@@ -121,7 +121,7 @@ async fn named(call: &Call) -> Result<SecretName> {
 }
 
 fn exists<'c>(context: &'c Context, _: &'c Mount, captures: &'c Captures) -> BoxFuture<'c, Result<bool>> {
-    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    let name = captured(captures, "name");
     Box::pin(async move {
         // What is no name, or has no mount, is refused where it is recorded.
         match (context.named_mount(), path_of_name(name)) {

@@ -3,7 +3,7 @@
 use crate::app::{Context, Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb};
+use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb, captured};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clm_core::{RoleAssignment, RoleSpan};
 use futures_util::future::BoxFuture;
@@ -68,10 +68,7 @@ pub(crate) const ROUTES: &[Route] = &[
 
 /// What is there is changed, not given.
 fn exists<'c>(context: &'c Context, captures: &'c Captures) -> BoxFuture<'c, Result<bool>> {
-    let capture = |wanted: &str| {
-        captures.iter().find(|(name, _)| *name == wanted).map(|(_, value)| value.as_str()).unwrap_or_default()
-    };
-    let (person, role) = (capture("username"), capture("role"));
+    let (person, role) = (captured(captures, "username"), captured(captures, "role"));
     Box::pin(async move {
         let found = context.services.core.role_assignment(context.caller.organization_id, person, role).await?;
         Ok(found.is_some())

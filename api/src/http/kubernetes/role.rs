@@ -3,7 +3,7 @@
 use crate::app::{Context, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::table::Captures;
+use crate::http::table::{Captures, captured};
 use crate::http::token_settings::{OLD_NAMES, token_settings};
 use clm_core::{KubernetesRoleChange, Mount};
 use futures_util::future::BoxFuture;
@@ -14,7 +14,7 @@ pub(super) fn exists<'c>(
     mount: &'c Mount,
     captures: &'c Captures,
 ) -> BoxFuture<'c, Result<bool>> {
-    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    let name = captured(captures, "name");
     Box::pin(async move { Ok(context.services.core.kubernetes_role(mount, name).await?.is_some()) })
 }
 

@@ -11,7 +11,7 @@ pub(super) use data::sent;
 
 use super::answer::{HttpResponse, empty, errors, warned};
 use super::call::Call;
-use super::table::{Captures, Endpoint, Kind, Parameter, Route, Verb};
+use super::table::{Captures, Endpoint, Kind, Parameter, Route, Verb, captured};
 use crate::app::{self, Context};
 use Verb::{Delete, List, Patch, Read, Write};
 use clm_core::Mount;
@@ -193,7 +193,7 @@ fn named(call: &Call) -> SecretName {
 }
 
 fn exists<'c>(context: &'c Context, mount: &'c Mount, captures: &'c Captures) -> BoxFuture<'c, app::Result<bool>> {
-    let path = captures.first().map(|(_, path)| path.clone()).unwrap_or_default();
+    let path = captured(captures, "path").to_owned();
     let name = SecretName { mount_id: mount.id, path };
     Box::pin(async move { context.secret_exists(&name).await })
 }

@@ -3,7 +3,7 @@
 use crate::app::{Context, Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb};
+use crate::http::table::{Captures, Endpoint, Kind, Parameter, Route, Verb, captured};
 use clm_core::RegisteredKind;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret, SecretString};
@@ -163,7 +163,7 @@ async fn found(context: &Context, code: &str) -> Result<Option<Value>> {
 }
 
 fn exists<'c>(context: &'c Context, captures: &'c Captures) -> BoxFuture<'c, Result<bool>> {
-    let path = captures.first().map(|(_, path)| path.as_str()).unwrap_or_default();
+    let path = captured(captures, "path");
     Box::pin(async move {
         match code(path) {
             Ok(code) => Ok(found(context, code).await?.is_some()),

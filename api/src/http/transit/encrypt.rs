@@ -7,7 +7,7 @@ use super::versioned;
 use crate::app::{Context, Error, Result};
 use crate::http::answer::{Answer, Fields};
 use crate::http::call::Call;
-use crate::http::table::{Captures, Kind, Parameter};
+use crate::http::table::{Captures, Kind, Parameter, captured};
 use clm_core::Mount;
 use futures_util::future::BoxFuture;
 use keyvault::key::{EncryptItem, Encrypted, Key, KeyName, NewKey, Results};
@@ -55,7 +55,7 @@ pub(super) fn exists<'c>(
     captures: &'c Captures,
 ) -> BoxFuture<'c, Result<bool>> {
     Box::pin(async move {
-        let name = captures.iter().find(|(known, _)| *known == "name").and_then(|(_, name)| KeyName::parse(name));
+        let name = KeyName::parse(captured(captures, "name"));
         match name {
             Some(name) => Ok(context.key(mount, &name).await?.is_some()),
             None => Ok(false),

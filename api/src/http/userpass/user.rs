@@ -3,8 +3,8 @@
 use crate::app::{Context, Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::table::Captures;
-use crate::http::token_settings::token_settings;
+use crate::http::table::{Captures, captured};
+use crate::http::token_settings::{OLD_NAMES_WITHOUT_USES, token_settings};
 use clm_core::{Mount, TokenSettingsChange, UserChange};
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
@@ -15,12 +15,9 @@ pub(super) fn exists<'c>(
     mount: &'c Mount,
     captures: &'c Captures,
 ) -> BoxFuture<'c, Result<bool>> {
-    let name = captures.first().map(|(_, name)| name.as_str()).unwrap_or_default();
+    let name = captured(captures, "name");
     Box::pin(async move { Ok(context.services.core.user_role(mount, name).await?.is_some()) })
 }
-
-/// That a person's settings had once.
-const OLD_NAMES: &[&str] = &["bound_cidrs", "max_ttl", "period", "policies", "ttl"];
 
 pub(super) async fn list(call: Call) -> Result<Answer> {
     Ok(Answer::keys(call.context.services.core.list_users(&call.mount).await?))
@@ -36,7 +33,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     if parameters.value("password_hash").is_some() {
         return Err(Error::invalid("password_hash is not taken: bcrypt hashes would stay; send the password"));
     }
-    let token = token_settings(parameters, OLD_NAMES)?;
+    let token = token_settings(parameters, OLD_NAMES_WITHOUT_USES)?;
     let change = UserChange {
         password: password(&call)?,
         email: parameters.text("email")?.filter(|email| !email.is_empty()),
@@ -52,7 +49,7 @@ pub(super) async fn write_password(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn write_policies(call: Call) -> Result<Answer> {
-    let all = token_settings(&call.parameters, OLD_NAMES)?;
+    let all = token_settings(&call.parameters, OLD_NAMES_WITHOUT_USES)?;
     let policies = all.policies.ok_or_else(|| Error::invalid("missing token_policies"))?;
     let token =
         TokenSettingsChange { policies: Some(policies), old_names: all.old_names, ..TokenSettingsChange::default() };

@@ -4,7 +4,7 @@ use super::fields;
 use crate::app::{Context, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
-use crate::http::table::{Captures, Parameter};
+use crate::http::table::{Captures, Parameter, captured};
 use clm_core::RegisteredKind;
 use futures_util::future::BoxFuture;
 
@@ -14,7 +14,7 @@ pub(super) fn exists<'c>(
     kind: RegisteredKind,
     captures: &'c Captures,
 ) -> BoxFuture<'c, Result<bool>> {
-    let code = captures.first().map(|(_, code)| code.as_str()).unwrap_or_default();
+    let code = captured(captures, "name");
     Box::pin(async move { Ok(context.services.core.registered(&context.caller, kind, code).await?.is_some()) })
 }
 
