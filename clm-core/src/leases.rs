@@ -102,7 +102,8 @@ impl Core {
         if of_token(prefix).is_some() && self.revoke_lease(caller, prefix).await? {
             return Ok(());
         }
-        self.revoke_made_at(caller, prefix).await
+        // What only begins like it is somebody else's: `login/bob` says nothing of `login/bobby`.
+        self.revoke_made_at(caller, &format!("{prefix}/")).await
     }
 
     /// How many entities the organization has.

@@ -91,6 +91,18 @@ async fn a_key_is_shown_once_acts_for_its_person_and_ends_when_it_is_revoked() {
         server.token = root;
     }
     assert_eq!(server.get(&path).await.unwrap().body["data"]["is_active"], false);
+    // Which person revoked one stays with it.
+    let ends = json!({"policy": "path \"auth/api-key/keys/*\" { capabilities = [\"delete\"] }"});
+    done(&server.put("sys/policies/acl/ends", ends).await.unwrap(), 204);
+    done(&server.put("auth/userpass/users/bob", json!({"token_policies": "ends"})).await.unwrap(), 204);
+    let third = create(&server, json!({"username": "bob", "scopes": "p1"})).await;
+    let third = format!("auth/api-key/keys/{}", third.text("id"));
+    let bob = server.put("auth/userpass/login/bob", json!({"password": "pw"})).await.unwrap();
+    let root = std::mem::replace(&mut server.token, bob.body["auth"]["client_token"].as_str().unwrap().to_owned());
+    done(&server.ask(Method::DELETE, &third, None).await.unwrap(), 204);
+    server.token = root;
+    let read = server.get(&third).await.unwrap().body["data"].clone();
+    assert!(read["revoked_at"].is_string() && read["revoked_by_user_id"] == read["user_id"], "{read}");
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }
 

@@ -29,12 +29,13 @@ fn refused(answer: &Answer, text: &str) {
 async fn logins_have_leases_that_are_listed_looked_up_and_ended() {
     let (site, mut server) = Site::started("").await.unwrap();
     server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap();
-    for user in ["bob", "eve"] {
+    for user in ["bob", "bobby", "eve"] {
         server.put(&format!("auth/userpass/users/{user}"), json!({"password": "pw", "token_ttl": "1h"})).await.unwrap();
     }
     assert_eq!(list(&server, "sys/leases/lookup/auth/userpass").await.status, 404);
     let (first, second, other) =
         (login(&server, "bob").await, login(&server, "bob").await, login(&server, "eve").await);
+    let namesake = login(&server, "bobby").await;
     let keys = |answer: Answer| -> Vec<String> { serde_json::from_value(answer.body["data"]["keys"].clone()).unwrap() };
     assert_eq!(keys(list(&server, "sys/leases/lookup/auth/userpass").await), ["login/"]);
     // All of them are as little anybody's business as some.
@@ -51,7 +52,7 @@ async fn logins_have_leases_that_are_listed_looked_up_and_ended() {
     server.enter("", &root);
     assert!(keys(list(&server, "sys/leases/lookup").await).contains(&"auth/".to_owned()));
     server.put("auth/token/revoke", json!({"token": wide})).await.unwrap();
-    assert_eq!(keys(list(&server, "sys/leases/lookup/auth/userpass/login/").await), ["bob/", "eve/"]);
+    assert_eq!(keys(list(&server, "sys/leases/lookup/auth/userpass/login/").await), ["bob/", "bobby/", "eve/"]);
     let bobs = keys(list(&server, "sys/leases/lookup/auth/userpass/login/bob").await);
     assert!(bobs.len() == 2 && bobs.iter().all(|key| key.starts_with('h') && key.len() == 65), "{bobs:?}");
 
@@ -75,6 +76,7 @@ async fn logins_have_leases_that_are_listed_looked_up_and_ended() {
     assert_eq!(revoked.status, 204);
     assert!(!is_good(&mut server, &first).await && !is_good(&mut server, &second).await);
     assert!(is_good(&mut server, &other).await, "another's");
+    assert!(is_good(&mut server, &namesake).await, "that of somebody whose name begins like his");
     assert_eq!(server.put("sys/leases/revoke-force/auth/userpass", json!({})).await.unwrap().status, 204);
     assert!(!is_good(&mut server, &other).await);
     assert_eq!(server.put("sys/leases/revoke-force/none", json!({})).await.unwrap().status, 204);

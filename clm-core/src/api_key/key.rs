@@ -52,6 +52,8 @@ pub struct ApiKey {
     pub created_at: DateTime<Utc>,
     /// When it was revoked.
     pub revoked_at: Option<DateTime<Utc>>,
+    /// By which person, if it was one.
+    pub revoked_by_user_id: Option<Uuid>,
     /// Grows with each change.
     pub revision: i64,
     pub(crate) row_mac: [u8; 32],
@@ -84,6 +86,7 @@ impl ApiKey {
             "last_used_at": self.last_used_at.map(time),
             "last_used_ip": self.last_used_ip.map(|address| address.addr().to_string()),
             "revoked_at": self.revoked_at.map(time),
+            "revoked_by_user_id": self.revoked_by_user_id,
             "scopes": self.scopes,
             "usage_count": self.usage_count,
             "user_id": self.user_id,
@@ -142,6 +145,7 @@ impl Core {
             expires_at,
             created_at: now,
             revoked_at: None,
+            revoked_by_user_id: None,
             revision: 1,
             row_mac: [0; 32],
         };
@@ -188,6 +192,7 @@ impl Core {
             let Some(mut key) = self.api_key(mount, id).await?.filter(|key| key.is_active) else { return Ok(false) };
             key.is_active = false;
             key.revoked_at = Some(self.now());
+            key.revoked_by_user_id = caller.user_id;
             // What was revoked is not brought back by changing a column.
             key.key_hash = Sha256::new().chain_update(key.id.as_bytes()).chain_update(key.key_hash).finalize().into();
             key.revision += 1;

@@ -11,7 +11,7 @@ use audit_chain::{Caller, Event};
 pub(crate) const BATCH: i64 = 500;
 
 impl Core {
-    /// Revokes tokens that were made at paths beginning with `prefix`, and all below them, until few enough are left for one transaction;
+    /// Revokes tokens that were made at paths beginning with `prefix` (which ends in `/`), or at it, and all below them, until few enough are left for one transaction;
     /// whoever asks this revokes those with what it does next.
     pub(super) async fn revoke_most(&self, caller: &Caller, prefix: &str) -> Result<()> {
         while self.store().count_made_at(caller.organization_id, prefix, BATCH + 1).await? > BATCH {
@@ -20,7 +20,7 @@ impl Core {
         Ok(())
     }
 
-    /// Revokes all tokens that were made at paths beginning with `prefix`; one record at least.
+    /// Revokes all tokens that were made at paths beginning with `prefix` (which ends in `/`), or at it; one record at least.
     pub async fn revoke_made_at(&self, caller: &Caller, prefix: &str) -> Result<()> {
         self.revoke_most(caller, prefix).await?;
         self.revoke_some(caller, prefix).await
@@ -58,7 +58,7 @@ impl Core {
                     store::mounts::lock(connection, &deleted).await?;
                     let mut rows = auth_roles::delete_of_mount(connection, deleted.id).await?;
                     rows.extend(store::app_roles::delete_of_mount(connection, deleted.id).await?);
-                    rows.extend(store::api_keys::revoke_of_mount(connection, deleted.id, now).await?);
+                    rows.extend(store::api_keys::revoke_of_mount(connection, deleted.id, now, event.user_id).await?);
                     rows.extend(store::auth_configs::delete_of_mount(connection, deleted.id).await?);
                     rows.extend(store::entity_aliases::delete_of(connection, deleted.id).await?);
                     let found = tokens::made_at(connection, organization_id, &prefix, BATCH).await?;

@@ -12,7 +12,7 @@ use uuid::Uuid;
 /// Name of the table, for records and errors.
 pub(crate) const TABLE: &str = "api_keys";
 
-/// What the row's MAC is over: not what only counts.
+/// What the row's MAC is over: not what only counts, nor who revoked it, which the log says.
 pub(crate) fn bound_bytes(key: &ApiKey) -> Vec<u8> {
     let ApiKey {
         id,
@@ -30,6 +30,7 @@ pub(crate) fn bound_bytes(key: &ApiKey) -> Vec<u8> {
         expires_at,
         created_at,
         revoked_at,
+        revoked_by_user_id: _,
         revision,
         row_mac: _,
     } = key;
@@ -62,8 +63,8 @@ impl Store {
         let key = sqlx::query_as!(
             ApiKey,
             r#"SELECT id, organization_id, mount_id, user_id, key_name, key_hash AS "key_hash: [u8; 32]", key_prefix, scopes, is_active,
-             last_used_at, last_used_ip AS "last_used_ip: IpNet", usage_count, expires_at, created_at, revoked_at, revision,
-             row_mac AS "row_mac: [u8; 32]" FROM api_keys WHERE id = $1 OR key_hash = $2"#,
+             last_used_at, last_used_ip AS "last_used_ip: IpNet", usage_count, expires_at, created_at, revoked_at, revoked_by_user_id,
+             revision, row_mac AS "row_mac: [u8; 32]" FROM api_keys WHERE id = $1 OR key_hash = $2"#,
             id,
             key_hash.as_ref().map(<[u8; 32]>::as_slice)
         )
@@ -79,8 +80,8 @@ impl Store {
         let keys = sqlx::query_as!(
             ApiKey,
             r#"SELECT id, organization_id, mount_id, user_id, key_name, key_hash AS "key_hash: [u8; 32]", key_prefix, scopes, is_active,
-             last_used_at, last_used_ip AS "last_used_ip: IpNet", usage_count, expires_at, created_at, revoked_at, revision,
-             row_mac AS "row_mac: [u8; 32]" FROM api_keys WHERE mount_id = $1 ORDER BY id"#,
+             last_used_at, last_used_ip AS "last_used_ip: IpNet", usage_count, expires_at, created_at, revoked_at, revoked_by_user_id,
+             revision, row_mac AS "row_mac: [u8; 32]" FROM api_keys WHERE mount_id = $1 ORDER BY id"#,
             mount_id
         )
         .fetch_all(&mut *transaction)
@@ -117,13 +118,14 @@ pub(crate) async fn insert(connection: &mut PgConnection, key: &ApiKey) -> Resul
 /// Writes that a key of that revision opens nothing any more: its row stays, its HMAC goes.
 pub(crate) async fn revoke(connection: &mut PgConnection, key: &ApiKey) -> Result<(), StoreError> {
     let done = sqlx::query!(
-        "UPDATE api_keys SET is_active = false, revoked_at = $2, key_hash = $3, revision = $4, row_mac = $5 \
+        "UPDATE api_keys SET is_active = false, revoked_at = $2, key_hash = $3, revision = $4, row_mac = $5, revoked_by_user_id = $6 \
          WHERE id = $1 AND revision = $4::bigint - 1",
         key.id,
         key.revoked_at,
         key.key_hash.as_slice(),
         key.revision,
-        key.row_mac.as_slice()
+        key.row_mac.as_slice(),
+        key.revoked_by_user_id
     )
     .execute(connection)
     .await?;
@@ -154,13 +156,15 @@ pub(crate) async fn revoke_of_mount(
     connection: &mut PgConnection,
     mount_id: Uuid,
     now: DateTime<Utc>,
+    by: Option<Uuid>,
 ) -> Result<Vec<GoneRow>, StoreError> {
     let rows = sqlx::query!(
         "UPDATE api_keys SET is_active = false, revoked_at = $2, key_hash = sha256(id::text::bytea || key_hash), row_mac = $3, \
-         revision = revision + 1 WHERE mount_id = $1 AND is_active RETURNING id, revision",
+         revision = revision + 1, revoked_by_user_id = $4 WHERE mount_id = $1 AND is_active RETURNING id, revision",
         mount_id,
         now,
-        super::tokens::REVOKED_MAC.as_slice()
+        super::tokens::REVOKED_MAC.as_slice(),
+        by
     )
     .fetch_all(connection)
     .await?;

@@ -232,7 +232,7 @@ impl Store {
     ) -> Result<i64, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
         let count = sqlx::query_scalar!(
-        r#"SELECT count(*) AS "count!" FROM (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) LIMIT $3) counted"#,
+        r#"SELECT count(*) AS "count!" FROM (SELECT FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path || '/', $2) LIMIT $3) counted"#,
         organization_id,
         prefix,
         limit
@@ -408,7 +408,7 @@ pub(crate) async fn made_at(
     limit: i64,
 ) -> Result<Vec<Uuid>, StoreError> {
     Ok(sqlx::query_scalar!(
-        "SELECT id FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path, $2) ORDER BY id LIMIT $3",
+        "SELECT id FROM tokens WHERE organization_id = $1 AND revoked_at IS NULL AND starts_with(path || '/', $2) ORDER BY id LIMIT $3",
         organization_id,
         prefix,
         limit
