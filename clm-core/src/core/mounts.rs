@@ -97,17 +97,17 @@ impl Core {
             }
             let is_locked = self.namespace_is_locked(&organization).await?;
             quotas.extend(Most::of(&organization.fields).map(|most| (organization_id, most)));
-            let mut good = Vec::new();
+            let (mut good, mut refused) = (Vec::new(), Vec::new());
             for row in self.store().mounts(organization_id).await? {
                 let which = (store::mounts::TABLE, organization_id, row.mount.id);
                 match self.check_row(which, store::mounts::bound_bytes(&row.mount), &row.row_mac).await {
                     Ok(()) => good.push(row.mount),
                     // The others keep working; this one is not there.
-                    Err(Error::RowTampered { .. }) => {}
+                    Err(Error::RowTampered { .. }) => refused.push(row.mount.id),
                     Err(error) => return Err(error),
                 }
             }
-            table = table.with(organization_id, organization.code, good);
+            table = table.with(organization_id, organization.code, good).without(organization_id, &refused);
             if is_locked {
                 table = table.locking(organization_id);
             }

@@ -83,7 +83,7 @@ pub struct Mount {
     pub seal_wrap: bool,
     /// Grows with each change.
     pub revision: i64,
-    /// `sys/`, `clm/`, `cubbyhole/`, `identity/`, `auth/token/`: always there, in no row.
+    /// `sys/`, `clm/`, `cubbyhole/`, `identity/`, `auth/token/`: always there; only the last can be tuned, and has a row from then on.
     pub builtin: bool,
 }
 

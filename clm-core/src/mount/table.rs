@@ -74,7 +74,7 @@ fn builtin(organization_id: Uuid) -> Vec<Mount> {
     .collect()
 }
 
-/// Id of auth/token, which is in no row.
+/// Id of auth/token, which is in no row until it is tuned.
 pub(crate) fn token_mount_id(organization_id: Uuid) -> Uuid {
     Uuid::new_v5(&organization_id, b"auth/token/")
 }
@@ -88,12 +88,22 @@ pub(super) fn accessor(class: MountClass, mount_type: &str, id: Uuid) -> String 
 impl MountTable {
     /// With one organization's mounts; the built-in ones are added.
     pub(crate) fn with(mut self, organization_id: Uuid, code: String, mounts: impl IntoIterator<Item = Mount>) -> Self {
-        let mounts = builtin(organization_id)
-            .into_iter()
-            .chain(mounts)
-            .map(|mount| (key(mount.class, &mount.path), Arc::new(mount)))
-            .collect();
-        self.organizations.insert(organization_id, Organization { code, mounts });
+        let by_key = |mount: Mount| (key(mount.class, &mount.path), Arc::new(mount));
+        let mut own: HashMap<_, _> = builtin(organization_id).into_iter().map(by_key).collect();
+        for mount in mounts {
+            // A built-in one has a row once it was tuned.
+            let builtin = own.contains_key(&key(mount.class, &mount.path));
+            own.extend([by_key(Mount { builtin, ..mount })]);
+        }
+        self.organizations.insert(organization_id, Organization { code, mounts: own });
+        self
+    }
+
+    /// Without these of one organization's: their rows do not carry their MACs. A built-in one goes, too: how it was tuned is not known.
+    pub(crate) fn without(mut self, organization_id: Uuid, refused: &[Uuid]) -> Self {
+        if let Some(organization) = self.organizations.get_mut(&organization_id) {
+            organization.mounts.retain(|_, mount| !refused.contains(&mount.id));
+        }
         self
     }
 
@@ -271,5 +281,24 @@ mod tests {
         assert_eq!((&*table.namespace_path(team), &*table.namespace_path(ROOT_ORGANIZATION)), ("team/", ""));
         let paths: Vec<_> = table.namespaces().iter().map(|namespace| namespace.path.to_string()).collect();
         assert_eq!(paths, ["a/", "team/"]);
+    }
+
+    #[test]
+    fn the_row_of_a_built_in_mount_says_how_it_is_tuned_and_a_refused_one_takes_it_away() {
+        let team = Uuid::from_u128(1);
+        let tuned = Mount {
+            config: MountConfig { max_lease_ttl: 60, ..MountConfig::default() },
+            revision: 1,
+            builtin: false,
+            ..builtin(team).into_iter().find(|mount| mount.path == "token/").expect("built in")
+        };
+        let id = tuned.id;
+        let table = MountTable::default().with(team, "team".into(), [tuned]);
+        let mount = table.get(team, MountClass::Auth, "token/").expect("there");
+        assert!(mount.builtin && mount.config.max_lease_ttl == 60 && mount.id == token_mount_id(team));
+        assert_eq!(table.list(team, MountClass::Auth).len(), 1);
+        let table = table.without(team, &[id]);
+        assert!(table.get(team, MountClass::Auth, "token/").is_none());
+        assert!(table.get(team, MountClass::Secret, "sys/").is_some());
     }
 }

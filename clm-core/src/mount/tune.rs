@@ -5,7 +5,7 @@ use super::enable::mount_path;
 use super::{Mount, MountClass, kv};
 use crate::core::Core;
 use crate::error::{Error, Result};
-use crate::store::{self, MountRow};
+use crate::store::{self, MountRow, StoreError};
 use audit_chain::Caller;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -29,8 +29,11 @@ impl Core {
     /// Changes settings of a mount; gives what is worth saying about it.
     pub async fn tune(&self, caller: &Caller, path: &str, tune: TuneMount) -> Result<Option<String>> {
         let mount = self.tunable(caller.organization_id, path)?;
-        if mount.builtin {
+        if mount.builtin && mount.class == MountClass::Secret {
             return Err(Error::invalid(format!("cannot tune \"{}\"", mount.path)));
+        }
+        if tune.config.token_type.as_ref().is_some_and(|token_type| !token_type.is_empty()) {
+            expect_token_type(&mount)?;
         }
         let mut changed = (*mount).clone();
         changed.config = changed.config.changed(&tune.config, self.settings().max_lease_ttl)?;
@@ -46,9 +49,20 @@ impl Core {
         let row = MountRow { mount: changed, row_mac };
         let event = self.mount_event(caller, "mount.tune", "update", &row);
         self.change(caller.organization_id, move |connection| {
-            Box::pin(async move { store::mounts::update(connection, &row).await.map(|()| ((), event)) })
+            Box::pin(async move {
+                match row.mount.revision {
+                    // A built-in one is in no row until somebody tunes it.
+                    1 => store::mounts::insert(connection, &row).await?,
+                    _ => store::mounts::update(connection, &row).await?,
+                }
+                Ok(((), event))
+            })
         })
-        .await?;
+        .await
+        .map_err(|error| match error {
+            Error::Database(StoreError::Taken { .. }) => Error::Conflict("mount"),
+            other => other,
+        })?;
         self.reload_mounts().await?;
         Ok(said)
     }
@@ -60,4 +74,15 @@ impl Core {
         self.mount_at(organization_id, class, own)
             .ok_or_else(|| Error::invalid(format!("cannot fetch sysview for path \"{path}\"")))
     }
+}
+
+/// Only a login method says which kind of tokens it gives; what auth/token makes, each request says.
+fn expect_token_type(mount: &Mount) -> Result<()> {
+    if mount.class == MountClass::Secret {
+        return Err(Error::invalid("'token_type' can only be modified on auth mounts"));
+    }
+    if mount.builtin {
+        return Err(Error::invalid("'token_type' cannot be set for 'token' or 'ns_token' auth mounts"));
+    }
+    Ok(())
 }

@@ -9,8 +9,10 @@ use super::new::{IssuedToken, NewToken, Warning};
 use super::role::TokenRole;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::mount::MountClass;
 use audit_chain::Caller;
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 impl Core {
     /// Makes a token under `parent`, through a role if one is named. Its text leaves with the value; its record is durable by then.
@@ -113,8 +115,14 @@ impl Core {
             num_uses: lesser(count(new.num_uses)?, role.token_num_uses),
             renewable: new.renewable && role.renewable,
             bound_cidrs,
-            system: self.system_ttl(),
+            system: self.token_ttl(above.organization_id()),
         })
+    }
+
+    /// The times of auth/token, which may be tuned.
+    fn token_ttl(&self, organization_id: Uuid) -> System {
+        let mount = self.mount_table().get(organization_id, MountClass::Auth, "token/");
+        mount.map_or_else(|| self.system_ttl(), |mount| self.mount_ttl(&mount))
     }
 
     pub(crate) fn system_ttl(&self) -> System {

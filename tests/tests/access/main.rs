@@ -8,6 +8,7 @@ mod roles;
 mod small;
 mod told;
 mod totp;
+mod tuned;
 
 use serde_json::{Value, json};
 use tests::{Answer, Server, Site};

@@ -56,6 +56,11 @@ pub(crate) const CHANGES: &[(&str, &str, &str)] = &[
         "`session_hash` opens, `session_id` names",
         "the audit log shows `session_id`",
     ),
+    (
+        "rows of `sessions`",
+        "none: what a person's login gives is a row of `tokens`, with `user_id`",
+        "a token is looked up, renewed and ended as all others are; records name it by its accessor",
+    ),
     ("six seeded rows of `roles`", "made by the service for each organization", "a migration cannot make a MAC"),
     (
         "SecretHub `secrets`",
