@@ -6,6 +6,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ pub struct Caller {
     pub organization_id: Uuid,
     /// The user behind the token, if there is one.
     pub user_id: Option<Uuid>,
+    /// The entity that bears the token, if there is one.
+    pub entity_id: Option<Uuid>,
     /// The token's accessor (never the token); empty for the service itself.
     pub accessor: Arc<str>,
     /// The token's display name, `root` or `token-app`; `system` for jobs.
@@ -35,17 +38,39 @@ pub struct Caller {
 }
 
 /// How a request came.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Arrival {
     /// When.
     pub began: Instant,
     /// What its client calls the work that it is part of (`X-Correlation-ID`), cut to 128 characters.
     pub correlation_id: Option<Arc<str>>,
+    told: AtomicBool,
+}
+
+impl Arrival {
+    /// A request that came then; no record tells of it yet.
+    pub fn new(began: Instant, correlation_id: Option<Arc<str>>) -> Self {
+        Self { began, correlation_id, told: AtomicBool::new(false) }
+    }
+
+    /// Whether a record that tells of it was made.
+    pub fn is_told(&self) -> bool {
+        self.told.load(Ordering::Relaxed)
+    }
 }
 
 impl Caller {
-    /// What all its records say in their data: what was decided, and what the client calls the work.
+    /// What all its records say in their data: how whoever asks is called, and which entity that is, what was decided, and what the client calls the work. The request is told of from now on.
     pub fn describe(&self, data: &mut BTreeMap<String, Value>) {
+        if let Some(arrival) = &self.arrival {
+            arrival.told.store(true, Ordering::Relaxed);
+        }
+        if !self.display_name.is_empty() {
+            data.insert("display_name".into(), Value::Text(self.display_name.to_string().into()));
+        }
+        if let Some(entity_id) = self.entity_id {
+            data.insert("caller_entity_id".into(), Value::Text(entity_id.to_string().into()));
+        }
         if let Some(verdict) = &self.verdict {
             verdict.add_to(data);
         }
@@ -215,21 +240,22 @@ impl Event {
         self
     }
 
-    /// The event as PostgreSQL keeps it, which is what is hashed: time in whole microseconds, and no NUL in texts (a client's path or
-    /// header may hold one; `text` and `jsonb` cannot).
+    /// The event as PostgreSQL keeps it, which is what is hashed: time in whole microseconds, no NUL in texts (a client's path or
+    /// header may hold one; `text` and `jsonb` cannot), and no token.
     pub fn storable(mut self) -> Self {
         self.timestamp = self.timestamp.trunc_subsecs(6);
         for text in [&mut self.event_type, &mut self.category, &mut self.resource_type, &mut self.action] {
-            if text.contains('\0') {
-                *text = without_nul(text).into();
+            if let Some(changed) = changed(text) {
+                *text = changed.into();
             }
         }
         for text in [&mut self.resource_id, &mut self.error_message, &mut self.accessor, &mut self.user_agent]
             .into_iter()
             .flatten()
-            .filter(|text| text.contains('\0'))
         {
-            *text = without_nul(text);
+            if let Some(changed) = changed(text) {
+                *text = changed;
+            }
         }
         storable_map(&mut self.data);
         self
@@ -238,8 +264,12 @@ impl Event {
 
 fn storable_value(value: &mut Value) {
     match value {
-        Value::Text(text) if text.contains('\0') => *text = without_nul(text).into(),
-        Value::Null | Value::Bool(_) | Value::Integer(_) | Value::Text(_) => {}
+        Value::Text(text) => {
+            if let Some(changed) = changed(text) {
+                *text = changed.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::Integer(_) => {}
         Value::List(items) => items.iter_mut().for_each(storable_value),
         Value::Map(entries) => storable_map(entries),
     }
@@ -249,6 +279,15 @@ fn storable_map(entries: &mut BTreeMap<String, Value>) {
     entries.values_mut().for_each(storable_value);
     if entries.keys().any(|key| key.contains('\0')) {
         *entries = std::mem::take(entries).into_iter().map(|(key, value)| (without_nul(&key), value)).collect();
+    }
+}
+
+/// The text as it is kept, where that differs.
+fn changed(text: &str) -> Option<String> {
+    match crate::without_tokens(text) {
+        told if told.contains('\0') => Some(without_nul(&told)),
+        Cow::Owned(told) => Some(told),
+        Cow::Borrowed(_) => None,
     }
 }
 

@@ -11,6 +11,7 @@ pub mod export;
 pub mod merkle;
 mod record;
 mod rows;
+mod secret;
 #[cfg(test)]
 mod testing;
 mod text;
@@ -24,6 +25,7 @@ pub use encoding::ENCODING_VERSION;
 pub use event::{Arrival, Caller, Decided, Event, MatchedRule, Outcome, Severity, Value, Verdict};
 pub use record::{Found, Record, Unreadable};
 pub use rows::{RowBreak, RowBreakKind, RowState, Rows};
+pub use secret::without_tokens;
 pub use verify::{Break, BreakKind, ChainReport, Report, Verifier};
 
 /// SHA-256 (FIPS 180-4).

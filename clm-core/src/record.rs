@@ -83,7 +83,6 @@ impl Core {
         event.ip_address = caller.ip_address;
         event.user_agent = caller.user_agent.as_deref().map(str::to_owned);
         event.data.insert("path".into(), Value::Text(caller.path.to_string().into()));
-        event.data.insert("display_name".into(), Value::Text(caller.display_name.to_string().into()));
         caller.describe(&mut event.data);
         event.began = caller.began();
         event

@@ -49,6 +49,7 @@ impl Fixture {
             request_id: Uuid::now_v7(),
             organization_id: ROOT_ORGANIZATION,
             user_id: None,
+            entity_id: None,
             accessor: "".into(),
             display_name: "root".into(),
             ip_address: None,

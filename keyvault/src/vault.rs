@@ -246,6 +246,7 @@ pub fn system(organization_id: Uuid) -> Caller {
         request_id: Uuid::now_v7(),
         organization_id,
         user_id: None,
+        entity_id: None,
         accessor: "".into(),
         display_name: "system".into(),
         ip_address: None,

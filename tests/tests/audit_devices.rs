@@ -115,6 +115,20 @@ async fn a_file_is_told_each_request_and_its_answer_and_what_is_secret_only_as_h
     let told = std::fs::read_to_string(&file).unwrap();
     assert!(["s3cret-value", text, &server.token].iter().all(|secret| !told.contains(*secret)));
 
+    // Who bears the token is told with it, and which policies it has because of that.
+    server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap();
+    server.put("auth/userpass/users/ann", json!({"password": "pw"})).await.unwrap();
+    let login = server.put("auth/userpass/login/ann", json!({"password": "pw"})).await.unwrap();
+    let field = |name: &str| login.body["auth"][name].as_str().unwrap().to_owned();
+    let entity = field("entity_id");
+    server.put(&format!("identity/entity/id/{entity}"), json!({"policies": ["extra"]})).await.unwrap();
+    let (_, root) = server.enter("", &field("client_token"));
+    assert_eq!(server.get("auth/token/lookup-self").await.unwrap().status, 200);
+    server.enter("", &root);
+    let auth = entry(&file, "request", "auth/token/lookup-self").await["auth"].take();
+    assert_eq!((&auth["entity_id"], &auth["identity_policies"]), (&json!(entity), &json!(["extra"])));
+    assert_eq!((&auth["policies"], &auth["token_policies"]), (&json!(["default", "extra"]), &json!(["default"])));
+
     // What is done in a namespace says in which.
     server.put("sys/namespaces/team", json!({})).await.unwrap();
     let id = server.get("sys/namespaces/team").await.unwrap().text("id").to_owned();

@@ -23,6 +23,7 @@ async fn sign_three_times(vault: &Vault) {
         request_id: Uuid::now_v7(),
         organization_id: Uuid::now_v7(),
         user_id: None,
+        entity_id: None,
         accessor: "a".into(),
         display_name: "test".into(),
         ip_address: None,

@@ -5,6 +5,7 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD_NO_PAD;
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 use tests::{Answer, Server, Site};
 
 async fn start(server: &Server, body: Value) -> Answer {
@@ -102,6 +103,14 @@ async fn enough_shares_of_the_seal_make_a_root_token_that_only_the_pads_holder_l
     let recorded =
         "SELECT count(*) FROM audit_log WHERE event_type = 'root_token.create' AND action_result = 'success'";
     assert_eq!(sqlx::query_scalar::<_, i64>(recorded).fetch_one(&mut superuser).await.unwrap(), 2);
+    // Steps that ask for no token are counted, by source and second.
+    let counted = "SELECT resource_id, sum((event_data ->> 'count')::bigint)::bigint FROM audit_log \
+                   WHERE event_type = 'seal.attempt' AND host(ip_address) = '127.0.0.1' GROUP BY 1 ORDER BY 1";
+    let steps = vec![("sys/generate-root/attempt".to_owned(), 6), ("sys/generate-root/update".to_owned(), 10)];
+    tests::until(Duration::from_secs(10), "all steps are on record", steps, async || {
+        sqlx::query_as::<_, (String, i64)>(counted).fetch_all(&mut superuser).await.unwrap()
+    })
+    .await;
     let log = std::fs::read_to_string(site.path("server.log")).unwrap();
     assert!([&token, &second, &keys[0], pad].iter().all(|secret| !log.contains(*secret)), "nothing secret is logged");
     site.succeeds(&["audit", "verify", "--rows"]).unwrap();

@@ -11,6 +11,7 @@ pub(crate) mod mounts;
 pub(crate) mod named_secrets;
 mod open;
 mod pin;
+mod record;
 mod registry;
 pub(crate) mod rekey;
 pub(crate) mod root_token;
@@ -25,6 +26,7 @@ pub(crate) mod wrapping;
 
 pub use error::{Error, Result};
 pub(crate) use open::keep_open;
+pub(crate) use record::Ended;
 pub use services::Services;
 
 use audit_chain::Caller;

@@ -1,6 +1,6 @@
 //! Entries as Vault's audit devices write them: one JSON object a request and one an answer, with what is secret as `hmac-sha256:…`.
 
-use audit_chain::MatchedRule;
+use audit_chain::{MatchedRule, without_tokens};
 use bytes::Bytes;
 use chrono::{DateTime, SecondsFormat, Utc};
 use clm_core::Namespace;
@@ -48,7 +48,11 @@ pub(crate) struct MountPoint {
 pub(crate) struct AskedBy {
     pub(crate) accessor: Arc<str>,
     pub(crate) display_name: Arc<str>,
+    /// The token's own.
     pub(crate) policies: Vec<String>,
+    /// Who bears it, and the policies that it has because of that.
+    pub(crate) entity_id: Option<Uuid>,
+    pub(crate) identity_policies: Vec<String>,
     pub(crate) metadata: Option<BTreeMap<String, String>>,
     pub(crate) token_type: &'static str,
     pub(crate) ttl: u64,
@@ -105,7 +109,8 @@ impl Draft {
             let texts =
                 body["errors"].as_array().map(|texts| texts.iter().filter_map(Value::as_str).collect::<Vec<_>>());
             let text = texts.filter(|texts| !texts.is_empty()).map(|texts| texts.join(", "));
-            entry["error"] = text.unwrap_or_else(|| format!("status {}", answered.status)).into();
+            let text = text.unwrap_or_else(|| format!("status {}", answered.status));
+            entry["error"] = without_tokens(&text).into();
         }
         Self::new(entry, asked, hides_accessors)
     }
@@ -170,12 +175,17 @@ const HIDDEN: char = '\u{0}';
 
 fn auth(asked: &Asked) -> Value {
     let Some(by) = &asked.by else { return json!({}) };
+    let mut all = [&*by.policies, &*by.identity_policies].concat();
+    all.sort_unstable();
+    all.dedup();
     json!({
         "client_token": asked.token.as_deref().filter(|token| !token.is_empty()),
         "accessor": Some(&*by.accessor).filter(|accessor| !accessor.is_empty()),
         "display_name": &*by.display_name,
-        "policies": by.policies,
+        "policies": all,
         "token_policies": by.policies,
+        "identity_policies": Some(&by.identity_policies).filter(|policies| !policies.is_empty()),
+        "entity_id": by.entity_id.map(|id| id.to_string()),
         "policy_results": policy_results(by),
         "metadata": by.metadata,
         "token_type": by.token_type,
@@ -332,6 +342,8 @@ mod tests {
                 accessor: "accessor".into(),
                 display_name: "token".into(),
                 policies: vec!["default".into()],
+                entity_id: None,
+                identity_policies: Vec::new(),
                 metadata: None,
                 token_type: "service",
                 ttl: 60,

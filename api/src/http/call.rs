@@ -110,6 +110,13 @@ impl OpenCall {
         Ok((&self.services.core, mount))
     }
 
+    /// Counts a step of making a root token or new shares, for the record; looking how far it is, is none.
+    pub(super) fn note_attempt(&self) {
+        if self.verb != Verb::Read {
+            self.services.core.note_attempt(self.organization_id(), self.peer.source, &self.path);
+        }
+    }
+
     /// Who asks, if the token is good.
     pub(super) async fn context(&self) -> Result<Context> {
         let Some(token) = &self.token else { return Err(Error::Unauthenticated) };
@@ -122,7 +129,11 @@ impl OpenCall {
             source: self.peer.source,
             user_agent: self.user_agent.clone(),
         };
-        authenticated(self.services.clone(), token, comes).await
+        let context = authenticated(self.services.clone(), token, comes).await;
+        if matches!(context, Err(Error::Unauthenticated)) {
+            self.services.core.note_unauthenticated(self.organization_id(), self.peer.source, &self.path);
+        }
+        context
     }
 }
 

@@ -10,6 +10,7 @@ use super::request::Head;
 use super::table::{Captures, Endpoint, Handler, Route, Router, Shape, Verb};
 use super::trail::{AuditedHeaders, DENIED, Seen, Trail, tell_limit};
 use super::transit::alias;
+use super::witness::Witness;
 use super::{ENGINES, help, kv};
 use crate::app::seal::Phase;
 use crate::app::{Context, Error, Services};
@@ -244,7 +245,24 @@ impl Dispatch {
 
     async fn answer_authenticated(
         &mut self,
+        context: Context,
+        token: Arc<str>,
+        head: Box<Head>,
+        body: Incoming,
+    ) -> Outcome<HttpResponse> {
+        let mut witness = Witness::of(&context, head.verb);
+        let answered = self.answer_witnessed(context, &mut witness, token, head, body).await;
+        if witness.is_told() {
+            return answered;
+        }
+        // Boxed: what is done most often leaves records of its own.
+        Box::pin(witness.tell(self, answered)).await
+    }
+
+    async fn answer_witnessed(
+        &mut self,
         mut context: Context,
+        witness: &mut Witness,
         token: Arc<str>,
         head: Box<Head>,
         body: Incoming,
@@ -293,6 +311,7 @@ impl Dispatch {
         } else {
             context.caller.verdict = Some(audit_chain::Verdict::by(Decided::Token));
         }
+        witness.caller.verdict.clone_from(&context.caller.verdict);
         if self.has_devices() {
             let mount = resolved.as_ref().map(|(mount, _)| &**mount);
             let by = Some((&context, refused.is_none()));
@@ -310,7 +329,7 @@ impl Dispatch {
         match (route, endpoint) {
             (Some((_, captures)), Some(endpoint)) => {
                 let wanted = Wanted { captures, parameters, may_create, token, wrap_ttl };
-                self.call(endpoint, context, mount, wanted).await
+                self.call(endpoint, context, mount, wanted, witness).await
             }
             (route, _) => Err(Box::new(self.elsewhere(&mount, head.verb, rest, route.map(|(route, _)| route)))),
         }
@@ -333,6 +352,7 @@ impl Dispatch {
         context: Context,
         mount: Arc<Mount>,
         Wanted { captures, mut parameters, may_create, token, wrap_ttl }: Wanted,
+        witness: &Witness,
     ) -> Outcome<HttpResponse> {
         self.operation = endpoint.id;
         let (Handler::Permitted(handler) | Handler::AnyToken(handler)) = endpoint.handler else {
@@ -341,12 +361,12 @@ impl Dispatch {
         let warnings = warnings(endpoint, &captures, &mut parameters);
         let page = if endpoint.is_cut_in_pages() { Page::of(&parameters) } else { Ok(None) };
         let page = page.map_err(|error| self.refusal(&error))?;
-        let (services, caller) = (context.services.clone(), context.caller.clone());
         let state = Arc::clone(&self.state);
         let call = Call { state, context, mount, captures, parameters, may_create, token, wrap_ttl };
         let answer = handler(call).await.map_err(|error| self.refusal(&error))?;
         let answer = page.iter().fold(answer, Answer::paged);
-        self.finish(endpoint, answer, warnings, Wrap { services: &services, caller: &caller, ttl: wrap_ttl }).await
+        let wrap = Wrap { services: &witness.services, caller: &witness.caller, ttl: wrap_ttl };
+        self.finish(endpoint, answer, warnings, wrap).await
     }
 
     /// The organization that is acted in.

@@ -38,6 +38,7 @@ mod token_settings;
 mod trail;
 mod transit;
 mod userpass;
+mod witness;
 
 pub use openapi::document as openapi;
 pub(crate) use parameters::parse_seconds;
@@ -47,8 +48,9 @@ pub use table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
 /// 1.14 keeps them off what only Enterprise has; what follows the `+` is ours.
 pub const VERSION: &str = concat!("1.14.0+clm.", env!("CARGO_PKG_VERSION"));
 
-/// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise; one may have several tables.
-pub(crate) const ENGINES: &[Engine] = &[
+/// Engines by type of mount (of KV with its version), with where they are mounted when nobody says otherwise; one may have several tables. A `static`:
+/// routes are told apart by where they stand.
+pub(crate) static ENGINES: &[Engine] = &[
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[0] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[1] },
     Engine { mount_type: "system", usual_path: "sys/", routes: sys::ROUTES[2] },
@@ -114,7 +116,7 @@ pub struct RouteInfo {
     pub unauthenticated: bool,
     /// Answers while the service is sealed.
     pub while_sealed: bool,
-    /// Leaves an awaited record.
+    /// Leaves an awaited record of a kind of its own.
     pub audited: bool,
 }
 

@@ -76,7 +76,7 @@ async fn respond(
     let listing = Arc::clone(&state);
     let (method, path, source) = (head.verb.method(), Arc::clone(&head.path), peer.source);
     let _listed = listing.in_flight.list(request_id, UnderWay { began, method, path, source });
-    let arrival = Arc::new(Arrival { began, correlation_id: correlation_id(&parts.headers) });
+    let arrival = Arc::new(Arrival::new(began, correlation_id(&parts.headers)));
     let headers = audited_headers(&parts.headers, &settings);
     let mut dispatch = Dispatch {
         state,

@@ -29,7 +29,7 @@ pub struct Endpoint {
     pub parameters: &'static [Parameter],
     /// What its answer looks like.
     pub shape: Shape,
-    /// Leaves a record before it answers.
+    /// Leaves a record of a kind of its own before it answers; of others with a good token there is `request.answered`.
     pub audited: bool,
     /// Whether what is written is there already; `None`: it makes no difference.
     pub(super) exists: Option<Exists>,

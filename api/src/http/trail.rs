@@ -8,6 +8,7 @@ use crate::app::system_settings::Loaded;
 use crate::app::{Context, Error, Services};
 use crate::audit_device::{Answered, Asked, AskedBy, AuditDevice, Delivery, MountPoint};
 use crate::quota::{Verdict, is_never_limited};
+use audit_chain::without_tokens;
 use chrono::{DateTime, Utc};
 use clm_core::{Mount, MountClass, ROOT_ORGANIZATION};
 use http_body_util::{BodyExt, Full};
@@ -122,7 +123,7 @@ impl Dispatch {
                 Verb::Write => "update",
             },
             namespace: self.namespace.clone(),
-            path: Arc::clone(&head.path),
+            path: without_tokens(&head.path).into(),
             mount: mount.map(mount_point),
             fields: fields.clone(),
             token: head.token.clone(),
@@ -131,11 +132,13 @@ impl Dispatch {
             headers: std::mem::take(&mut self.headers),
             refused: refused.map(str::to_owned),
             by: by.map(|(context, allowed)| {
-                let token = &context.authority.token;
+                let (token, persona) = (&context.authority.token, context.authority.persona.as_ref());
                 AskedBy {
                     accessor: Arc::clone(&token.accessor),
                     display_name: Arc::clone(&token.display_name),
                     policies: token.policies.clone(),
+                    entity_id: token.entity_id,
+                    identity_policies: persona.map_or_else(Vec::new, |persona| persona.policies()),
                     metadata: token.meta.clone(),
                     token_type: token.token_type(),
                     ttl: token.ttl(time),

@@ -23,6 +23,8 @@ enum Why {
     RateLimit,
     /// Not refused: who it is turns out later.
     Begun,
+    /// A step of making a root token or new shares, which asks for no token.
+    Attempt,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -77,6 +79,12 @@ impl Core {
         self.note_refused(Why::Begun, organization_id, source, path);
     }
 
+    /// Counts a step of making a root token or new shares, likewise, by its path: there are few of them.
+    pub fn note_attempt(&self, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
+        let (why, path_class) = (Why::Attempt, path.to_owned());
+        self.0.refusals.count(Kind { why, organization_id, source: source.map(network), path_class });
+    }
+
     fn note_refused(&self, why: Why, organization_id: Uuid, source: Option<IpAddr>, path: &str) {
         // Only names that exist make a class: the caller must not choose how many there are.
         let path_class = match self.mount_table().resolve(organization_id, path) {
@@ -106,6 +114,7 @@ impl Core {
                 Why::NoToken => ("request.unauthenticated", "authentication", "authenticate", Some("no valid token")),
                 Why::RateLimit => ("rate_limit.exceeded", "system", "limit", Some("rate limit quota exceeded")),
                 Why::Begun => ("login.begin", "authentication", "begin", None),
+                Why::Attempt => ("seal.attempt", "system", "attempt", None),
             };
             event.event_type = event_type.into();
             event.category = category.into();

@@ -38,6 +38,7 @@ impl Visitor {
             request_id: self.request_id,
             organization_id: self.organization_id,
             user_id: None,
+            entity_id: None,
             accessor: "".into(),
             display_name: "".into(),
             ip_address: self.source,

@@ -100,6 +100,7 @@ impl Authority {
             request_id,
             organization_id: self.organization_id(),
             user_id: self.token.user_id,
+            entity_id: self.token.entity_id,
             accessor: Arc::clone(&self.token.accessor),
             display_name: Arc::clone(&self.token.display_name),
             ip_address,

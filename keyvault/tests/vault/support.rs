@@ -29,6 +29,7 @@ impl Fixture {
             request_id: Uuid::now_v7(),
             organization_id: Uuid::now_v7(),
             user_id: None,
+            entity_id: None,
             accessor: "accessor".into(),
             display_name: "test".into(),
             ip_address: Some("127.0.0.1".parse().unwrap()),

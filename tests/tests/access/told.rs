@@ -46,7 +46,7 @@ async fn records_tell_which_rule_of_which_policy_decided_and_how_long_it_took() 
     let sent = reqwest::Client::new().put(url).header("X-Vault-Token", &signer).header("X-Correlation-ID", "order 7");
     assert_eq!(sent.body(body).send().await.unwrap().status(), 200);
     let record = newest(&site.secure, "secure_audit_log", "key.sign").await;
-    assert_eq!(record["correlation_id"], json!("order7"));
+    assert_eq!((&record["correlation_id"], &record["display_name"]), (&json!("order7"), &json!("token")));
 
     // Denied by a rule; and by none.
     assert_eq!(by(&mut server, &signer, "transit/verify/k", json!({"input": "YQ=="})).await.status, 403);
@@ -79,6 +79,22 @@ async fn records_tell_which_rule_of_which_policy_decided_and_how_long_it_took() 
     let record = newest(&site.core, "audit_log", "login.userpass").await;
     assert_eq!(record["decision"], json!("open"));
     took_some_time(&record);
+
+    // Whoever is behind a token is named in either log, also when the token is gone.
+    server.put("auth/userpass/users/bob", json!({"token_policies": "signs"})).await.unwrap();
+    let auth = by(&mut server, "", "auth/userpass/login/bob", json!({"password": "pw"})).await.body["auth"].take();
+    let bob = auth["client_token"].as_str().unwrap().to_owned();
+    assert_eq!(by(&mut server, &bob, "transit/sign/k", json!({"input": "YQ=="})).await.status, 200);
+    assert_eq!(by(&mut server, &bob, "transit/keys/k", json!({})).await.status, 403);
+    for record in [
+        newest(&site.secure, "secure_audit_log", "key.sign").await,
+        newest(&site.core, "audit_log", "access.denied").await,
+    ] {
+        assert_eq!(
+            (&record["display_name"], &record["caller_entity_id"]),
+            (&json!("userpass-bob"), &auth["entity_id"])
+        );
+    }
     assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
 }
 

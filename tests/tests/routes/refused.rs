@@ -7,8 +7,7 @@ use tests::{Server, until};
 
 const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "sudo", "update"];
 
-/// Answered for any valid token: they say where a path is mounted, and which namespaces there are, to who may touch something there, and leave no
-/// record.
+/// Answered for any valid token: they say where a path is mounted, and which namespaces there are, to who may touch something there.
 const ANY_TOKEN: [&str; 2] = ["ui-mounts-read", "ui-namespaces"];
 
 /// Writes of what may not be there yet: whether it is decides which capability is needed.

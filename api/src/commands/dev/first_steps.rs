@@ -101,6 +101,7 @@ fn caller(path: &str) -> Caller {
         request_id: Uuid::now_v7(),
         organization_id: clm_core::ROOT_ORGANIZATION,
         user_id: None,
+        entity_id: None,
         accessor: "".into(),
         display_name: "system".into(),
         ip_address: None,

@@ -106,6 +106,7 @@ fn share(parameters: &Parameters) -> Result<(Zeroizing<String>, String)> {
 /// Whoever reaches the listener could begin and cancel attempts: it is there while the operator wants it.
 fn expect_enabled(call: &OpenCall) -> Result<()> {
     if call.state.settings.seal.generate_root {
+        call.note_attempt();
         return Ok(());
     }
     Err(Error::Unsupported(

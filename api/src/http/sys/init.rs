@@ -38,6 +38,7 @@ pub(super) async fn init(call: AnyStateCall) -> Result<Answer> {
         request_id: call.request_id,
         organization_id: clm_core::ROOT_ORGANIZATION,
         user_id: None,
+        entity_id: None,
         accessor: "".into(),
         display_name: "system".into(),
         ip_address: call.peer.source,

@@ -194,7 +194,10 @@ fn expect_offered(call: &OpenCall) -> Result<()> {
         (SealKind::Pkcs11, false) => Err(Error::invalid(
             "the seal pkcs11 has no shares of its own: sys/rekey-recovery-key makes new shares of the recovery key",
         )),
-        _ => Ok(()),
+        _ => {
+            call.note_attempt();
+            Ok(())
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub(crate) struct Row {
     /// `$SECRET` and `$SECRET_ACCESSOR` are a fresh SecretID's, `$WRAPPED` is a fresh wrapping token, `$CHAIN` a certificate of the key `ec`,
     /// `$SENT` a fresh private key, wrapped for the mount, `$CODE` what the authenticator program of `userpass-enroll-totp` shows.
     pub(crate) body: &'static str,
-    /// Type of the one record that it leaves; `None`: none.
+    /// Type of the one record that it leaves; `None`: of no kind of its own, `request.answered` unless it is open.
     pub(crate) event: Option<&'static str>,
     /// Types of the others, where both databases hold a part.
     pub(crate) others: &'static [&'static str],
