@@ -4,6 +4,7 @@
 mod clients;
 mod cluster;
 mod explained;
+mod offered;
 mod roles;
 mod small;
 mod told;

@@ -4,7 +4,7 @@ use crate::app::{Error, Result};
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use clm_core::Authority;
-use clm_core::access::Capabilities;
+use clm_core::access::{AccessRequest, Capabilities, Operation};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
@@ -60,5 +60,24 @@ fn shown(call: &Call, authority: &Authority) -> Result<Answer> {
         let capabilities: Value = data[only].clone();
         data.insert("capabilities".into(), capabilities);
     }
+    if call.parameters.flag("explain")?.unwrap_or(false) {
+        let decisions: Map<String, Value> =
+            paths.into_iter().map(|path| (path.clone(), decisions(authority, &path))).collect();
+        data.insert("decisions".into(), decisions.into());
+    }
     Ok(Answer::data(data))
+}
+
+/// What is decided about each operation there without fields, and which rule decides; `clm/access/explain` tells of one more.
+fn decisions(authority: &Authority, path: &str) -> Value {
+    let decided = Operation::ALL.into_iter().map(|operation| {
+        let decision = authority.decide(&AccessRequest::new(operation, path));
+        let (rule, policies) = match decision.rule.as_deref() {
+            Some(rule) => (rule.path().into(), json!(rule.policies())),
+            None => (Value::Null, json!([])),
+        };
+        let told = json!({ "allowed": decision.allowed, "reason": decision.reason.text(), "rule": rule, "policies": policies });
+        (operation.name().to_owned(), told)
+    });
+    Value::Object(decided.collect())
 }

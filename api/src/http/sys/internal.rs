@@ -4,7 +4,7 @@ use super::mounts::by_path;
 use crate::app::Result;
 use crate::http::answer::Answer;
 use crate::http::call::{Call, OpenCall};
-use crate::http::openapi::document;
+use crate::http::openapi::of_mounts;
 use clm_core::Mount;
 use serde_json::{Map, Value, json};
 use std::sync::Arc;
@@ -14,6 +14,7 @@ pub(super) async fn mounts(call: OpenCall) -> Result<Answer> {
     if call.token.is_some() {
         let context = call.context().await?;
         let (secret, auth) = (by_path(context.visible_mounts()), by_path(context.visible_auth_mounts()));
+        call.record_answered(&context, "ui-mounts-list").await?;
         return Ok(Answer::data(json!({ "auth": auth, "secret": secret })));
     }
     let core = &call.services.core;
@@ -38,6 +39,14 @@ pub(super) async fn mount(call: Call) -> Result<Answer> {
     Ok(Answer::data(data))
 }
 
-pub(super) async fn openapi(_call: OpenCall) -> Result<Answer> {
-    Ok(Answer::data(document()))
+/// Without a token no path; else those below mounts that the caller may see something of, where they are mounted.
+pub(super) async fn openapi(call: OpenCall) -> Result<Answer> {
+    if call.token.is_none() {
+        return Ok(Answer::data(of_mounts(&[], false)));
+    }
+    let generic = call.parameters.flag("generic_mount_paths")?.unwrap_or(false);
+    let context = call.context().await?;
+    let mounts = [context.visible_mounts(), context.visible_auth_mounts()].concat();
+    call.record_answered(&context, "openapi").await?;
+    Ok(Answer::data(of_mounts(&mounts, generic)))
 }

@@ -2,7 +2,7 @@
 
 use crate::http::sys::{capabilities, field, policies};
 use crate::http::table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
-use Kind::{List, Text};
+use Kind::{Boolean, List, Text};
 use Verb::{Delete, Read, Write};
 
 const LIST: Verb = Verb::List;
@@ -13,6 +13,7 @@ const POLICY: &[Parameter] = &[
 ];
 const CAPABILITIES: &[Parameter] = &[
     field("accessor", Text, "Names the token asked about (capabilities-accessor)"),
+    field("explain", Boolean, "Say in `decisions`, too, which rule of which policies decides about each operation"),
     field("path", List, "The old name of `paths`"),
     field("paths", List, "Paths asked about").required(),
     field("token", Text, "The token asked about (capabilities)"),

@@ -11,7 +11,8 @@ pub(super) const ROUTES: &[Route] = &[
         endpoints: &[Endpoint::open(Read, "ui-mounts-list", "Mounts that the caller may see something of", |call| {
             Box::pin(internal::mounts(call))
         })
-        .shaped(Shape::Envelope)],
+        .shaped(Shape::Envelope)
+        .audited(true)],
     },
     Route {
         pattern: "internal/ui/mounts/{+path}",
@@ -28,9 +29,13 @@ pub(super) const ROUTES: &[Route] = &[
     },
     Route {
         pattern: "internal/specs/openapi",
-        endpoints: &[Endpoint::open(Read, "openapi", "This API, as OpenAPI 3.1", |call| {
-            Box::pin(internal::openapi(call))
-        })
-        .with(&[field("generic_mount_paths", Boolean, "Read, without meaning here")])],
+        endpoints: &[Endpoint::open(
+            Read,
+            "openapi",
+            "What of this API the caller may see something of, as OpenAPI 3.0",
+            |call| Box::pin(internal::openapi(call)),
+        )
+        .with(&[field("generic_mount_paths", Boolean, "`{transit_mount_path}` in place of where an engine is mounted")])
+        .audited(true)],
     },
 ];

@@ -1,6 +1,11 @@
-//! The tables as OpenAPI 3.1.
+//! The tables as OpenAPI: all of them in 3.1 ([`document`]), and what of them a caller is told in 3.0.2 (`served`).
 //!
 //! OpenAPI has no method LIST: a list is a GET with `list=true` in its query, which the service takes as well.
+
+mod served;
+
+// The public interface is:
+pub(super) use served::{of_mounts, of_route};
 
 use super::page::Page;
 use super::table::{Endpoint, Kind, Route, Shape, Verb};
@@ -29,13 +34,6 @@ pub fn document() -> Value {
         "components": components(),
         "security": [{ "token": [] }, { "bearer": [] }],
     })
-}
-
-/// One route, for `?help=1`.
-pub(super) fn of_route(route: &'static Route) -> Value {
-    let engine = ENGINES.iter().find(|engine| engine.routes.iter().any(|known| std::ptr::eq(known, route)));
-    let Some(engine) = engine else { return Value::Null };
-    json!({ "openapi": "3.1.0", "paths": { format!("/{}", plain(route.pattern)): path_item(engine, route) } })
 }
 
 /// `{+path}` as OpenAPI writes it.
