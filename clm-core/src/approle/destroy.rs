@@ -75,7 +75,7 @@ impl Core {
     pub(crate) async fn destroy_most(&self, caller: &Caller, mount_id: Uuid, role: Option<&AppRole>) -> Result<()> {
         let (organization_id, role_id) = (caller.organization_id, role.map(|role| role.id));
         while self.store().count_secret_ids(organization_id, mount_id, role_id, BATCH + 1).await? > BATCH {
-            let which = ("app_role", role.map(|role| role.name.clone()));
+            let which = ("app_role", role.map(AppRole::called));
             let mut event = self.event(caller, "secret_id.destroy", "authentication", which, "destroy");
             self.change(organization_id, move |connection| {
                 Box::pin(async move {

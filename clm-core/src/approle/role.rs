@@ -3,6 +3,7 @@
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::identity::LONGEST_NAME as LONGEST_ALIAS;
 use crate::login::{TokenSettings, TokenSettingsChange, count};
 use crate::mount::Mount;
 use crate::record::add_rows;
@@ -15,7 +16,10 @@ use uuid::Uuid;
 
 /// How often a change is tried anew when somebody else changes the same role.
 const ATTEMPTS: usize = 5;
-const LONGEST_NAME: usize = 512;
+/// Bytes.
+const LONGEST_NAME: usize = 4096;
+/// Bytes of a name by which records call a role: closed months of the log have an index over it.
+const LONGEST_CALLED: usize = 512;
 const LONGER_THAN_MOUNT: &str = "token_max_ttl is greater than the backend mount's maximum TTL value; issued tokens' max TTL value will be truncated";
 
 /// A role as stored.
@@ -83,8 +87,12 @@ impl AppRole {
 
     fn changed(mut self, change: AppRoleChange) -> Result<Self> {
         if let Some(role_id) = change.role_id {
-            if role_id.is_empty() || role_id.len() > 4096 || role_id.chars().any(char::is_control) {
-                return Err(Error::invalid("role_id must have 1 to 4096 bytes and no control characters"));
+            // It is the name of an alias as soon as somebody logs in.
+            let length = role_id.chars().count();
+            if !(1..=LONGEST_ALIAS).contains(&length) || role_id.chars().any(char::is_control) {
+                let says =
+                    format!("role_id must have 1 to {LONGEST_ALIAS} characters, none of them a control character");
+                return Err(Error::invalid(says));
             }
             self.role_id = role_id;
         }
@@ -108,6 +116,11 @@ impl AppRole {
         }
         self.revision += 1;
         Ok(self)
+    }
+
+    /// What records call it: its name, or its id where that is too long for an index.
+    pub(super) fn called(&self) -> String {
+        if self.name.len() <= LONGEST_CALLED { self.name.clone() } else { self.id.to_string() }
     }
 
     /// As `GET role/:name` shows it.
@@ -135,7 +148,8 @@ impl Core {
         let name = role_name(name)?;
         for _ in 0..ATTEMPTS {
             let old = self.app_role(mount, &name).await?;
-            if old.is_none() && change.must_exist {
+            let is_new = old.is_none();
+            if is_new && change.must_exist {
                 return Err(super::no_such_role(&name));
             }
             let role = old.unwrap_or_else(|| AppRole::new(mount, &name)).changed(change.clone())?;
@@ -144,6 +158,10 @@ impl Core {
                 Ok(()) => return Ok(warning.into_iter().collect()),
                 Err(Error::Conflict(_)) => {}
                 Err(Error::Database(StoreError::Taken { constraint })) if constraint.contains("role_id") => {
+                    if is_new && self.app_role(mount, &name).await?.is_some() {
+                        // Somebody else made this very role meanwhile.
+                        continue;
+                    }
                     return Err(Error::invalid("role_id already in use by another role"));
                 }
                 // Somebody else made it meanwhile.
@@ -195,7 +213,10 @@ impl Core {
         action: &'static str,
         role: &AppRole,
     ) -> Event {
-        let mut event = self.event(caller, event_type, "authentication", ("app_role", Some(role.name.clone())), action);
+        let called = role.called();
+        let long_name = (called != role.name).then(|| Value::Text(role.name.clone().into()));
+        let mut event = self.event(caller, event_type, "authentication", ("app_role", Some(called)), action);
+        event.data.extend(long_name.map(|name| ("role_name".into(), name)));
         event.data.insert("mount_id".into(), Value::Text(role.mount_id.to_string().into()));
         event
     }
@@ -203,8 +224,11 @@ impl Core {
 
 /// Lower case.
 fn role_name(name: &str) -> Result<String> {
-    if name.is_empty() || name.len() > LONGEST_NAME || name.chars().any(char::is_control) {
-        return Err(Error::invalid(format!("a role's name has 1 to {LONGEST_NAME} bytes and no control characters")));
+    if name.is_empty() || name.chars().any(char::is_control) {
+        return Err(Error::invalid("a role's name is not empty and has no control characters"));
+    }
+    if name.len() > LONGEST_NAME {
+        return Err(Error::invalid(format!("role_name is longer than maximum of {LONGEST_NAME} bytes")));
     }
     Ok(name.to_lowercase())
 }

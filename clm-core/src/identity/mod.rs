@@ -33,7 +33,8 @@ use std::collections::BTreeMap;
 
 /// How often a change is tried anew when somebody else changes the same thing.
 const ATTEMPTS: usize = 5;
-const LONGEST_NAME: usize = 512;
+/// Characters that a name has, at most: of an entity or group, and that by which a login method knows an entity.
+pub(crate) const LONGEST_NAME: usize = 512;
 
 /// Texts by name, as a table keeps them.
 pub(crate) type Texts = Json<BTreeMap<String, String>>;

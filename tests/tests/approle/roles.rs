@@ -144,3 +144,65 @@ async fn who_may_make_roles_may_not_change_them_and_what_is_given_ends_to_be_ren
     told(&refused, 400, "role \"r\" does not exist during renewal");
     assert_eq!(as_token(&mut server, &token, "sys/mounts").await, 200, "it ends with its time");
 }
+
+#[tokio::test]
+async fn a_role_has_a_name_of_up_to_4096_bytes_and_programs_log_in_through_it() {
+    let (site, mut server) = started().await;
+    // Nothing that PostgreSQL could make shorter.
+    let name: String = (0..128).map(|_| uuid::Uuid::new_v4().simple().to_string()).collect();
+    assert_eq!(name.len(), 4096);
+    done(&post(&server, &format!("role/{name}"), json!({"token_policies": "p1", "role_id": "r"})).await, 204);
+    let longer = post(&server, &format!("role/{name}x"), json!({})).await;
+    told(&longer, 400, "role_name is longer than maximum of 4096 bytes");
+    assert_eq!(server.get(&format!("auth/approle/role/{name}x")).await.unwrap().status, 404);
+    let (secret, _) = secret_id(&server, &name, json!({})).await;
+    let auth = login(&mut server, "r", &secret).await;
+    assert_eq!(done(&auth, 200).body["auth"]["metadata"], json!({"role_name": name}));
+    let token = auth.body["auth"]["client_token"].as_str().unwrap();
+    assert_eq!(as_token(&mut server, token, "sys/mounts").await, 200);
+    // In whatever case it is written it is the one; another name is another's, however late it differs.
+    done(&post(&server, &format!("role/{}", name.to_uppercase()), json!({"token_policies": "p2"})).await, 204);
+    let other = format!("{}_", &name[..4095]);
+    let path = format!("role/{other}");
+    let at_once = futures_util::future::join_all((0..4).map(|_| post(&server, &path, json!({"role_id": "s"}))));
+    for answer in at_once.await {
+        done(&answer, 204);
+    }
+    let list = Method::from_bytes(b"LIST").unwrap();
+    let listed = server.ask(list, "auth/approle/role", None).await.unwrap();
+    let mut names = [name.clone(), other.clone()];
+    names.sort_unstable();
+    assert_eq!(listed.body["data"]["keys"], json!(names));
+    done(&server.ask(Method::DELETE, &format!("auth/approle/role/{name}"), None).await.unwrap(), 204);
+    told(&login(&mut server, "r", &secret).await, 400, "invalid role or secret ID");
+    assert_eq!(role_id(&server, &other).await, "s");
+    assert!(site.succeeds(&["audit", "verify", "--rows"]).unwrap().contains("holds"));
+
+    // Records call it so that a closed month can have its indexes, and tell the whole name.
+    let mut superuser = site.core.superuser().await.unwrap();
+    let told_of: Vec<(i32, String)> = sqlx::query_as(
+        "SELECT octet_length(resource_id), event_data ->> 'role_name' FROM audit_log WHERE event_type = 'app_role.delete'",
+    )
+    .fetch_all(&mut superuser)
+    .await
+    .unwrap();
+    assert_eq!(told_of, [(36, name)]);
+}
+
+#[tokio::test]
+async fn a_role_id_is_no_longer_than_the_name_of_its_entitys_alias_may_be() {
+    let (_site, mut server) = started().await;
+    let longest = "ä".repeat(512);
+    for body in [json!({"role_id": format!("{longest}x")}), json!({"role_id": "a\nb"})] {
+        told(&post(&server, "role/r", body).await, 400, "role_id must have 1 to 512 characters");
+    }
+    done(&post(&server, "role/r", json!({"role_id": longest})).await, 204);
+    let (secret, _) = secret_id(&server, "r", json!({"metadata": "{\"host\":\"h1\"}"})).await;
+    let auth = login(&mut server, &longest, &secret).await;
+    assert_eq!(done(&auth, 200).body["auth"]["metadata"], json!({"host": "h1", "role_name": "r"}));
+    // What is written on one SecretID is not what all tokens of the role are known by.
+    let entity = auth.body["auth"]["entity_id"].as_str().unwrap();
+    let shown = server.get(&format!("identity/entity/id/{entity}")).await.unwrap();
+    let alias = &shown.body["data"]["aliases"][0];
+    assert_eq!((&alias["name"], &alias["metadata"]), (&json!(longest), &json!({"role_name": "r"})));
+}
