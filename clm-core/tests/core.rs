@@ -239,8 +239,12 @@ async fn identities(core: &Core, caller: &Caller) {
     };
     let outer = core.put_group_alias(caller, alias).await.unwrap();
     core.delete_group_alias(caller, outer.alias_id.unwrap()).await.unwrap();
-    let merge =
-        EntityMerge { from_entity_ids: vec![merged], to_entity_id: kept, conflicting_alias_ids_to_keep: vec![] };
+    let merge = EntityMerge {
+        from_entity_ids: vec![merged],
+        to_entity_id: kept,
+        conflicting_alias_ids_to_keep: vec![],
+        force: false,
+    };
     core.merge_entities(caller, &merge).await.unwrap();
     core.delete_entity(caller, gone).await.unwrap();
     // People, and roles that they have.

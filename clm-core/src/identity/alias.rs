@@ -34,6 +34,8 @@ pub struct EntityAlias {
     pub custom_metadata: Option<Texts>,
     /// Groups that the login method named at the last login, sorted; `None`: it never named any.
     pub group_names: Option<Vec<String>>,
+    /// Entities that it came from when they became another, the last one last.
+    pub merged_from_entity_ids: Vec<Uuid>,
     /// When it was made.
     pub creation_time: DateTime<Utc>,
     /// When it was changed last.
@@ -60,6 +62,7 @@ impl EntityAlias {
     pub(crate) fn data(&self, mounts: &MountTable) -> Value {
         let mount = mounts.by_id(self.organization_id, self.mount_id);
         let of_mount = |text: fn(&Mount) -> String| mount.as_deref().map(text).unwrap_or_default();
+        let from = &self.merged_from_entity_ids;
         json!({
             "canonical_id": self.entity_id,
             "creation_time": rfc3339(self.creation_time),
@@ -67,7 +70,7 @@ impl EntityAlias {
             "id": self.id,
             "last_update_time": rfc3339(self.last_update_time),
             "local": false,
-            "merged_from_canonical_ids": null,
+            "merged_from_canonical_ids": if from.is_empty() { Value::Null } else { json!(from) },
             "metadata": shown(self.metadata.as_ref()),
             "mount_accessor": of_mount(|mount| mount.accessor.clone()),
             "mount_path": of_mount(|mount| format!("auth/{}", mount.path)),
@@ -266,6 +269,7 @@ impl EntityAlias {
             metadata: None,
             custom_metadata: None,
             group_names: None,
+            merged_from_entity_ids: Vec::new(),
             creation_time: now,
             last_update_time: now,
             revision: 0,

@@ -3,8 +3,9 @@
 use super::{Entity, EntityAlias, GroupMember};
 use crate::core::Core;
 use crate::error::{Error, Result};
+use crate::mfa::MergedFactors;
 use crate::record::add_rows;
-use crate::store::{entities, entity_aliases, group_members, mfa_secrets};
+use crate::store::{entities, entity_aliases, group_members};
 use audit_chain::{Caller, Value};
 use uuid::Uuid;
 
@@ -16,6 +17,8 @@ pub struct EntityMerge {
     pub to_entity_id: Uuid,
     /// Of two aliases of one login method, those that stay.
     pub conflicting_alias_ids_to_keep: Vec<Uuid>,
+    /// Of two second factors of one method one goes, and not the target's; else such entities are not merged.
+    pub force: bool,
 }
 
 /// Rows that a merge writes.
@@ -24,11 +27,12 @@ struct Merged {
     dropped: Vec<EntityAlias>,
     moved: Vec<EntityAlias>,
     joined: Vec<GroupMember>,
+    factors: MergedFactors,
     to: Entity,
 }
 
 impl Core {
-    /// Gives one entity the aliases, policies and groups of others, which are no more: their tokens are the one's.
+    /// Gives one entity the aliases, policies, groups and second factors of others, which are no more: their tokens are the one's.
     pub async fn merge_entities(&self, caller: &Caller, merge: &EntityMerge) -> Result<()> {
         for _ in 0..super::ATTEMPTS {
             match self.merge_once(caller, merge).await {
@@ -49,10 +53,13 @@ impl Core {
         let mut event = self.event(caller, "entity.merge", "user_management", who, "merge");
         let from = merge.from_entity_ids.iter().map(|id| Value::Text(id.to_string().into())).collect();
         event.data.insert("from_entity_ids".into(), Value::List(from));
+        event.data.insert("force".into(), Value::Bool(merge.force));
         self.change(caller.organization_id, move |connection| {
             Box::pin(async move {
-                let Merged { gone, dropped, moved, joined, to } = merged;
-                let mut rows = Vec::new();
+                let Merged { gone, dropped, moved, joined, factors, to } = merged;
+                let all: Vec<Uuid> = gone.iter().map(|entity| entity.id).chain([to.id]).collect();
+                entities::hold(connection, &all).await?;
+                let mut rows = factors.write(connection, &all).await?;
                 for alias in &dropped {
                     rows.push(entity_aliases::delete(connection, alias).await?);
                 }
@@ -66,8 +73,6 @@ impl Core {
                 }
                 for entity in &gone {
                     rows.extend(group_members::delete_of(connection, entity.id).await?);
-                    // One that it needs again is enrolled again: nobody's device may count for somebody else.
-                    rows.extend(mfa_secrets::delete_of(connection, entity.id).await?);
                     rows.push(entities::delete(connection, entity).await?);
                 }
                 entities::put(connection, &to).await?;
@@ -87,15 +92,31 @@ impl Core {
         let to = to.filter(|to| to.entity.id == merge.to_entity_id);
         let to = to.ok_or_else(|| Error::invalid("entity id to merge to is invalid"))?;
         let mut aliases = to.aliases.clone();
-        let mut merged =
-            Merged { gone: Vec::new(), dropped: Vec::new(), moved: Vec::new(), joined: Vec::new(), to: to.entity };
+        let mut merged = Merged {
+            gone: Vec::new(),
+            dropped: Vec::new(),
+            moved: Vec::new(),
+            joined: Vec::new(),
+            factors: MergedFactors::default(),
+            to: to.entity,
+        };
         let mut groups = to.direct_group_ids.clone();
-        for id in &merge.from_entity_ids {
+        for (at, id) in merge.from_entity_ids.iter().enumerate() {
+            // One that is named twice is one.
+            if merge.from_entity_ids[..at].contains(id) {
+                continue;
+            }
             if *id == merged.to.id {
                 return Err(Error::invalid("to_entity_id should not be present in from_entity_ids"));
             }
             let from = self.persona(organization_id, *id).await?.filter(|from| from.entity.id == *id);
             let from = from.ok_or_else(|| Error::invalid("entity id to merge from is invalid"))?;
+            if from.entity.disabled && !merged.to.disabled {
+                return Err(Error::invalid(format!(
+                    "entity {id} is disabled and entity {} is not: its tokens would be good again; enable the one, or disable the other, before they are merged",
+                    merged.to.id
+                )));
+            }
             for alias in from.aliases {
                 self.place(alias, &mut aliases, &mut merged, &merge.conflicting_alias_ids_to_keep)?;
             }
@@ -113,6 +134,8 @@ impl Core {
             merged.to.merged_entity_ids.extend(from.entity.merged_entity_ids.iter().copied().chain([*id]));
             merged.gone.push(from.entity);
         }
+        let gone: Vec<Uuid> = merged.gone.iter().map(|entity| entity.id).collect();
+        merged.factors = self.merged_factors(organization_id, (&gone, merged.to.id), merge.force).await?;
         merged.to.policies.sort_unstable();
         merged.to.policies.dedup();
         merged.to.last_update_time = self.now();
@@ -127,7 +150,8 @@ impl Core {
 
     /// Of two aliases of one login method one stays.
     fn place(&self, alias: EntityAlias, held: &mut Vec<EntityAlias>, merged: &mut Merged, keep: &[Uuid]) -> Result<()> {
-        let moved = EntityAlias { entity_id: merged.to.id, ..alias.clone() };
+        let mut moved = EntityAlias { entity_id: merged.to.id, ..alias.clone() };
+        moved.merged_from_entity_ids.push(alias.entity_id);
         match held.iter().position(|other| other.mount_id == alias.mount_id) {
             None => {
                 held.push(alias);

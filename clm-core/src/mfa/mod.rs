@@ -3,6 +3,7 @@
 
 mod enforcement;
 mod factor;
+mod merge;
 mod method;
 mod validate;
 
@@ -14,4 +15,5 @@ pub use validate::{MfaRequirement, MfaValidation};
 
 pub(crate) use enforcement::KnownEnforcements;
 pub(crate) use factor::Spent;
+pub(crate) use merge::MergedFactors;
 pub(crate) use validate::spend_all;

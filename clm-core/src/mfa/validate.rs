@@ -149,7 +149,8 @@ impl Core {
         }
         let policies = suspended.terms.settings.token_policies()?;
         let known = self.store().known_policies(organization_id, &policies).await?;
-        Ok(Recognised::before(suspended.entity_id, &persona, known))
+        // Another by now, where it was merged meanwhile: the second factor is that one's then, too.
+        Ok(Recognised::before(persona.entity.id, &persona, known))
     }
 }
 

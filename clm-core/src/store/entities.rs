@@ -163,6 +163,12 @@ pub(crate) async fn put(connection: &mut PgConnection, entity: &Entity) -> Resul
     expect_one(&done, "entity")
 }
 
+/// Keeps others from writing rows that name these, until the transaction ends.
+pub(crate) async fn hold(connection: &mut PgConnection, ids: &[Uuid]) -> Result<(), StoreError> {
+    sqlx::query!("SELECT FROM entities WHERE id = ANY($1) ORDER BY id FOR UPDATE", ids).fetch_all(connection).await?;
+    Ok(())
+}
+
 /// Deletes that very revision, which nothing names any more.
 pub(crate) async fn delete(connection: &mut PgConnection, entity: &Entity) -> Result<GoneRow, StoreError> {
     let done = sqlx::query!("DELETE FROM entities WHERE id = $1 AND revision = $2", entity.id, entity.revision)

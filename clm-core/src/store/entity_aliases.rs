@@ -22,13 +22,19 @@ pub(crate) fn bound_bytes(alias: &EntityAlias) -> Vec<u8> {
         metadata,
         custom_metadata,
         group_names,
+        merged_from_entity_ids,
         creation_time,
         last_update_time,
         revision,
         row_mac: _,
     } = alias;
     // What rows had no column for in the first schema is bound only where it is said.
-    let version = if group_names.is_some() { "entity_aliases.v2" } else { "entity_aliases.v1" };
+    let was_anothers = !merged_from_entity_ids.is_empty();
+    let version = match group_names {
+        _ if was_anothers => "entity_aliases.v3",
+        Some(_) => "entity_aliases.v2",
+        None => "entity_aliases.v1",
+    };
     let row = RowBytes::new(version)
         .uuid(*id)
         .uuid(*organization_id)
@@ -39,8 +45,12 @@ pub(crate) fn bound_bytes(alias: &EntityAlias) -> Vec<u8> {
         .optional(custom_metadata.as_ref(), texts)
         .time(*creation_time)
         .time(*last_update_time);
+    let listed = |row: RowBytes, names: &Vec<String>| row.list(names.iter(), |row, name| row.text(name));
     let row = match group_names {
-        Some(names) => row.list(names.iter(), |row, name| row.text(name)),
+        _ if was_anothers => row
+            .optional(group_names.as_ref(), listed)
+            .list(merged_from_entity_ids.iter(), |row, entity_id| row.uuid(*entity_id)),
+        Some(names) => listed(row, names),
         None => row,
     };
     row.integer(*revision).finish()
@@ -51,8 +61,8 @@ pub(crate) async fn of_entity(connection: &mut PgConnection, entity_id: Uuid) ->
     Ok(sqlx::query_as!(
         EntityAlias,
         r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-         custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
-         row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE entity_id = $1 ORDER BY id"#,
+         custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, merged_from_entity_ids,
+         creation_time, last_update_time, revision, row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE entity_id = $1 ORDER BY id"#,
         entity_id
     )
     .fetch_all(connection)
@@ -69,8 +79,8 @@ pub(crate) async fn named(
     Ok(sqlx::query_as!(
         EntityAlias,
         r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
-             row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 AND mount_id = $2 AND name = $3"#,
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, merged_from_entity_ids,
+             creation_time, last_update_time, revision, row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 AND mount_id = $2 AND name = $3"#,
         organization_id,
         mount_id,
         name
@@ -90,8 +100,8 @@ impl Store {
         let alias = sqlx::query_as!(
             EntityAlias,
             r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
-             row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE id = $1"#,
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, merged_from_entity_ids,
+             creation_time, last_update_time, revision, row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE id = $1"#,
             id
         )
         .fetch_optional(&mut *transaction)
@@ -119,8 +129,8 @@ impl Store {
         let aliases = sqlx::query_as!(
             EntityAlias,
             r#"SELECT id, organization_id, entity_id, mount_id, name, metadata AS "metadata: Json<BTreeMap<String, String>>",
-             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, creation_time, last_update_time, revision,
-             row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 ORDER BY id"#,
+             custom_metadata AS "custom_metadata: Json<BTreeMap<String, String>>", group_names, merged_from_entity_ids,
+             creation_time, last_update_time, revision, row_mac AS "row_mac: [u8; 32]" FROM entity_aliases WHERE organization_id = $1 ORDER BY id"#,
             organization_id
         )
         .fetch_all(&mut *transaction)
@@ -135,7 +145,8 @@ pub(crate) async fn put(connection: &mut PgConnection, alias: &EntityAlias) -> R
     let done = if alias.revision == 1 {
         sqlx::query!(
             "INSERT INTO entity_aliases (id, organization_id, entity_id, mount_id, name, metadata, custom_metadata, creation_time, \
-             last_update_time, revision, row_mac, group_names) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+             last_update_time, revision, row_mac, group_names, merged_from_entity_ids) \
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
             alias.id,
             alias.organization_id,
             alias.entity_id,
@@ -147,14 +158,15 @@ pub(crate) async fn put(connection: &mut PgConnection, alias: &EntityAlias) -> R
             alias.last_update_time,
             alias.revision,
             alias.row_mac.as_slice(),
-            alias.group_names.as_deref()
+            alias.group_names.as_deref(),
+            &alias.merged_from_entity_ids
         )
         .execute(connection)
         .await?
     } else {
         sqlx::query!(
             "UPDATE entity_aliases SET entity_id = $2, mount_id = $3, name = $4, metadata = $5, custom_metadata = $6, last_update_time = $7, \
-             revision = $8, row_mac = $9, group_names = $10 WHERE id = $1 AND revision = $8::bigint - 1",
+             revision = $8, row_mac = $9, group_names = $10, merged_from_entity_ids = $11 WHERE id = $1 AND revision = $8::bigint - 1",
             alias.id,
             alias.entity_id,
             alias.mount_id,
@@ -164,7 +176,8 @@ pub(crate) async fn put(connection: &mut PgConnection, alias: &EntityAlias) -> R
             alias.last_update_time,
             alias.revision,
             alias.row_mac.as_slice(),
-            alias.group_names.as_deref()
+            alias.group_names.as_deref(),
+            &alias.merged_from_entity_ids
         )
         .execute(connection)
         .await?

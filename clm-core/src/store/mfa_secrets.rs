@@ -49,6 +49,34 @@ impl SecretRow {
     }
 }
 
+struct Columns {
+    id: Uuid,
+    organization_id: Uuid,
+    entity_id: Uuid,
+    method_id: Uuid,
+    secret: Vec<u8>,
+    last_step: Option<i64>,
+    failed_attempts: i32,
+    last_failed_at: Option<DateTime<Utc>>,
+    revision: i64,
+    row_mac: Vec<u8>,
+}
+
+fn read(row: Columns) -> Result<SecretRow, StoreError> {
+    Ok(SecretRow {
+        id: row.id,
+        organization_id: row.organization_id,
+        entity_id: row.entity_id,
+        method_id: row.method_id,
+        secret: row.secret,
+        last_step: row.last_step,
+        failed_attempts: u32::try_from(row.failed_attempts).unwrap_or(0),
+        last_failed_at: row.last_failed_at,
+        revision: row.revision,
+        row_mac: bytes32(&row.row_mac, "mfa_secrets.row_mac")?,
+    })
+}
+
 impl Store {
     /// Of an entity, for a method.
     pub(crate) async fn mfa_secret(
@@ -58,29 +86,36 @@ impl Store {
         method_id: Uuid,
     ) -> Result<Option<SecretRow>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let row = sqlx::query!(
-            "SELECT id, secret, last_step, failed_attempts, last_failed_at, revision, row_mac FROM mfa_secrets WHERE entity_id = $1 AND method_id = $2",
+        let row = sqlx::query_as!(
+            Columns,
+            "SELECT id, organization_id, entity_id, method_id, secret, last_step, failed_attempts, last_failed_at, revision, row_mac \
+             FROM mfa_secrets WHERE entity_id = $1 AND method_id = $2",
             entity_id,
             method_id
         )
         .fetch_optional(&mut *transaction)
         .await?;
         transaction.commit().await?;
-        row.map(|row| {
-            Ok(SecretRow {
-                id: row.id,
-                organization_id,
-                entity_id,
-                method_id,
-                secret: row.secret,
-                last_step: row.last_step,
-                failed_attempts: u32::try_from(row.failed_attempts).unwrap_or(0),
-                last_failed_at: row.last_failed_at,
-                revision: row.revision,
-                row_mac: bytes32(&row.row_mac, "mfa_secrets.row_mac")?,
-            })
-        })
-        .transpose()
+        row.map(read).transpose()
+    }
+
+    /// All of these entities.
+    pub(crate) async fn mfa_secrets_of(
+        &self,
+        organization_id: Uuid,
+        entity_ids: &[Uuid],
+    ) -> Result<Vec<SecretRow>, StoreError> {
+        let mut transaction = self.tenant(organization_id).await?;
+        let rows = sqlx::query_as!(
+            Columns,
+            "SELECT id, organization_id, entity_id, method_id, secret, last_step, failed_attempts, last_failed_at, revision, row_mac \
+             FROM mfa_secrets WHERE entity_id = ANY($1) ORDER BY id",
+            entity_ids
+        )
+        .fetch_all(&mut *transaction)
+        .await?;
+        transaction.commit().await?;
+        rows.into_iter().map(read).collect()
     }
 
     /// Counts a wrong code, durably; how many now. Those before `forgotten_before` do not count.
@@ -121,6 +156,36 @@ pub(crate) async fn insert(connection: &mut PgConnection, row: &SecretRow) -> Re
     .execute(connection)
     .await?;
     Ok(())
+}
+
+/// Gives one to another entity, sealed anew: the row it was made from has a revision one less. What was counted stays.
+pub(crate) async fn give(connection: &mut PgConnection, row: &SecretRow) -> Result<(), StoreError> {
+    let done = sqlx::query!(
+        "UPDATE mfa_secrets SET entity_id = $2, secret = $3, revision = $4, row_mac = $5 WHERE id = $1 AND revision = $4::bigint - 1",
+        row.id,
+        row.entity_id,
+        row.secret,
+        row.revision,
+        row.row_mac.as_slice()
+    )
+    .execute(connection)
+    .await?;
+    expect_one(&done, WHAT)
+}
+
+/// These entities, which the transaction holds, must have those secrets and no others: ids and revisions.
+pub(crate) async fn expect_those(
+    connection: &mut PgConnection,
+    entity_ids: &[Uuid],
+    mut known: Vec<(Uuid, i64)>,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query!("SELECT id, revision FROM mfa_secrets WHERE entity_id = ANY($1)", entity_ids)
+        .fetch_all(connection)
+        .await?;
+    let mut found: Vec<_> = rows.into_iter().map(|row| (row.id, row.revision)).collect();
+    known.sort_unstable();
+    found.sort_unstable();
+    if found == known { Ok(()) } else { Err(StoreError::Conflict { what: WHAT }) }
 }
 
 /// Writes that the code of a time step was taken, and forgets wrong ones; one that is not later than the last is [`StoreError::Conflict`].

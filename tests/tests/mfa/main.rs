@@ -5,6 +5,7 @@ mod enforced;
 mod gone;
 mod header;
 mod kept;
+mod merged;
 mod methods;
 mod waiting;
 

@@ -94,6 +94,7 @@ pub(super) async fn merge(call: Call) -> Result<Answer> {
         from_entity_ids: ids("from_entity_ids")?,
         to_entity_id: to_entity_id.ok_or_else(|| Error::invalid("missing entity id to merge to"))?,
         conflicting_alias_ids_to_keep: ids("conflicting_alias_ids_to_keep")?,
+        force: call.parameters.flag("force")?.unwrap_or(false),
     };
     let merged = call.context.services.core.merge_entities(&call.context.caller, &merge).await;
     call.context.recorded("merge", merged).await?;

@@ -32,7 +32,7 @@ const ENTITY: &[Parameter] = &[
 const IDS: &[Parameter] = &[field("entity_ids", List, "Which ones").required()];
 const MERGE: &[Parameter] = &[
     field("conflicting_alias_ids_to_keep", List, "Of two aliases of one login method, those that stay"),
-    field("force", Boolean, "Taken and without meaning here"),
+    field("force", Boolean, "Of two second factors of one method, the target's stays; else they are refused"),
     field("from_entity_ids", List, "Those that are no more then").required(),
     field("to_entity_id", Text, "The one that they become").required(),
 ];

@@ -17,7 +17,7 @@ pub(super) const ROWS: &[Row] = &[
     recorded("userpass-delete-user", "bob", "", "user.delete"),
     recorded("entity-write", "", r#"{"name":"alice","metadata":{"team":"blue"}}"#, "entity.write"),
     recorded("entity-write-by-name", "bob", r#"{"policies":"p1"}"#, "entity.write"),
-    recorded("entity-write-by-id", "$ENTITY", r#"{"disabled":true}"#, "entity.write"),
+    recorded("entity-write-by-id", "$ENTITY", r#"{"disabled":false}"#, "entity.write"),
     silent("entity-read", "$ENTITY", ""),
     silent("entity-read-by-name", "alice", ""),
     silent("entity-list", "", ""),
