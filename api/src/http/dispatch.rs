@@ -133,7 +133,14 @@ impl Dispatch {
             }
             Err(error) => return Err(self.refusal(&error)),
         };
-        self.answer_authenticated(context, token, head, body).await
+        // Boxed: each step from here to the handler would carry room for it.
+        let mut witness = Box::new(Witness::of(&context, head.verb));
+        let answered = self.answer_authenticated(context, &mut witness, token, head, body).await;
+        if witness.is_told() {
+            return answered;
+        }
+        // Boxed as well: what is done most often leaves records of its own.
+        Box::pin(witness.tell(self, answered)).await
     }
 
     /// No token that is good here: told to audit devices like all others, and counted where no record tells of it.
@@ -244,22 +251,6 @@ impl Dispatch {
     }
 
     async fn answer_authenticated(
-        &mut self,
-        context: Context,
-        token: Arc<str>,
-        head: Box<Head>,
-        body: Incoming,
-    ) -> Outcome<HttpResponse> {
-        let mut witness = Witness::of(&context, head.verb);
-        let answered = self.answer_witnessed(context, &mut witness, token, head, body).await;
-        if witness.is_told() {
-            return answered;
-        }
-        // Boxed: what is done most often leaves records of its own.
-        Box::pin(witness.tell(self, answered)).await
-    }
-
-    async fn answer_witnessed(
         &mut self,
         mut context: Context,
         witness: &mut Witness,
