@@ -14,6 +14,7 @@ mod lease;
 mod log;
 mod months;
 mod partitions;
+mod pool;
 mod read;
 mod rows;
 mod snapshot;
@@ -25,6 +26,7 @@ pub use checkpoint::{BoxedSigner, CheckpointSigner, SignedCheckpoint, read_check
 pub use error::{AuditError, ChangeError};
 pub use log::{Ahead, AuditLog};
 pub use months::{MonthError, attach, detach};
+pub use pool::{begin, pool};
 pub use read::{Part, parts, read_detached, read_month, read_part, read_records, scan};
 pub use rows::{bound_tables, read_rows};
 pub use snapshot::snapshot;

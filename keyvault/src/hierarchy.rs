@@ -149,7 +149,7 @@ impl Vault {
             return Ok(Arc::clone(deployment));
         }
         let capabilities = self.inner.bridge.capabilities().await?;
-        let mut transaction = self.inner.pool.begin().await?;
+        let mut transaction = audit_log::begin(&self.inner.pool, "BEGIN").await?;
         let token = hsm_tokens::by_serial(&mut transaction, &capabilities.serial).await?;
         transaction.rollback().await?;
         let token = token.ok_or_else(|| {

@@ -16,13 +16,15 @@ use audit_log::{AuditLog, examine};
 use hsm_bridge::{Bridge, HashAlgorithm, KeyRef, KeyType, TokenKey};
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::PgPool;
-use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::postgres::PgConnectOptions;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 use subtle::ConstantTimeEq;
 use tokio::sync::{Mutex, RwLock};
 use uuid::Uuid;
+
+/// To clm_secure_db, beside those of the audit log and of what listens.
+const CONNECTIONS: u32 = 8;
 
 /// What the vault needs.
 #[derive(Clone, Debug)]
@@ -92,11 +94,8 @@ impl Vault {
         if settings.pooler {
             options = options.statement_cache_capacity(0);
         }
-        let pool = PgPoolOptions::new()
-            .max_connections(8)
-            .acquire_timeout(Duration::from_secs(5))
-            .connect_lazy_with(options.clone());
-        let mut connection = pool.begin().await?;
+        let pool = audit_log::pool(options.clone(), CONNECTIONS);
+        let mut connection = audit_log::begin(&pool, "BEGIN").await?;
         if let Some((name, setting)) = examine::not_durable(&mut connection).await?.first() {
             return Err(Error::Operator(format!(
                 "PostgreSQL of clm_secure_db runs with {name} = {setting}: a crash could lose acknowledged records; set {name} = on and reload"
@@ -225,7 +224,7 @@ impl Vault {
 
     /// How many tokens can unwrap this deployment's keys. While it is one, losing that token loses them all.
     pub async fn registered_tokens(&self) -> Result<i64> {
-        let mut transaction = self.inner.pool.begin().await?;
+        let mut transaction = audit_log::begin(&self.inner.pool, "BEGIN").await?;
         let count = hsm_tokens::count(&mut transaction).await?;
         transaction.rollback().await?;
         Ok(count)

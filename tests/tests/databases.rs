@@ -49,6 +49,40 @@ fn faketime() -> PathBuf {
     found.last().expect("libfaketime (Debian: faketime), which `make setup` installs")
 }
 
+/// PostgreSQL was started anew, or a firewall dropped what lay idle.
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_ended_while_they_lay_idle_are_no_errors_of_requests() {
+    let site = Site::ready("").await.unwrap();
+    let server = Arc::new(started(&site).await);
+    let mounted = server.put("sys/mounts/kv", json!({"type": "kv", "options": {"version": "2"}})).await.unwrap();
+    assert_eq!(mounted.status, 204, "{mounted:?}");
+    let written = server.put("kv/data/a", json!({"data": {"b": "c"}})).await.unwrap();
+    assert_eq!(written.status, 200, "{written:?}");
+    let made = server.put("identity/entity", json!({"name": "e"})).await.unwrap();
+    assert_eq!(made.status, 200, "{made:?}");
+    // Many at once, so that several connections to each database lie idle then; records of reads are the last that the logs' own wrote.
+    let ask = |path: &'static str| {
+        let server = Arc::clone(&server);
+        tokio::spawn(async move { server.get(path).await.unwrap() })
+    };
+    let asked: Vec<_> =
+        (0..32).map(|number| ask(if number % 2 == 0 { "kv/data/a" } else { "identity/entity/name/e" })).collect();
+    for answer in asked {
+        let answer = answer.await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
+    for database in [&site.secure, &site.core] {
+        let end = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity \
+                   WHERE datname = current_database() AND application_name = 'clm' AND state = 'idle' AND query IN ('COMMIT', 'ROLLBACK')";
+        let ended: i64 = sqlx::query_scalar(end).fetch_one(&mut database.superuser().await.unwrap()).await.unwrap();
+        assert!(ended >= 2, "{ended} connections lay idle");
+    }
+    for path in ["kv/data/a", "identity/entity/name/e"].repeat(8) {
+        let answer = server.get(path).await.unwrap();
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+}
+
 /// A pooler in transaction mode passes no notifications on.
 #[tokio::test(flavor = "multi_thread")]
 async fn each_side_listens_over_a_connection_of_its_own_where_one_is_named() {

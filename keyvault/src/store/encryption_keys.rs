@@ -72,7 +72,11 @@ pub(crate) async fn newest(
 
 /// Organizations that have a key.
 pub(crate) async fn organizations(pool: &PgPool) -> Result<Vec<Uuid>, sqlx::Error> {
-    sqlx::query_scalar!(r#"SELECT organizations_with_keys() AS "id!""#).fetch_all(pool).await
+    let mut transaction = audit_log::begin(pool, "BEGIN").await?;
+    let found =
+        sqlx::query_scalar!(r#"SELECT organizations_with_keys() AS "id!""#).fetch_all(&mut *transaction).await?;
+    transaction.commit().await?;
+    Ok(found)
 }
 
 pub(crate) async fn insert(

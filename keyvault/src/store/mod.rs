@@ -90,5 +90,5 @@ async fn begin_for(
     begin: &'static str,
     organization_id: Uuid,
 ) -> Result<Transaction<'static, Postgres>, sqlx::Error> {
-    pool.begin_with(AssertSqlSafe(format!("{begin}; SET LOCAL clm.organization_id = '{organization_id}'"))).await
+    audit_log::begin(pool, AssertSqlSafe(format!("{begin}; SET LOCAL clm.organization_id = '{organization_id}'"))).await
 }
