@@ -2,11 +2,12 @@
 
 use crate::job::{Change, Job, Settle, Tell, unavailable};
 use crate::lease::Lease;
+use crate::pool::is_of_statement;
 use crate::{AuditError, Table, insert};
 use audit_chain::{Event, Head, Link};
 use futures_util::FutureExt;
-use sqlx::postgres::{PgDatabaseError, PgSeverity};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqlSafeStr};
+use std::mem;
 use std::panic::AssertUnwindSafe;
 use tokio::sync::oneshot;
 use uuid::Uuid;
@@ -35,12 +36,14 @@ pub(crate) struct Batch {
     head: Head,
     records: Vec<(Link, Event)>,
     settle: Vec<Settle>,
+    /// What the last change came to; its savepoint is still there.
+    changed: Option<(Event, Settle)>,
     refused: Vec<Tell>,
 }
 
 impl Batch {
     pub(crate) fn new(head: Head) -> Self {
-        Self { head, records: Vec::new(), settle: Vec::new(), refused: Vec::new() }
+        Self { head, records: Vec::new(), settle: Vec::new(), changed: None, refused: Vec::new() }
     }
 
     /// Where the chain stands once this is durable.
@@ -65,7 +68,8 @@ impl Batch {
 
     /// Tells everybody.
     pub(crate) fn settle(self, outcome: &Result<(), AuditError>) {
-        self.settle.into_iter().for_each(|settle| settle(outcome.clone()));
+        let changed = self.changed.map(|(_, settle)| settle);
+        self.settle.into_iter().chain(changed).for_each(|settle| settle(outcome.clone()));
         self.refused.into_iter().for_each(|tell| tell());
     }
 
@@ -82,8 +86,12 @@ impl Batch {
     }
 
     async fn in_transaction(&mut self, lease: &mut Lease, table: Table, jobs: Vec<Job>) -> Result<bool, Failure> {
-        let mut jobs = jobs.into_iter();
-        let mut transaction = match lease.connection.begin().await {
+        let mut jobs = jobs.into_iter().peekable();
+        // Before a change that comes first: a trip less for it.
+        let first = jobs.peek().and_then(Job::organization_id);
+        let begin = first.map_or_else(|| "BEGIN".to_owned(), |first| format!("BEGIN; {}", savepoint(first)));
+        let mut is_set = first.is_some();
+        let mut transaction = match lease.connection.begin_with(AssertSqlSafe(begin)).await {
             Ok(transaction) => transaction,
             Err(error) => return Err(refuse(jobs, error)),
         };
@@ -91,67 +99,109 @@ impl Batch {
             match job {
                 Job::Append { event, done } => self.add(*event, Box::new(move |outcome| drop(done.send(outcome)))),
                 Job::Change { organization_id, change, refused } => {
-                    if let Err(error) = self.change(&mut transaction, table, (organization_id, change), refused).await {
+                    let savepoint = (!mem::take(&mut is_set)).then_some(organization_id);
+                    if let Err(error) = self.change(&mut transaction, table, (savepoint, change), refused).await {
                         return Err(refuse(jobs, error));
                     }
                 }
             }
         }
-        if self.records.is_empty() {
-            transaction.rollback().await.map_err(Failure::Before)?;
-            return Ok(true);
+        match self.insert_all(&mut transaction, table, (lease.fence, lease.head.seq)).await.map_err(Failure::Before)? {
+            None => transaction.rollback().await.map_err(Failure::Before)?,
+            Some(false) => return Ok(false),
+            Some(true) => transaction.commit().await.map_err(Failure::AtCommit)?,
         }
-        if !self.insert(&mut transaction, table, (lease.fence, lease.head.seq)).await.map_err(Failure::Before)? {
-            return Ok(false);
-        }
-        transaction.commit().await.map_err(Failure::AtCommit)?;
         Ok(true)
     }
 
-    /// Runs a change under a savepoint. What goes wrong with it is its caller's; an error here is the connection's, and everybody's.
+    /// Runs a change under the savepoint that is set, or under one of its own as that organization. What goes wrong with it is its caller's; an
+    /// error here is the connection's, and everybody's.
     async fn change(
         &mut self,
         transaction: &mut PgConnection,
         table: Table,
-        (organization_id, change): (Uuid, Change),
+        (savepoint, change): (Option<Uuid>, Change),
         refused: oneshot::Sender<AuditError>,
     ) -> Result<(), sqlx::Error> {
-        if let Err(error) = set_savepoint(transaction, organization_id).await {
+        if let Some(organization_id) = savepoint
+            && let Err(error) = self.set_savepoint(transaction, organization_id).await
+        {
             drop(refused.send(unavailable(&error)));
             return Err(error);
         }
-        let (event, settle) = match AssertUnwindSafe(change(&mut *transaction)).catch_unwind().await {
-            Ok(Ok(made)) => made,
-            Ok(Err(tell)) => {
-                self.refused.push(tell);
-                return run(transaction, UNDO).await;
-            }
+        match AssertUnwindSafe(change(&mut *transaction)).catch_unwind().await {
+            Ok(Ok((event, settle))) => match table.accept(event) {
+                Ok(event) => {
+                    self.changed = Some((event, settle));
+                    return Ok(());
+                }
+                Err(error) => self.refused.push(Box::new(move || settle(Err(error)))),
+            },
+            Ok(Err(tell)) => self.refused.push(tell),
             // The log lives on.
             Err(_) => {
                 tracing::error!(table = table.name, "a state change panicked; nothing of it was written");
                 drop(refused.send(AuditError::Refused("the change panicked, see the service's log".into())));
-                return run(transaction, UNDO).await;
             }
-        };
-        let event = match table.accept(event) {
-            Ok(event) => event,
-            Err(error) => {
-                self.refused.push(Box::new(move || settle(Err(error))));
-                return run(transaction, UNDO).await;
-            }
-        };
-        match run(transaction, "RELEASE SAVEPOINT change").await {
+        }
+        run(transaction, UNDO).await
+    }
+
+    /// From where the next change runs. It shows too whether the one before took no notice of an error of its own statement; nothing of that is
+    /// left then.
+    async fn set_savepoint(
+        &mut self,
+        transaction: &mut PgConnection,
+        organization_id: Uuid,
+    ) -> Result<(), sqlx::Error> {
+        let set = savepoint(organization_id);
+        let Some((event, settle)) = self.changed.take() else { return run(transaction, AssertSqlSafe(set)).await };
+        match run(transaction, AssertSqlSafe(format!("RELEASE SAVEPOINT change; {set}"))).await {
             Ok(()) => {
                 self.add(event, settle);
                 Ok(())
             }
             Err(error) => {
-                let told = unavailable(&error);
-                self.refused.push(Box::new(move || settle(Err(told))));
-                // A change that took no notice of an error of its own statement.
-                if is_of_statement(&error) { run(transaction, UNDO).await } else { Err(error) }
+                self.refuse(settle, &error);
+                if !is_of_statement(&error) {
+                    return Err(error);
+                }
+                run(transaction, AssertSqlSafe(format!("{UNDO}; {set}"))).await
             }
         }
+    }
+
+    /// The records, if there are any, with that of the last change, whose savepoint nothing has to release: the commit does. `false`: the chain
+    /// has another owner, and nothing was inserted.
+    async fn insert_all(
+        &mut self,
+        transaction: &mut PgConnection,
+        table: Table,
+        place: (i64, i64),
+    ) -> Result<Option<bool>, sqlx::Error> {
+        let head = self.head;
+        let changed = self.changed.take().map(|(event, settle)| self.add(event, settle)).is_some();
+        if self.records.is_empty() {
+            return Ok(None);
+        }
+        match self.insert(transaction, table, place).await {
+            // It took no notice of an error of its own statement: the others' records go without it.
+            Err(error) if changed && is_of_earlier_statement(&error) => {
+                run(transaction, UNDO).await?;
+                self.head = head;
+                self.records.pop();
+                if let Some(settle) = self.settle.pop() {
+                    self.refuse(settle, &error);
+                }
+                if self.records.is_empty() { Ok(None) } else { self.insert(transaction, table, place).await.map(Some) }
+            }
+            inserted => inserted.map(Some),
+        }
+    }
+
+    fn refuse(&mut self, settle: Settle, error: &sqlx::Error) {
+        let told = unavailable(error);
+        self.refused.push(Box::new(move || settle(Err(told))));
     }
 
     fn add(&mut self, event: Event, settle: Settle) {
@@ -179,20 +229,18 @@ fn refuse(jobs: impl Iterator<Item = Job>, error: sqlx::Error) -> Failure {
     Failure::Before(error)
 }
 
-/// From where a change runs: as its organization, and not for long. All in one message: a trip less for each. A UUID's text ends no literal.
-async fn set_savepoint(transaction: &mut PgConnection, organization_id: Uuid) -> Result<(), sqlx::Error> {
-    let statements = format!(
+/// From where a change runs: as its organization, and not for long. A UUID's text ends no literal.
+fn savepoint(organization_id: Uuid) -> String {
+    format!(
         "SAVEPOINT change; SET LOCAL clm.organization_id = '{organization_id}'; SET LOCAL lock_timeout = '2s'; SET LOCAL statement_timeout = '5s'"
-    );
-    run(transaction, AssertSqlSafe(statements)).await
+    )
 }
 
 async fn run(transaction: &mut PgConnection, statements: impl SqlSafeStr) -> Result<(), sqlx::Error> {
     sqlx::raw_sql(statements).execute(transaction).await.map(drop)
 }
 
-/// The statement was refused and undone, and the connection lives. Not so when the server ends the session: that may come after the commit.
-fn is_of_statement(error: &sqlx::Error) -> bool {
-    let Some(error) = error.as_database_error() else { return false };
-    error.try_downcast_ref::<PgDatabaseError>().is_some_and(|error| matches!(error.severity(), PgSeverity::Error))
+/// The statement was not looked at: one before it had failed (25P02, in_failed_sql_transaction).
+fn is_of_earlier_statement(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.code().as_deref() == Some("25P02"))
 }

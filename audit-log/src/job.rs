@@ -28,6 +28,14 @@ pub(crate) type Settle = Box<dyn FnOnce(Result<(), AuditError>) + Send>;
 pub(crate) type Tell = Box<dyn FnOnce() + Send>;
 
 impl Job {
+    /// For whom something changes.
+    pub(crate) fn organization_id(&self) -> Option<Uuid> {
+        match self {
+            Self::Append { .. } => None,
+            Self::Change { organization_id, .. } => Some(*organization_id),
+        }
+    }
+
     /// Nothing of it was written.
     pub(crate) fn refuse(self, error: &AuditError) {
         match self {
