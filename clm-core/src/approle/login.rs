@@ -1,16 +1,16 @@
 //! Logging in.
 //!
-//! A RoleID that does not exist and a SecretID that does not fit take the same steps: one look for the role, one MAC, one HMAC, one look
-//! for the SecretID.
+//! A RoleID that does not exist and a SecretID that does not fit take the same steps: one look for the role, one hash of its row, one HMAC, one
+//! look for the SecretID.
 
 use super::{AppRole, SecretId};
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
-use crate::login::{Admitted, Login, Visitor};
+use crate::login::{Admitted, Basis, Login, Visitor};
 use crate::mount::Mount;
-use crate::store::{app_role_secret_ids, app_roles};
+use crate::store::{LoginRows, app_role_secret_ids, app_roles};
 use crate::token::Warning;
 use secrecy::{ExposeSecret, SecretString};
 use std::collections::BTreeMap;
@@ -47,16 +47,16 @@ impl Core {
         login: AppRoleLogin,
     ) -> Result<(Admitted, Vec<Warning>)> {
         let role = self.role_by_id(mount, &login.role_id).await?;
-        let secret = match (&role, login.secret_id) {
+        let (secret, seen) = match (&role, login.secret_id) {
             (Some(role), _) if !role.bind_secret_id => {
                 self.check_address(cidr::permits(&role.secret_id_bound_cidrs, visitor.source), visitor)?;
-                None
+                (None, None)
             }
             (_, None) => return Err(Error::invalid("missing secret_id")),
             (role, Some(text)) => {
-                let secret = self.fitting_secret(mount.organization_id, role.as_ref(), &text).await?;
-                let Some(secret) = secret else { return Err(Error::invalid(REFUSED)) };
-                Some(secret)
+                let found = self.fitting_secret(mount, role.as_ref(), &text).await?;
+                let Some((secret, rows)) = found else { return Err(Error::invalid(REFUSED)) };
+                (Some(secret), Some(rows))
             }
         };
         let Some(role) = role.filter(|role| role.enabled) else { return Err(Error::invalid(REFUSED)) };
@@ -64,32 +64,34 @@ impl Core {
             self.check_secret(secret).await?;
             self.check_address(secret.permits(&role, visitor.source), visitor)?;
         }
-        self.give_app_role(visitor, mount, role, secret).await
+        self.give(visitor, Login { seen, ..of_app_role(visitor, mount, &role, secret) }).await
     }
 
     async fn role_by_id(&self, mount: &Mount, role_id: &str) -> Result<Option<AppRole>> {
         match self.store().app_role_by_role_id(mount.organization_id, mount.id, role_id).await? {
             Some(role) => self.checked_role(Some(role)).await,
             None => {
-                // As long as for a role that exists.
+                // As long as for a role that exists and was met before.
                 let nobody = AppRole { role_id: role_id.to_owned(), ..AppRole::new(mount, "nobody") };
-                self.row_mac(app_roles::bound_bytes(&nobody)).await?;
+                self.pass_for_known_row(&app_roles::bound_bytes(&nobody));
                 Ok(None)
             }
         }
     }
 
+    /// The SecretID, if it is one of the role's, and whom it lets in.
     async fn fitting_secret(
         &self,
-        organization_id: Uuid,
+        mount: &Mount,
         role: Option<&AppRole>,
         text: &SecretString,
-    ) -> Result<Option<SecretId>> {
-        let role_id = role.map_or(Uuid::nil(), |role| role.id);
-        let hash = self.secret_hash(role_id, text.expose_secret()).await?;
+    ) -> Result<Option<(SecretId, LoginRows)>> {
+        let hash = self.secret_hash(role.map_or(Uuid::nil(), |role| role.id), text.expose_secret()).await?;
         let now = self.now();
-        let found = self.store().secret_id(organization_id, hash).await?;
-        Ok(found.filter(|secret| secret.app_role_id == role_id && !secret.has_ended(now)))
+        let who = role.map(|role| Ok::<_, Error>((role.id, claim(role), role.token.token_policies()?))).transpose()?;
+        let comer = who.as_ref().map(|(role_id, claim, policies)| (*role_id, claim.comer(mount, policies)));
+        let found = self.store().secret_id_and_login_rows(mount.organization_id, hash, comer).await?;
+        Ok(found.filter(|(secret, _)| !secret.has_ended(now)))
     }
 
     fn check_address(&self, permitted: bool, visitor: &Visitor) -> Result<()> {
@@ -99,38 +101,36 @@ impl Core {
         let source = visitor.source.map_or_else(String::new, |source| source.to_canonical().to_string());
         Err(Error::invalid(format!("source address {source:?} unauthorized by CIDR restrictions on the secret ID")))
     }
+}
 
-    async fn give_app_role(
-        &self,
-        visitor: &Visitor,
-        mount: &Mount,
-        role: AppRole,
-        secret: Option<SecretId>,
-    ) -> Result<(Admitted, Vec<Warning>)> {
-        let claim = Claim {
-            name: role.role_id.clone(),
-            metadata: BTreeMap::from([("role_name".to_owned(), role.name.clone())]),
-            ..Claim::default()
-        };
-        let mut login = Login::new(visitor, (mount, role.token.clone()), "login.approle", claim)
-            .called_like_its_method()
-            .recorded([("role_name", &role.name)])
-            .resting_on(&role)
-            .or_refused(REFUSED);
-        if let Some(secret) = secret {
-            login = login.recorded([("secret_id_accessor", &secret.accessor)]);
-            login.secret_id = Some((secret.id, secret.expires_at));
-            let narrower = Some(&secret.token_bound_cidrs).filter(|networks| !networks.is_empty());
-            login.terms.bound_cidrs = narrower.cloned();
-            // What the role says of itself comes before what is written on the SecretID.
-            login.terms.meta = secret.metadata.clone().into_iter().chain(login.terms.meta).collect();
-            login = login.spending(move |connection| {
-                let secret = secret.clone();
-                Box::pin(
-                    async move { Ok(app_role_secret_ids::spend_use(connection, &secret).await?.into_iter().collect()) },
-                )
-            });
-        }
-        self.give(visitor, login).await
+/// As what a role's programs are known.
+fn claim(role: &AppRole) -> Claim {
+    Claim {
+        name: role.role_id.clone(),
+        metadata: BTreeMap::from([("role_name".to_owned(), role.name.clone())]),
+        ..Claim::default()
     }
+}
+
+fn of_app_role<'l>(visitor: &Visitor, mount: &'l Mount, role: &AppRole, secret: Option<SecretId>) -> Login<'l> {
+    let mut login = Login::new(visitor, (mount, role.token.clone()), "login.approle", claim(role))
+        .called_like_its_method()
+        .recorded([("role_name", &role.name)])
+        .resting_on(role)
+        .or_refused(REFUSED);
+    let Some(secret) = secret else { return login };
+    login = login.recorded([("secret_id_accessor", &secret.accessor)]);
+    login.secret_id = Some((secret.id, secret.expires_at));
+    let narrower = Some(&secret.token_bound_cidrs).filter(|networks| !networks.is_empty());
+    login.terms.bound_cidrs = narrower.cloned();
+    // What the role says of itself comes before what is written on the SecretID.
+    login.terms.meta = secret.metadata.clone().into_iter().chain(login.terms.meta).collect();
+    if secret.num_uses == 0 {
+        login.rests_on_now.push(Basis::from(&secret));
+        return login;
+    }
+    login.spending(move |connection| {
+        let secret = secret.clone();
+        Box::pin(async move { Ok(app_role_secret_ids::spend_use(connection, &secret).await?.into_iter().collect()) })
+    })
 }

@@ -186,7 +186,7 @@ impl Core {
     pub(crate) async fn checked_role(&self, found: Option<AppRole>) -> Result<Option<AppRole>> {
         let Some(role) = found else { return Ok(None) };
         let which = (app_roles::TABLE, role.organization_id, role.id);
-        self.check_row(which, app_roles::bound_bytes(&role), &role.row_mac).await?;
+        self.check_known_row(which, app_roles::bound_bytes(&role), role.row_mac).await?;
         Ok(Some(role))
     }
 

@@ -103,7 +103,7 @@ impl Core {
 
     pub(super) async fn check_secret(&self, secret: &SecretId) -> Result<()> {
         let which = (app_role_secret_ids::TABLE, secret.organization_id, secret.id);
-        self.check_row(which, app_role_secret_ids::bound_bytes(secret), &secret.row_mac).await
+        self.check_known_row(which, app_role_secret_ids::bound_bytes(secret), secret.row_mac).await
     }
 
     /// What the database keeps of a SecretID: one text gives another HMAC for every role.

@@ -29,6 +29,14 @@ pub(crate) struct Claim {
     pub(crate) groups: Option<Vec<String>>,
 }
 
+impl Claim {
+    /// As whom to look him up; `policies` are what the token is to have.
+    pub(crate) fn comer<'c>(&'c self, mount: &Mount, policies: &'c [String]) -> Comer<'c> {
+        let groups = self.groups.as_deref().unwrap_or_default();
+        Comer { mount_id: mount.id, name: &self.name, user_id: self.user_id, groups, policies }
+    }
+}
+
 /// Who it is, as of one moment, and the rows that the login writes of that.
 #[derive(Clone, Debug)]
 pub(crate) struct Recognised {
@@ -56,12 +64,14 @@ pub(crate) struct Moves {
 }
 
 impl Core {
-    /// Finds the entity, or prepares a new one; a disabled one gets nothing: 403. `policies` are what the token is to have.
-    pub(crate) async fn recognise(&self, mount: &Mount, claim: &Claim, policies: &[String]) -> Result<Recognised> {
+    /// Whom a login method has before it; `policies` are what the token is to have.
+    pub(crate) async fn meet(&self, mount: &Mount, claim: &Claim, policies: &[String]) -> Result<LoginRows> {
+        Ok(self.store().login_rows(mount.organization_id, claim.comer(mount, policies)).await?)
+    }
+
+    /// Which entity it is by the rows of [`Core::meet`], or a new one; a disabled one gets nothing: 403.
+    pub(crate) async fn recognise(&self, mount: &Mount, claim: &Claim, rows: LoginRows) -> Result<Recognised> {
         super::checked_name(&claim.name, "whoever logs in")?;
-        let names = claim.groups.as_deref().unwrap_or_default();
-        let comer = Comer { mount_id: mount.id, name: &claim.name, user_id: claim.user_id, groups: names, policies };
-        let rows = self.store().login_rows(mount.organization_id, comer).await?;
         let LoginRows { alias, entity, memberships, groups, known_policies } = rows;
         let found = self.checked_alias(alias).await?;
         let known = self.checked_entity(entity).await?;

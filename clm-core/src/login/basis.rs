@@ -1,11 +1,10 @@
 //! Rows that a login rests on. They are looked at once more in the transaction that gives the token, be that at once or minutes later, when the
 //! second factor has come: who was taken away or changed meanwhile gets none.
 
-use crate::approle::AppRole;
-use crate::store::users::{self, User};
-use crate::store::{RoleRow, StoreError, app_roles, auth_roles};
+use crate::approle::{AppRole, SecretId};
+use crate::store::RoleRow;
+use crate::store::users::User;
 use serde::{Deserialize, Serialize};
-use sqlx::PgConnection;
 use uuid::Uuid;
 
 /// A row, and the revision that it had when the login was found good.
@@ -16,11 +15,19 @@ pub(crate) enum Basis {
     Person(Uuid, i64),
     /// A role of another login method, or what `userpass` says of a person.
     Role(Uuid, i64),
+    /// One whose uses are not counted; of one that waits for a second factor the row that waits ends with it.
+    SecretId(Uuid, i64),
 }
 
 impl From<&AppRole> for Basis {
     fn from(role: &AppRole) -> Self {
         Self::AppRole(role.id, role.revision)
+    }
+}
+
+impl From<&SecretId> for Basis {
+    fn from(secret: &SecretId) -> Self {
+        Self::SecretId(secret.id, secret.revision)
     }
 }
 
@@ -34,16 +41,4 @@ impl From<&User> for Basis {
     fn from(user: &User) -> Self {
         Self::Person(user.id, user.revision)
     }
-}
-
-/// All of them are what they were, and stay so until the transaction is over; else [`StoreError::Conflict`].
-pub(crate) async fn expect_unchanged(connection: &mut PgConnection, rows: &[Basis]) -> Result<(), StoreError> {
-    for row in rows {
-        match *row {
-            Basis::AppRole(id, revision) => app_roles::expect_unchanged(&mut *connection, id, revision).await?,
-            Basis::Person(id, revision) => users::expect_unchanged(&mut *connection, id, revision).await?,
-            Basis::Role(id, revision) => auth_roles::expect_unchanged(&mut *connection, id, revision).await?,
-        }
-    }
-    Ok(())
 }

@@ -3,7 +3,7 @@
 use super::{Basis, TokenSettings, Visitor};
 use crate::identity::Claim;
 use crate::mount::Mount;
-use crate::store::{GoneRow, StoreError};
+use crate::store::{GoneRow, LoginRows, StoreError};
 use audit_chain::{Caller, Event, Value};
 use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
@@ -21,12 +21,15 @@ pub(crate) type Spend =
     Arc<dyn for<'c> Fn(&'c mut PgConnection) -> BoxFuture<'c, Result<Vec<GoneRow>, StoreError>> + Send + Sync>;
 
 /// A login that was found good.
-#[derive(Clone)]
 pub(crate) struct Login<'l> {
     pub(crate) mount: &'l Mount,
     pub(crate) terms: Terms,
     /// AppRole's SecretID, and until when it is good: a login that waits ends with it.
     pub(crate) secret_id: Option<(Uuid, Option<DateTime<Utc>>)>,
+    /// What must still be as it is if the token is given now.
+    pub(crate) rests_on_now: Vec<Basis>,
+    /// Whom it has before it, where the method has read that already.
+    pub(crate) seen: Option<LoginRows>,
     pub(crate) spend: Option<Spend>,
     /// How it is refused when what it rests on was changed meanwhile; none: as what may be tried again.
     pub(crate) refusal: Option<&'static str>,
@@ -70,7 +73,12 @@ impl<'l> Login<'l> {
             data: Vec::new(),
             rests_on: Vec::new(),
         };
-        Self { mount, terms, secret_id: None, spend: None, refusal: None }
+        Self::on(mount, terms)
+    }
+
+    /// On those terms, and nothing more.
+    pub(crate) fn on(mount: &'l Mount, terms: Terms) -> Self {
+        Self { mount, terms, secret_id: None, rests_on_now: Vec::new(), seen: None, spend: None, refusal: None }
     }
 
     /// Calls its token so, after the login method.

@@ -1,13 +1,13 @@
 //! A login that was found good: who it is, what it spends, its token and its record are one transaction.
 
 use super::found::Spend;
-use super::{Basis, Login, Visitor, expect_unchanged};
+use super::{Basis, Login, Visitor};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Recognised;
 use crate::mfa::{MfaRequirement, RequiredFactor, Spent, spend_all};
 use crate::record::add_rows;
-use crate::store::{GoneRow, StoreError, mounts, tokens};
+use crate::store::{GoneRow, LoginRows, StoreError, expect_unchanged, mounts, tokens};
 use crate::token::{IssuedToken, Token, Warning, warn_of_others};
 use audit_chain::{Caller, Event, Value};
 use sqlx::PgConnection;
@@ -35,27 +35,32 @@ pub(crate) struct Grounds {
 
 impl Grounds {
     pub(crate) fn of(login: &Login<'_>) -> Self {
-        Self { mount_id: login.mount.id, spend: login.spend.clone(), rests_on: login.terms.rests_on.clone() }
+        let rests_on = login.terms.rests_on.iter().chain(&login.rests_on_now).copied().collect();
+        Self { mount_id: login.mount.id, spend: login.spend.clone(), rests_on }
     }
 
     /// Rows of what was taken; what was changed or taken away meanwhile is [`StoreError::Conflict`].
     pub(crate) async fn take(&self, connection: &mut PgConnection) -> Result<Vec<GoneRow>, StoreError> {
-        mounts::expect_there(connection, self.mount_id).await?;
         let rows = match &self.spend {
-            Some(spend) => spend(connection).await?,
+            Some(spend) => {
+                // As whoever takes the login method or its role away: in this order, or each could wait for the other.
+                mounts::expect_there(connection, self.mount_id).await?;
+                spend(connection).await?
+            }
             None => Vec::new(),
         };
-        expect_unchanged(connection, &self.rests_on).await?;
+        expect_unchanged(connection, self.mount_id, &self.rests_on).await?;
         Ok(rows)
     }
 }
 
 impl Core {
     /// Gives the token, or has the login wait for a second factor.
-    pub(crate) async fn give(&self, visitor: &Visitor, login: Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
+    pub(crate) async fn give(&self, visitor: &Visitor, mut login: Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
         let mut attempt = 1;
         loop {
-            let error = match self.give_once(visitor, &login).await {
+            let seen = login.seen.take();
+            let error = match self.give_once(visitor, &login, seen).await {
                 Err(Error::Conflict(what)) => login.refusal.map_or(Error::Conflict(what), Error::invalid),
                 // Others who came by the same name were quicker: nothing that this login rests on was changed, and it may come again.
                 Err(Error::Database(StoreError::Taken { .. })) => Error::Conflict("entity"),
@@ -68,9 +73,17 @@ impl Core {
         }
     }
 
-    async fn give_once(&self, visitor: &Visitor, login: &Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
-        let policies = login.terms.settings.token_policies()?;
-        let recognised = self.recognise(login.mount, &login.terms.claim, &policies).await?;
+    async fn give_once(
+        &self,
+        visitor: &Visitor,
+        login: &Login<'_>,
+        seen: Option<LoginRows>,
+    ) -> Result<(Admitted, Vec<Warning>)> {
+        let rows = match seen {
+            Some(rows) => rows,
+            None => self.meet(login.mount, &login.terms.claim, &login.terms.settings.token_policies()?).await?,
+        };
+        let recognised = self.recognise(login.mount, &login.terms.claim, rows).await?;
         let required = self.required_factors(login.mount, &recognised).await?;
         let mut spent = Spent::new();
         if !required.is_empty() {

@@ -16,7 +16,7 @@ pub use issue::Visitor;
 pub use settings::{TokenSettings, TokenSettingsChange};
 
 pub(crate) use alerts::LoginAlerts;
-pub(crate) use basis::{Basis, expect_unchanged};
+pub(crate) use basis::Basis;
 pub(crate) use found::{Login, Terms};
 pub(crate) use give::Grounds;
 pub(crate) use pending::Awaited;

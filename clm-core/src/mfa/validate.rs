@@ -118,7 +118,7 @@ impl Core {
         }
         let recognised = self.still_good(organization_id, &suspended).await?;
         // The token is one of the login method's, wherever its last step was.
-        let login = Login { mount: &mount, terms: suspended.terms, secret_id: None, spend: None, refusal: None };
+        let login = Login::on(&mount, suspended.terms);
         let login = login.spending(move |connection| {
             let row = row.clone();
             Box::pin(async move { pending_logins::finish(connection, &row).await.map(|()| Vec::new()) })

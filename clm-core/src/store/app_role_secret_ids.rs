@@ -87,6 +87,25 @@ fn read(row: Columns) -> Result<SecretId, StoreError> {
     })
 }
 
+/// By the HMAC of its text.
+pub(crate) async fn hashed(
+    connection: &mut PgConnection,
+    organization_id: Uuid,
+    hash: [u8; 32],
+) -> Result<Option<SecretId>, StoreError> {
+    let row = sqlx::query_as!(
+        Columns,
+        r#"SELECT id, organization_id, app_role_id, secret_id_hash, secret_id_accessor, num_uses, uses_left, bound_cidr_list,
+         token_bound_cidr_list, metadata AS "metadata: Json<BTreeMap<String, String>>", expires_at, created_at, updated_at, revision, row_mac
+         FROM app_role_secret_ids WHERE organization_id = $1 AND secret_id_hash = $2"#,
+        organization_id,
+        hash.as_slice()
+    )
+    .fetch_optional(connection)
+    .await?;
+    row.map(read).transpose()
+}
+
 impl Store {
     /// By the HMAC of its text.
     pub(crate) async fn secret_id(
@@ -95,18 +114,9 @@ impl Store {
         hash: [u8; 32],
     ) -> Result<Option<SecretId>, StoreError> {
         let mut transaction = self.tenant(organization_id).await?;
-        let row = sqlx::query_as!(
-            Columns,
-            r#"SELECT id, organization_id, app_role_id, secret_id_hash, secret_id_accessor, num_uses, uses_left, bound_cidr_list,
-             token_bound_cidr_list, metadata AS "metadata: Json<BTreeMap<String, String>>", expires_at, created_at, updated_at, revision, row_mac
-             FROM app_role_secret_ids WHERE organization_id = $1 AND secret_id_hash = $2"#,
-            organization_id,
-            hash.as_slice()
-        )
-        .fetch_optional(&mut *transaction)
-        .await?;
+        let secret = hashed(&mut transaction, organization_id, hash).await?;
         transaction.commit().await?;
-        row.map(read).transpose()
+        Ok(secret)
     }
 
     /// By its accessor.
@@ -234,19 +244,8 @@ pub(crate) async fn insert(
     Ok(())
 }
 
-/// Spends one use of a SecretID that is still there; with its last one it goes, and that is what comes back.
+/// Spends one use of a SecretID that is still there and whose uses are counted; with its last one it goes, and that is what comes back.
 pub(crate) async fn spend_use(connection: &mut PgConnection, secret: &SecretId) -> Result<Option<GoneRow>, StoreError> {
-    let conflict = || StoreError::Conflict { what: "SecretID" };
-    if secret.num_uses == 0 {
-        let there = sqlx::query!(
-            "SELECT FROM app_role_secret_ids WHERE id = $1 AND revision = $2 FOR SHARE",
-            secret.id,
-            secret.revision
-        )
-        .fetch_optional(connection)
-        .await?;
-        return there.map_or(Err(conflict()), |_| Ok(None));
-    }
     let left = sqlx::query_scalar!(
         r#"UPDATE app_role_secret_ids SET uses_left = uses_left - 1 WHERE id = $1 AND revision = $2 AND uses_left > 0
          RETURNING uses_left AS "uses_left!""#,
@@ -256,7 +255,7 @@ pub(crate) async fn spend_use(connection: &mut PgConnection, secret: &SecretId) 
     .fetch_optional(&mut *connection)
     .await?;
     match left {
-        None => Err(conflict()),
+        None => Err(StoreError::Conflict { what: "SecretID" }),
         Some(0) => Ok(delete(connection, &[secret.id]).await?.pop()),
         Some(_) => Ok(None),
     }

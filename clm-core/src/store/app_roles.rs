@@ -276,14 +276,6 @@ pub(crate) async fn put(connection: &mut PgConnection, role: &AppRole) -> Result
     expect_one(&done, "role")
 }
 
-/// The role must still be of that revision when a login through it is written.
-pub(crate) async fn expect_unchanged(connection: &mut PgConnection, id: Uuid, revision: i64) -> Result<(), StoreError> {
-    let there = sqlx::query!("SELECT FROM app_roles WHERE id = $1 AND revision = $2 FOR SHARE", id, revision)
-        .fetch_optional(connection)
-        .await?;
-    there.map_or(Err(StoreError::Conflict { what: "role" }), |_| Ok(()))
-}
-
 /// Deletes that very revision.
 pub(crate) async fn delete(connection: &mut PgConnection, role: &AppRole) -> Result<(), StoreError> {
     let done = sqlx::query!("DELETE FROM app_roles WHERE id = $1 AND revision = $2", role.id, role.revision)

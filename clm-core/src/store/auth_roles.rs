@@ -136,14 +136,6 @@ pub(crate) async fn put(connection: &mut PgConnection, row: &RoleRow) -> Result<
     expect_one(&done, "role")
 }
 
-/// The role must still be of that revision when a login through it is written.
-pub(crate) async fn expect_unchanged(connection: &mut PgConnection, id: Uuid, revision: i64) -> Result<(), StoreError> {
-    let there = sqlx::query!("SELECT FROM auth_roles WHERE id = $1 AND revision = $2 FOR SHARE", id, revision)
-        .fetch_optional(connection)
-        .await?;
-    there.map_or(Err(StoreError::Conflict { what: "role" }), |_| Ok(()))
-}
-
 /// Deletes all of a mount; what records say of those that were there.
 pub(crate) async fn delete_of_mount(
     connection: &mut PgConnection,

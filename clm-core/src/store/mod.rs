@@ -35,6 +35,7 @@ pub(crate) mod references;
 pub(crate) mod roles;
 pub(crate) mod system_entries;
 pub(crate) mod tokens;
+mod unchanged;
 pub(crate) mod user_roles;
 pub(crate) mod users;
 pub(crate) mod workflows;
@@ -49,6 +50,7 @@ pub(crate) use pending_logins::PendingRow;
 pub(crate) use personas::{PersonRows, PersonaRows};
 pub(crate) use system_entries::EntryRow;
 pub(crate) use tokens::FoundToken;
+pub(crate) use unchanged::expect_unchanged;
 
 use sqlx::{AssertSqlSafe, PgConnection, PgPool, Postgres, Transaction};
 use uuid::Uuid;
@@ -70,7 +72,7 @@ impl Store {
     /// A transaction for nobody: what belongs to no tenant, and what the schema's functions tell of all. Nothing runs outside a
     /// transaction: a pooler gives connections for one.
     async fn nobody(&self) -> Result<Transaction<'static, Postgres>, StoreError> {
-        Ok(self.pool.begin().await?)
+        Ok(::audit_log::begin(&self.pool, "BEGIN").await?)
     }
 
     /// A transaction that sees one tenant, as of one moment.
@@ -90,7 +92,7 @@ impl Store {
         organization_id: Uuid,
     ) -> Result<Transaction<'static, Postgres>, StoreError> {
         let statement = format!("{begin}; SET LOCAL clm.organization_id = '{organization_id}'");
-        Ok(self.pool.begin_with(AssertSqlSafe(statement)).await?)
+        Ok(::audit_log::begin(&self.pool, AssertSqlSafe(statement)).await?)
     }
 }
 

@@ -315,14 +315,6 @@ pub(crate) async fn logged_in(
     expect_one(&done, "user")
 }
 
-/// The person's row must still be of that revision when a login is written.
-pub(crate) async fn expect_unchanged(connection: &mut PgConnection, id: Uuid, revision: i64) -> Result<(), StoreError> {
-    let there = sqlx::query!("SELECT FROM users WHERE id = $1 AND revision = $2 FOR SHARE", id, revision)
-        .fetch_optional(connection)
-        .await?;
-    there.map_or(Err(StoreError::Conflict { what: "user" }), |_| Ok(()))
-}
-
 /// Writes that the code of a time step was taken by a person of that revision; one that is not later than the last is [`StoreError::Conflict`].
 pub(crate) async fn spend_step(connection: &mut PgConnection, user: &User, step: i64) -> Result<(), StoreError> {
     let done = sqlx::query!(

@@ -87,7 +87,9 @@ impl Core {
         let as_written = self.entity_id_by_alias(organization_id, &mount.accessor, alias).await?;
         let name = if as_written.is_some() { alias.to_owned() } else { alias.to_lowercase() };
         let disabled = || Error::Forbidden("entity from given entity alias is disabled".into());
-        let recognised = self.recognise(&mount, &Claim { name, ..Claim::default() }, policies).await;
+        let claim = Claim { name, ..Claim::default() };
+        let rows = self.meet(&mount, &claim, policies).await?;
+        let recognised = self.recognise(&mount, &claim, rows).await;
         let recognised =
             recognised.map_err(|error| if matches!(error, Error::Forbidden(_)) { disabled() } else { error })?;
         if let Some(user_id) = recognised.user_id {
