@@ -10,6 +10,8 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::sync::Mutex;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsConnector;
 
@@ -41,6 +43,8 @@ pub(crate) struct Plan {
     pub(crate) item: String,
     /// What stands before each result in an answer.
     pub(crate) result: &'static [u8],
+    /// Requests a second in all, each sent when it is due and a connection is free; none: as soon as the one before is answered.
+    pub(crate) rate: Option<f64>,
 }
 
 /// What came back.
@@ -62,6 +66,7 @@ pub(crate) async fn run<T>(plan: Plan, window: Duration, at: impl Fn() -> Result
     let connector = plan.authority.as_deref().map(connector).transpose()?;
     let (request, places, token_place) = request(&plan)?;
     let phase = Arc::new(AtomicU8::new(WARMING));
+    let pace = plan.rate.map(|rate| Arc::new(Pace::start(rate)));
     let mut connections = JoinSet::new();
     for number in 0..plan.connections {
         let stream = TcpStream::connect(&plan.address).await.context("connecting")?;
@@ -77,6 +82,7 @@ pub(crate) async fn run<T>(plan: Plan, window: Duration, at: impl Fn() -> Result
             batch: plan.batch,
             result: plan.result,
             phase: Arc::clone(&phase),
+            pace: pace.clone(),
         };
         match &connector {
             None => drop(connections.spawn(one.run(stream))),
@@ -108,6 +114,33 @@ impl Answered {
     pub(crate) fn percentile(&self, share: f64) -> u32 {
         let last = self.latencies.len().saturating_sub(1);
         self.latencies.get((last as f64 * share).round() as usize).copied().unwrap_or_default()
+    }
+}
+
+/// Says when requests are due, whether those before were answered or not.
+pub(crate) struct Pace(Mutex<UnboundedReceiver<Instant>>);
+
+impl Pace {
+    /// `rate`: so many a second. A thread that sleeps keeps the time: the runtime's timer rounds to milliseconds.
+    pub(crate) fn start(rate: f64) -> Self {
+        let (tell, told) = unbounded_channel();
+        std::thread::spawn(move || {
+            let (began, mut number) = (Instant::now(), 0_u32);
+            loop {
+                number += 1;
+                let due = began + Duration::from_secs_f64(f64::from(number) / rate);
+                std::thread::sleep(due.saturating_duration_since(Instant::now()));
+                if tell.send(due).is_err() {
+                    return;
+                }
+            }
+        });
+        Self(Mutex::new(told))
+    }
+
+    /// When the next one is due; waits until then.
+    pub(crate) async fn due(&self) -> Result<Instant> {
+        self.0.lock().await.recv().await.context("the clock stopped")
     }
 }
 
@@ -150,6 +183,7 @@ struct Connection {
     batch: usize,
     result: &'static [u8],
     phase: Arc<AtomicU8>,
+    pace: Option<Arc<Pace>>,
 }
 
 impl Connection {
@@ -157,13 +191,15 @@ impl Connection {
         let mut answered = Answered::default();
         let mut buffer = Vec::with_capacity(64 << 10);
         loop {
-            let phase = self.phase.load(Ordering::Relaxed);
-            if phase == ENDING {
-                return Ok(answered);
-            }
             self.number_inputs();
             self.take_token();
-            let began = Instant::now();
+            let began = match &self.pace {
+                Some(pace) => pace.due().await?,
+                None => Instant::now(),
+            };
+            if self.phase.load(Ordering::Relaxed) == ENDING {
+                return Ok(answered);
+            }
             stream.write_all(&self.request).await?;
             stream.flush().await?;
             let signatures = answer(&mut stream, &mut buffer, self.result).await?;

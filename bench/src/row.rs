@@ -165,6 +165,7 @@ impl Row {
             fields: if key == Key::Rsa2048 { "\"signature_algorithm\":\"pkcs1v15\"," } else { "" },
             item,
             result,
+            rate: None,
         };
         let auditor = service.auditor();
         let heads = postgres::heads(&auditor).await?;

@@ -20,7 +20,8 @@ pub(super) async fn measure(service: &mut Service, window: Duration, table: &mut
     let beside = format!("{count} tokens live");
     let own = [service.token.clone()].into();
     table.row(&format!("{NAME}: one of them signs"), service, own, window, Some(&beside)).await?;
-    table.row(&format!("{NAME}: all sign in turn"), service, tokens, window, Some(&beside)).await
+    table.row(&format!("{NAME}: all sign in turn"), service, tokens, window, Some(&beside)).await?;
+    Ok(())
 }
 
 /// Makes them through the API, and uses each once, so that the server knows it.
