@@ -32,7 +32,7 @@ pub(crate) fn event(event: &Event) -> Vec<u8> {
         user_agent,
         data,
         // Of no record that is stored: what it tells is in `data`.
-        began: _,
+        arrival: _,
     } = event;
     let mut out = Vec::with_capacity(512);
     out.extend_from_slice(id.as_bytes());

@@ -53,18 +53,24 @@ impl Arrival {
         Self { began, correlation_id, told: AtomicBool::new(false) }
     }
 
-    /// Whether a record that tells of it was made.
+    /// Whether a record that tells of it is durable.
     pub fn is_told(&self) -> bool {
-        self.told.load(Ordering::Relaxed)
+        self.told.load(Ordering::Acquire)
     }
 }
 
+/// The same way to come; whether it is told of changes with time.
+impl PartialEq for Arrival {
+    fn eq(&self, other: &Self) -> bool {
+        self.began == other.began && self.correlation_id == other.correlation_id
+    }
+}
+
+impl Eq for Arrival {}
+
 impl Caller {
-    /// What all its records say in their data: how whoever asks is called, and which entity that is, what was decided, and what the client calls the work. The request is told of from now on.
+    /// What all its records say in their data: how whoever asks is called, and which entity that is, what was decided, and what the client calls the work.
     pub fn describe(&self, data: &mut BTreeMap<String, Value>) {
-        if let Some(arrival) = &self.arrival {
-            arrival.told.store(true, Ordering::Relaxed);
-        }
         if !self.display_name.is_empty() {
             data.insert("display_name".into(), Value::Text(self.display_name.to_string().into()));
         }
@@ -77,11 +83,6 @@ impl Caller {
         if let Some(correlation_id) = self.arrival.as_ref().and_then(|arrival| arrival.correlation_id.as_deref()) {
             data.insert("correlation_id".into(), Value::Text(correlation_id.to_owned().into()));
         }
-    }
-
-    /// When the request arrived.
-    pub fn began(&self) -> Option<Instant> {
-        self.arrival.as_ref().map(|arrival| arrival.began)
     }
 }
 
@@ -225,19 +226,26 @@ pub struct Event {
     pub user_agent: Option<String>,
     /// What else the reader needs (path, decision, rule, policies, mount, key name, version, count, row revision, row MAC).
     pub data: BTreeMap<String, Value>,
-    /// When its request arrived. Not stored: [`Event::timed`] makes of it what is.
+    /// How its request came. Not stored: [`Event::timed`] makes of it what is.
     #[serde(skip)]
-    pub began: Option<Instant>,
+    pub arrival: Option<Arc<Arrival>>,
 }
 
 impl Event {
     /// With `response_us` in its data where a request left it: the microseconds from the request's arrival until `now`.
     pub fn timed(mut self, now: Instant) -> Self {
-        if let Some(began) = self.began.take() {
-            let micros = i64::try_from(now.saturating_duration_since(began).as_micros()).unwrap_or(i64::MAX);
+        if let Some(arrival) = &self.arrival {
+            let micros = i64::try_from(now.saturating_duration_since(arrival.began).as_micros()).unwrap_or(i64::MAX);
             self.data.insert("response_us".into(), Value::Integer(micros));
         }
         self
+    }
+
+    /// Its record is there to stay: its request is told of.
+    pub fn mark_durable(&self) {
+        if let Some(arrival) = &self.arrival {
+            arrival.told.store(true, Ordering::Release);
+        }
     }
 
     /// The event as PostgreSQL keeps it, which is what is hashed: time in whole microseconds, no NUL in texts (a client's path or

@@ -34,7 +34,7 @@ pub(crate) fn test_event(number: u8) -> Event {
             ("batch".to_owned(), Value::List(vec![Value::Null, Value::Bool(true), Value::Map([].into())])),
         ]
         .into(),
-        began: None,
+        arrival: None,
     }
 }
 
@@ -113,7 +113,7 @@ pub(crate) fn any_event() -> impl Strategy<Value = Event> {
             outcome: how.3,
             result_sha256: how.4,
             data: how.5,
-            began: None,
+            arrival: None,
         };
         event.storable()
     })

@@ -66,8 +66,11 @@ impl Batch {
         }
     }
 
-    /// Tells everybody.
+    /// Tells everybody, and before that each request whose record is durable.
     pub(crate) fn settle(self, outcome: &Result<(), AuditError>) {
+        if outcome.is_ok() {
+            self.records.iter().for_each(|(_, event)| event.mark_durable());
+        }
         let changed = self.changed.map(|(_, settle)| settle);
         self.settle.into_iter().chain(changed).for_each(|settle| settle(outcome.clone()));
         self.refused.into_iter().for_each(|tell| tell());

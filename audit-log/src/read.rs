@@ -131,7 +131,7 @@ fn record(row: &PgRow) -> Result<Record, sqlx::Error> {
         ip_address: ip_address.map(|text| text.parse()).transpose().map_err(|_| malformed("ip_address"))?,
         user_agent: row.try_get("user_agent")?,
         data,
-        began: None,
+        arrival: None,
     };
     Ok(Record {
         chain_id: row.try_get("chain_id")?,

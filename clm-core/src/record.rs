@@ -30,7 +30,7 @@ pub(crate) fn bare(request_id: Uuid, organization_id: Uuid, now: DateTime<Utc>) 
         ip_address: None,
         user_agent: None,
         data: BTreeMap::new(),
-        began: None,
+        arrival: None,
     }
 }
 
@@ -84,7 +84,7 @@ impl Core {
         event.user_agent = caller.user_agent.as_deref().map(str::to_owned);
         event.data.insert("path".into(), Value::Text(caller.path.to_string().into()));
         caller.describe(&mut event.data);
-        event.began = caller.began();
+        event.arrival.clone_from(&caller.arrival);
         event
     }
 

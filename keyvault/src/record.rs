@@ -30,7 +30,7 @@ pub(crate) fn event(caller: &Caller, now: DateTime<Utc>, category: &'static str,
         ip_address: caller.ip_address,
         user_agent: caller.user_agent.as_deref().map(str::to_owned),
         data,
-        began: caller.began(),
+        arrival: caller.arrival.clone(),
     }
 }
 

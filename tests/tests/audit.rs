@@ -157,7 +157,7 @@ fn event() -> Event {
         ip_address: None,
         user_agent: None,
         data: BTreeMap::new(),
-        began: None,
+        arrival: None,
     }
 }
 

@@ -325,7 +325,7 @@ impl Context {
             ip_address: caller.ip_address,
             user_agent: caller.user_agent.as_deref().map(str::to_owned),
             data,
-            began: caller.began(),
+            arrival: caller.arrival.clone(),
         };
         self.services.vault.audit().append(event).await.map_err(|error| Error::Unavailable(error.to_string()))
     }

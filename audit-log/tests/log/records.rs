@@ -1,13 +1,13 @@
 //! What a caller, an operator and an attacker would notice.
 
 use crate::support::{self, Site, event};
-use audit_chain::{BreakKind, Found, Value};
+use audit_chain::{Arrival, BreakKind, Event, Found, Value};
 use audit_log::{AuditError, AuditLog, CORE, ChangeError, SECURE};
 use futures_util::future::join_all;
-use sqlx::AssertSqlSafe;
+use sqlx::{AssertSqlSafe, Connection};
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 #[tokio::test]
@@ -109,13 +109,18 @@ async fn a_state_change_and_its_record_are_there_together_or_not_at_all() {
     assert_eq!(taken.unwrap(), 2);
     assert!(matches!(refused, Err(ChangeError::Change(_))), "{refused:?}");
     appended.unwrap();
-    // A change that takes no notice of its error, one that panics, one whose event the log does not take: each alone.
-    let careless = log.commit::<_, sqlx::Error, _>(organization, |connection| {
-        Box::pin(async move {
-            drop(sqlx::query("INSERT INTO things (id) VALUES (1)").execute(&mut *connection).await);
-            Ok(((), event()))
+    // A change that takes no notice of its error, one that panics, one whose event the log does not take: others of its batch notice nothing.
+    let careless = || {
+        log.commit::<_, sqlx::Error, _>(organization, |connection| {
+            Box::pin(async move {
+                drop(sqlx::query("INSERT INTO things (id) VALUES (1)").execute(&mut *connection).await);
+                Ok(((), event()))
+            })
         })
-    });
+    };
+    let is_refused = |careless: Result<(), ChangeError<sqlx::Error>>| {
+        assert!(matches!(careless, Err(ChangeError::Audit(AuditError::Unavailable(_)))), "{careless:?}");
+    };
     let panics = log.commit::<(), sqlx::Error, _>(organization, |connection| {
         Box::pin(async move {
             sqlx::query("INSERT INTO things (id) VALUES (3)").execute(connection).await?;
@@ -125,28 +130,90 @@ async fn a_state_change_and_its_record_are_there_together_or_not_at_all() {
     let odd = log.commit::<_, sqlx::Error, _>(organization, |connection| {
         Box::pin(async move {
             sqlx::query("INSERT INTO things (id) VALUES (4)").execute(connection).await?;
-            Ok(((), audit_chain::Event { category: "nonsense".into(), ..event() }))
+            Ok(((), Event { category: "nonsense".into(), ..event() }))
         })
     });
-    let (careless, panics, odd, appended) = tokio::join!(careless, panics, odd, log.append(event()));
-    assert!(matches!(careless, Err(ChangeError::Audit(AuditError::Unavailable(_)))), "{careless:?}");
+    let (first, panics, odd, appended) = tokio::join!(careless(), panics, odd, log.append(event()));
+    is_refused(first);
     assert!(panics.is_err());
     assert!(matches!(odd, Err(ChangeError::Audit(AuditError::Refused(_)))), "{odd:?}");
     appended.unwrap();
+    // The careless one by itself, and as the last of a batch, where only the records show its error.
+    is_refused(careless().await);
+    let (appended, taken, last) = tokio::join!(log.append(event()), insert(5), careless());
+    appended.unwrap();
+    assert_eq!(taken.unwrap(), 5);
+    is_refused(last);
     let rows: Vec<(i32, String)> = sqlx::query_as("SELECT id, organization FROM things ORDER BY id")
         .fetch_all(&mut site.superuser().await)
         .await
         .unwrap();
-    assert_eq!(rows, [(1, organization.to_string()), (2, organization.to_string())]);
-    assert_eq!(site.report().await.records(), 4);
+    assert_eq!(rows, [1, 2, 5].map(|id| (id, organization.to_string())));
+    assert_eq!(site.report().await.records(), 6);
     assert_eq!(site.report().await.breaks, []);
+}
+
+#[tokio::test]
+async fn a_request_is_told_of_once_its_record_is_durable_and_not_by_one_that_came_to_nothing() {
+    let site = Site::secure().await;
+    site.sql("CREATE TABLE things (id int PRIMARY KEY)").await;
+    site.sql("GRANT SELECT, INSERT ON things TO clm_secure_app").await;
+    let log = site.log();
+    let arrived = || Arc::new(Arrival::new(Instant::now(), None));
+    let of = |arrival: &Arc<Arrival>| Event { arrival: Some(Arc::clone(arrival)), ..event() };
+    // Inserts the row 1, and minds whether that worked or does not.
+    let change = |arrival: &Arc<Arrival>, minds: bool| {
+        let (log, event) = (log.clone(), of(arrival));
+        async move {
+            log.commit::<_, sqlx::Error, _>(event.organization_id, move |connection| {
+                Box::pin(async move {
+                    let inserted = sqlx::query("INSERT INTO things VALUES (1)").execute(connection).await;
+                    if minds {
+                        inserted?;
+                    }
+                    Ok(((), event))
+                })
+            })
+            .await
+        }
+    };
+    let [made, refused, careless, alone, odd, away] = std::array::from_fn(|_| arrived());
+    change(&made, true).await.unwrap();
+    assert!(made.is_told());
+    let (refuses, cares, _) = tokio::join!(change(&refused, true), change(&careless, false), log.append(event()));
+    assert!(refuses.is_err() && cares.is_err() && change(&alone, false).await.is_err());
+    log.append(Event { category: "nonsense".into(), ..of(&odd) }).await.unwrap_err();
+    let directory = tempfile::TempDir::new().unwrap();
+    let nowhere = AuditLog::start(site.options().socket(directory.path()), site.table);
+    nowhere.append(of(&away)).await.unwrap_err();
+    for (what, nothing) in
+        [("refused", refused), ("careless", careless), ("alone", alone), ("not taken", odd), ("away", away)]
+    {
+        assert!(!nothing.is_told(), "{what}");
+    }
+
+    // Not before it is durable.
+    let mut blocker = site.superuser().await;
+    let mut blocking = blocker.begin().await.unwrap();
+    sqlx::query("SELECT 1 FROM audit_chains FOR UPDATE").execute(&mut *blocking).await.unwrap();
+    let waits = arrived();
+    let appending = tokio::spawn(log.append(of(&waits)));
+    let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'writer' AND wait_event_type = 'Lock'";
+    support::until("the record waits", async || {
+        sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut site.superuser().await).await.unwrap() == 1
+    })
+    .await;
+    assert!(!waits.is_told());
+    blocking.rollback().await.unwrap();
+    appending.await.unwrap().unwrap();
+    assert!(waits.is_told());
 }
 
 #[tokio::test]
 async fn an_event_the_table_would_refuse_harms_no_other() {
     let site = Site::core().await;
     let log = site.log();
-    let odd = audit_chain::Event { category: "key_access".into(), ..event() };
+    let odd = Event { category: "key_access".into(), ..event() };
     let (odd, good) = tokio::join!(log.append(odd), log.append(event()));
     assert!(matches!(odd, Err(AuditError::Refused(_))), "{odd:?}");
     good.unwrap();
@@ -154,7 +221,7 @@ async fn an_event_the_table_would_refuse_harms_no_other() {
     for (site, table) in [(site, CORE), (Site::secure().await, SECURE)] {
         let log = site.log();
         for category in table.categories {
-            log.append(audit_chain::Event { category: (*category).into(), ..event() }).await.unwrap();
+            log.append(Event { category: (*category).into(), ..event() }).await.unwrap();
         }
     }
 }
@@ -329,7 +396,7 @@ async fn a_part_of_the_log_is_one_stretch_of_each_chain() {
         "2026-11-02T00:00:00Z",
         "2026-12-01T00:00:00Z",
     ] {
-        log.append(audit_chain::Event { timestamp: at(time), ..event() }).await.unwrap();
+        log.append(Event { timestamp: at(time), ..event() }).await.unwrap();
     }
     let mut superuser = site.superuser().await;
     let mut of = async |from: &str, until: &str| {

@@ -103,7 +103,7 @@ pub(crate) fn event() -> Event {
         ip_address: Some([10, 0, 0, 1].into()),
         user_agent: Some("curl".into()),
         data: [("n".to_owned(), Value::Integer(1))].into(),
-        began: None,
+        arrival: None,
     }
 }
 

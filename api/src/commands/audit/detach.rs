@@ -218,7 +218,7 @@ fn event(event_type: &'static str, action: &'static str, month: Month, now: Date
         ip_address: None,
         user_agent: None,
         data: [].into(),
-        began: None,
+        arrival: None,
     }
 }
 
