@@ -10,9 +10,6 @@ use std::sync::Arc;
 
 const EDITION: &str = "3.0.2";
 
-/// Engines that stand in one place, whatever is mounted.
-const IN_THEIR_PLACE: [&str; 5] = ["clm", "cubbyhole", "identity", "system", "token"];
-
 /// What lies below these mounts, by its path behind `/v1`. `generic`: a parameter stands where an engine is mounted, once for all of its mounts.
 pub(in crate::http) fn of_mounts(mounts: &[Arc<Mount>], generic: bool) -> Value {
     let (mut paths, mut named) = (Map::new(), HashMap::new());
@@ -66,7 +63,8 @@ struct Place {
 impl Place {
     fn of(mount: &Mount, generic: bool) -> Self {
         let class = if mount.class == MountClass::Auth { "auth/" } else { "" };
-        if !generic || IN_THEIR_PLACE.contains(&mount.engine()) {
+        // What is built in stands in one place.
+        if !generic || mount.builtin {
             return Self { path: format!("{class}{}", mount.path), parameter: None };
         }
         let parameter = format!("{}_mount_path", mount.engine().replace('-', "_"));
