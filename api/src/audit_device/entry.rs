@@ -73,6 +73,13 @@ pub(crate) struct Answered {
     pub(crate) body: Bytes,
 }
 
+/// What an answer says of why it is a refusal, without any token.
+pub(crate) fn reason(body: &[u8], status: u16) -> String {
+    let told: Value = serde_json::from_slice(body).unwrap_or_default();
+    let texts: Vec<&str> = told["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if texts.is_empty() { format!("status {status}") } else { without_tokens(&texts.join(", ")).into_owned() }
+}
+
 /// An entry before what is secret in it was replaced.
 pub(super) struct Draft {
     entry: Value,
@@ -105,12 +112,7 @@ impl Draft {
             "response": response(asked, &answered.body),
         });
         if answered.status >= 400 {
-            let body: Value = serde_json::from_slice(&answered.body).unwrap_or_default();
-            let texts =
-                body["errors"].as_array().map(|texts| texts.iter().filter_map(Value::as_str).collect::<Vec<_>>());
-            let text = texts.filter(|texts| !texts.is_empty()).map(|texts| texts.join(", "));
-            let text = text.unwrap_or_else(|| format!("status {}", answered.status));
-            entry["error"] = without_tokens(&text).into();
+            entry["error"] = reason(&answered.body, answered.status).into();
         }
         Self::new(entry, asked, hides_accessors)
     }

@@ -15,5 +15,5 @@ mod options;
 mod sink;
 
 pub(crate) use device::{AuditDevice, Delivery, hashes};
-pub(crate) use entry::{Answered, Asked, AskedBy, MountPoint};
+pub(crate) use entry::{Answered, Asked, AskedBy, MountPoint, reason};
 pub(crate) use options::DeviceOptions;

@@ -5,10 +5,10 @@ use super::call::OpenCall;
 use super::dispatch::{Dispatch, Outcome};
 use super::table::Verb;
 use crate::app::{Context, Ended, Result, Services};
+use crate::audit_device;
 use audit_chain::{Caller, Decided, Verdict};
 use http_body_util::{BodyExt, Full};
 use hyper::{Response, StatusCode};
-use serde_json::Value;
 
 /// Who asks, kept beside the request while it is carried out.
 pub(super) struct Witness {
@@ -73,8 +73,6 @@ async fn reason(response: HttpResponse) -> (HttpResponse, String) {
         Ok(body) => body.to_bytes(),
         Err(never) => match never {},
     };
-    let told: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let texts: Vec<&str> = told["errors"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
-    let text = if texts.is_empty() { format!("status {}", parts.status.as_u16()) } else { texts.join(", ") };
+    let text = audit_device::reason(&body, parts.status.as_u16());
     (Response::from_parts(parts, Full::new(body)), text)
 }
