@@ -3,6 +3,8 @@
 //! One writer owns a chain (fenced lease) and commits whatever came in while its last commit ran, so that an answer that waits for its
 //! record waits for one flush; where work is queued for much longer, a commit waits a little for more records. A state change rides in the writer's transaction, so that it and its record are
 //! there together or not at all.
+//!
+//! What else talks to either database shares connections of a [`pool()`], whose transactions [`begin`] begins.
 
 mod batch;
 mod checkpoint;
