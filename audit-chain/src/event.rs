@@ -45,17 +45,19 @@ pub struct Arrival {
     /// What its client calls the work that it is part of (`X-Correlation-ID`), cut to 128 characters.
     pub correlation_id: Option<Arc<str>>,
     told: AtomicBool,
+    told_as_failed: AtomicBool,
 }
 
 impl Arrival {
     /// A request that came then; no record tells of it yet.
     pub fn new(began: Instant, correlation_id: Option<Arc<str>>) -> Self {
-        Self { began, correlation_id, told: AtomicBool::new(false) }
+        Self { began, correlation_id, told: AtomicBool::new(false), told_as_failed: AtomicBool::new(false) }
     }
 
-    /// Whether a record that tells of it is durable.
-    pub fn is_told(&self) -> bool {
-        self.told.load(Ordering::Acquire)
+    /// Whether a record that tells of it is durable; of one that `failed`, a record of what went well before does not.
+    pub fn is_told(&self, failed: bool) -> bool {
+        let told = if failed { &self.told_as_failed } else { &self.told };
+        told.load(Ordering::Acquire)
     }
 }
 
@@ -245,6 +247,9 @@ impl Event {
     pub fn mark_durable(&self) {
         if let Some(arrival) = &self.arrival {
             arrival.told.store(true, Ordering::Release);
+            if self.outcome != Outcome::Success {
+                arrival.told_as_failed.store(true, Ordering::Release);
+            }
         }
     }
 

@@ -100,20 +100,6 @@ impl Core {
         self.audit().append(event).await.map_err(Error::Audit)
     }
 
-    /// A verb of this database that was refused or failed; nothing was changed. Durable when this returns.
-    pub async fn record_failure(&self, caller: &Caller, action: &'static str, error: &Error) -> Result<()> {
-        let path = Some(caller.path.to_string());
-        let mut event = self.event(caller, "request.failed", "system", ("path", path), action);
-        event.outcome = Outcome::Failure;
-        event.severity = if matches!(error, Error::Invalid(_) | Error::Forbidden(_) | Error::NotFound(_)) {
-            Severity::Info
-        } else {
-            Severity::Error
-        };
-        event.error_message = Some(error.to_string());
-        self.audit().append(event).await.map_err(Error::Audit)
-    }
-
     pub(crate) async fn record_row_refused(&self, table: &'static str, organization_id: Uuid, id: Uuid) -> Result<()> {
         let mut event = bare(Uuid::nil(), organization_id, self.now());
         event.event_type = "integrity.row_refused".into();

@@ -186,13 +186,14 @@ async fn with_a_token_that_may_shares_make_a_root_token_whatever_the_operator_ha
     assert_eq!(server.get(attempt).await.unwrap().body["started"], json!(false));
 
     let mut core = site.core.superuser().await.unwrap();
-    let records = "SELECT action || ' ' || action_result FROM audit_log WHERE event_type LIKE 'root_token.%' OR event_type = 'request.failed' ORDER BY seq";
+    let records = "SELECT coalesce(event_data ->> 'operation', action) || ' ' || action_result FROM audit_log \
+                   WHERE event_type LIKE 'root_token.%' OR event_type = 'request.failed' ORDER BY seq";
     let records: Vec<String> = sqlx::query_scalar(records).fetch_all(&mut core).await.unwrap();
     let expected = [
         "start success",
-        "start failure",
+        "generate-root-token-start failure",
         "share success",
-        "update failure",
+        "generate-root-token-update failure",
         "create success",
         "start success",
         "cancel success",

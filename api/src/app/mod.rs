@@ -87,17 +87,4 @@ impl Context {
         self.sudo &= sudo;
         permitted
     }
-
-    /// What `clm_core_db` did; a refusal or failure leaves a record as well.
-    pub(crate) async fn recorded<T>(&self, action: &'static str, result: Result<T, clm_core::Error>) -> Result<T> {
-        match result {
-            Ok(value) => Ok(value),
-            // Its own record could not be written; another one cannot, either.
-            Err(error @ clm_core::Error::Audit(_)) => Err(error.into()),
-            Err(error) => {
-                self.services.core.record_failure(&self.caller, action, &error).await?;
-                Err(error.into())
-            }
-        }
-    }
 }

@@ -24,17 +24,10 @@ impl Context {
         })
     }
 
-    /// The secret of that name; a refusal is recorded.
-    pub(crate) async fn named_secret(&self, name: &str) -> Result<SecretName> {
-        let mount = match self.named_mount() {
-            Ok(mount) => mount,
-            Err(error) => {
-                let refused = clm_core::Error::NotFound(error.to_string().into());
-                return self.recorded("read", Err(refused)).await;
-            }
-        };
-        let path = path_of_name(name).map_err(|reason| clm_core::Error::Invalid(reason.into()));
-        Ok(SecretName { mount_id: mount.id, path: self.recorded("read", path).await? })
+    /// The secret of that name.
+    pub(crate) fn named_secret(&self, name: &str) -> Result<SecretName> {
+        let mount = self.named_mount()?;
+        Ok(SecretName { mount_id: mount.id, path: path_of_name(name).map_err(Error::invalid)? })
     }
 
     /// Secrets whose names fit `pattern`, `*` standing for any text, in the order of their paths.

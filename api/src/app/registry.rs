@@ -13,27 +13,27 @@ impl Context {
     /// Makes or changes what is kept under a code.
     pub(crate) async fn register(&self, kind: RegisteredKind, code: &str, fields: Map<String, Value>) -> Result<()> {
         let core = &self.services.core;
-        let written = match kind {
+        match kind {
             RegisteredKind::Organization if !core.organization_is_known(code).await? => {
-                self.recorded("create", core.may_create_organization(&self.caller, code, &fields)).await?;
+                core.may_create_organization(&self.caller, code, &fields)?;
                 // First its key: an organization that is there can be worked in. Cut off in between, the same again goes on.
                 let caller = Caller { organization_id: Core::organization_id(code), ..self.caller.clone() };
                 self.services.vault.create_organization_key(&caller).await?;
                 CrashPoint::NewOrganizationKeyMade.reached();
-                core.create_organization(&self.caller, code, &fields).await
+                core.create_organization(&self.caller, code, &fields).await?;
             }
             RegisteredKind::Inventory => {
                 let fields = self.of_certificate(code, fields).await?;
-                core.register(&self.caller, kind, code, &fields).await
+                core.register(&self.caller, kind, code, &fields).await?;
             }
-            _ => core.register(&self.caller, kind, code, &fields).await,
-        };
-        self.recorded("update", written).await
+            _ => core.register(&self.caller, kind, code, &fields).await?,
+        }
+        Ok(())
     }
 
     /// A root token of an organization, this once.
     pub(crate) async fn organization_token(&self, code: &str) -> Result<SecretString> {
-        self.recorded("create", self.services.core.create_organization_token(&self.caller, code).await).await
+        Ok(self.services.core.create_organization_token(&self.caller, code).await?)
     }
 
     /// The fields of the inventory that the certificate says itself, over what people say of it. It must be there.
@@ -44,8 +44,7 @@ impl Context {
             Err(_) => None,
         };
         let Some(certificate) = found else {
-            let absent = clm_core::Error::Invalid(format!("this organization has no certificate {code}").into());
-            return self.recorded("update", Err(absent)).await;
+            return Err(Error::invalid(format!("this organization has no certificate {code}")));
         };
         for name in ["common_name", "certificate_type", "status", "not_before", "not_after"] {
             let said = certificate.get(name).cloned();

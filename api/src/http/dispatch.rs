@@ -136,7 +136,7 @@ impl Dispatch {
         // Boxed: each step from here to the handler would carry room for it.
         let mut witness = Box::new(Witness::of(&context, head.verb));
         let answered = self.answer_authenticated(context, &mut witness, token, head, body).await;
-        if witness.is_told() {
+        if self.is_told(&answered) {
             return answered;
         }
         // Boxed as well: what is done most often leaves records of its own.
@@ -287,6 +287,7 @@ impl Dispatch {
             };
             let operation = operation.map_err(|error| self.refusal(&error))?;
             may_create = operation == Operation::Create;
+            witness.action = operation.name();
             let permitted = context.permit(operation, parameters.fields(), wrap_ttl).await;
             refused = permitted.err();
             if refused.is_none() {

@@ -1,4 +1,5 @@
-//! What sees to it that each request with a good token is on record: where what it asked for left no record, this does.
+//! What sees to it that each request with a good token is on record: where what it asked for left no record of how it ended, this does. Handlers only
+//! say why they refuse.
 
 use super::answer::HttpResponse;
 use super::call::OpenCall;
@@ -15,7 +16,8 @@ pub(super) struct Witness {
     pub(super) services: Services,
     /// With what was decided, once that is known.
     pub(super) caller: Caller,
-    action: &'static str,
+    /// What the policies are asked.
+    pub(super) action: &'static str,
 }
 
 impl Witness {
@@ -24,28 +26,24 @@ impl Witness {
         Self { services: context.services.clone(), caller: context.caller.clone(), action }
     }
 
-    /// Whether a record tells of the request.
-    pub(super) fn is_told(&self) -> bool {
-        self.caller.arrival.as_ref().is_some_and(|arrival| arrival.is_told())
-    }
-
     /// Has the answer on record before it leaves. Where that cannot be, nothing is answered that was to be.
     pub(super) async fn tell(self, dispatch: &Dispatch, answered: Outcome<HttpResponse>) -> Outcome<HttpResponse> {
         let was_done = answered.is_ok();
         let response = answered.unwrap_or_else(|refused| *refused);
         let status = response.status();
-        // Nothing was done, and what keeps the log may be what is away.
-        if status == StatusCode::SERVICE_UNAVAILABLE {
-            return Err(Box::new(response));
-        }
-        let (response, reason) = if status.is_client_error() || status.is_server_error() {
+        let (response, reason) = if has_failed(status) {
             let (response, reason) = reason(response).await;
             (response, Some(reason))
         } else {
             (response, None)
         };
         let ended = Ended { action: self.action, operation: dispatch.operation, status: status.as_u16(), reason };
-        match self.services.record_request(&self.caller, ended).await {
+        let recorded = self.services.record_request(&self.caller, ended);
+        // Nothing was done, and what keeps the log may be what is away: nobody waits for it once more.
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return Ok(response);
+        }
+        match recorded.await {
             Ok(()) => Ok(response),
             Err(error) if was_done => Err(dispatch.refusal(&error)),
             Err(error) => {
@@ -53,6 +51,13 @@ impl Witness {
                 Ok(response)
             }
         }
+    }
+}
+
+impl Dispatch {
+    /// Whether a record tells of how the request ended.
+    pub(super) fn is_told(&self, answered: &Outcome<HttpResponse>) -> bool {
+        self.arrival.is_told(has_failed(status(answered)))
     }
 }
 
@@ -64,6 +69,14 @@ impl OpenCall {
         let ended = Ended { action, operation, status: StatusCode::OK.as_u16(), reason: None };
         context.services.record_request(&caller, ended).await
     }
+}
+
+pub(super) fn status(answered: &Outcome<HttpResponse>) -> StatusCode {
+    answered.as_ref().map_or_else(|refused| refused.status(), Response::status)
+}
+
+fn has_failed(status: StatusCode) -> bool {
+    status.is_client_error() || status.is_server_error()
 }
 
 /// What the answer says of why, and the answer.

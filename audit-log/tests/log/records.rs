@@ -1,7 +1,7 @@
 //! What a caller, an operator and an attacker would notice.
 
 use crate::support::{self, Site, event};
-use audit_chain::{Arrival, BreakKind, Event, Found, Value};
+use audit_chain::{Arrival, BreakKind, Event, Found, Outcome, Value};
 use audit_log::{AuditError, AuditLog, CORE, ChangeError, SECURE};
 use futures_util::future::join_all;
 use sqlx::{AssertSqlSafe, Connection};
@@ -179,7 +179,9 @@ async fn a_request_is_told_of_once_its_record_is_durable_and_not_by_one_that_cam
     };
     let [made, refused, careless, alone, odd, away] = std::array::from_fn(|_| arrived());
     change(&made, true).await.unwrap();
-    assert!(made.is_told());
+    assert!(made.is_told(false) && !made.is_told(true), "nothing of it failed yet");
+    log.append(Event { outcome: Outcome::Failure, ..of(&made) }).await.unwrap();
+    assert!(made.is_told(true));
     let (refuses, cares, _) = tokio::join!(change(&refused, true), change(&careless, false), log.append(event()));
     assert!(refuses.is_err() && cares.is_err() && change(&alone, false).await.is_err());
     log.append(Event { category: "nonsense".into(), ..of(&odd) }).await.unwrap_err();
@@ -189,7 +191,7 @@ async fn a_request_is_told_of_once_its_record_is_durable_and_not_by_one_that_cam
     for (what, nothing) in
         [("refused", refused), ("careless", careless), ("alone", alone), ("not taken", odd), ("away", away)]
     {
-        assert!(!nothing.is_told(), "{what}");
+        assert!(!nothing.is_told(false), "{what}");
     }
 
     // Not before it is durable.
@@ -203,10 +205,10 @@ async fn a_request_is_told_of_once_its_record_is_durable_and_not_by_one_that_cam
         sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut site.superuser().await).await.unwrap() == 1
     })
     .await;
-    assert!(!waits.is_told());
+    assert!(!waits.is_told(false));
     blocking.rollback().await.unwrap();
     appending.await.unwrap().unwrap();
-    assert!(waits.is_told());
+    assert!(waits.is_told(false));
 }
 
 #[tokio::test]

@@ -16,8 +16,7 @@ pub(super) async fn create(call: Call) -> Result<Answer> {
         scopes: call.parameters.list("scopes")?.unwrap_or_default(),
         ttl: call.parameters.lasting("ttl")?.unwrap_or_default(),
     };
-    let made = call.context.services.core.create_api_key(&call.context.caller, &call.mount, new).await;
-    let (key, text) = call.context.recorded("create", made).await?;
+    let (key, text) = call.context.services.core.create_api_key(&call.context.caller, &call.mount, new).await?;
     let mut data = key.data();
     data["api_key"] = text.expose_secret().into();
     Ok(Answer::data(data).about(key.id.to_string()))
@@ -41,8 +40,7 @@ pub(super) async fn list(call: Call) -> Result<Answer> {
 
 pub(super) async fn revoke(call: Call) -> Result<Answer> {
     if let Ok(id) = Uuid::try_parse(call.capture("id")) {
-        let revoked = call.context.services.core.revoke_api_key(&call.context.caller, &call.mount, id).await;
-        call.context.recorded("revoke", revoked).await?;
+        call.context.services.core.revoke_api_key(&call.context.caller, &call.mount, id).await?;
     }
     Ok(Answer::nothing())
 }

@@ -44,8 +44,7 @@ pub(super) fn exists<'c>(
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let deleted = core.delete_app_role(&call.context.caller, &call.mount, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    core.delete_app_role(&call.context.caller, &call.mount, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 
@@ -62,8 +61,7 @@ pub(super) async fn write_id(call: Call) -> Result<Answer> {
 
 pub(super) async fn put(call: &Call, change: AppRoleChange) -> Result<Answer> {
     let core = &call.context.services.core;
-    let written = core.put_app_role(&call.context.caller, &call.mount, call.capture("name"), change).await;
-    let warnings = call.context.recorded("update", written).await?;
+    let warnings = core.put_app_role(&call.context.caller, &call.mount, call.capture("name"), change).await?;
     Ok(Answer::nothing().warn(warnings))
 }
 

@@ -35,8 +35,7 @@ async fn make(call: &Call, text: Option<SecretString>) -> Result<Answer> {
         ttl: parameters.lasting("ttl")?,
     };
     let core = &call.context.services.core;
-    let made = core.create_secret_id(&call.context.caller, &call.mount, call.capture("name"), new).await;
-    let issued = call.context.recorded("create", made).await?;
+    let issued = core.create_secret_id(&call.context.caller, &call.mount, call.capture("name"), new).await?;
     let accessor = issued.accessor.clone();
     Ok(Answer::data(json!({
         "secret_id": issued.text.expose_secret(),
@@ -82,13 +81,11 @@ pub(super) async fn destroy_accessor(call: Call) -> Result<Answer> {
 
 async fn end(call: &Call, which: SecretRef<'_>) -> Result<bool> {
     let core = &call.context.services.core;
-    let ended = core.destroy_secret_id(&call.context.caller, &call.mount, call.capture("name"), which).await;
-    call.context.recorded("destroy", ended).await
+    Ok(core.destroy_secret_id(&call.context.caller, &call.mount, call.capture("name"), which).await?)
 }
 
 pub(super) async fn tidy(call: Call) -> Result<Answer> {
-    let started = call.context.services.core.tidy_secret_ids(&call.context.caller).await;
-    call.context.recorded("tidy", started).await?;
+    call.context.services.core.tidy_secret_ids(&call.context.caller).await?;
     Ok(Answer::accepted(
         "Tidy operation successfully started. Any information from the operation will be printed to the server's logs.",
     ))

@@ -35,8 +35,7 @@ pub(super) async fn create(call: Call, orphan_path: bool) -> Result<Answer> {
         role: Some(call.capture("name").to_owned()).filter(|role| !role.is_empty()),
     };
     let core = &call.context.services.core;
-    let made = core.create_token(&call.context.caller, &call.context.authority, new).await;
-    let (made, warnings) = call.context.recorded("create", made).await?;
+    let (made, warnings) = core.create_token(&call.context.caller, &call.context.authority, new).await?;
     Ok(issued(&made, warnings))
 }
 

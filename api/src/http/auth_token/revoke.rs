@@ -6,29 +6,25 @@ use crate::http::call::Call;
 
 pub(super) async fn revoke(call: Call) -> Result<Answer> {
     let token = named(&call, "token", "missing token ID")?;
-    let revoked = call.context.services.core.revoke_token(&call.context.caller, &token).await;
-    call.context.recorded("revoke", revoked).await?;
+    call.context.services.core.revoke_token(&call.context.caller, &token).await?;
     Ok(Answer::nothing())
 }
 
 pub(super) async fn own(call: Call) -> Result<Answer> {
-    let revoked = call.context.services.core.revoke_self(&call.context.caller, &call.context.authority).await;
-    call.context.recorded("revoke", revoked).await?;
+    call.context.services.core.revoke_self(&call.context.caller, &call.context.authority).await?;
     Ok(Answer::nothing())
 }
 
 pub(super) async fn accessor(call: Call) -> Result<Answer> {
     let accessor = named(&call, "accessor", "missing accessor")?;
-    let revoked = call.context.services.core.revoke_accessor(&call.context.caller, &accessor).await;
-    let found = call.context.recorded("revoke", revoked).await?;
+    let found = call.context.services.core.revoke_accessor(&call.context.caller, &accessor).await?;
     let warning = (!found).then(|| "No token found with this accessor".to_owned());
     Ok(Answer::nothing().warn(warning))
 }
 
 pub(super) async fn orphan(call: Call) -> Result<Answer> {
     let token = named(&call, "token", "missing token ID")?;
-    let revoked = call.context.services.core.revoke_orphan(&call.context.caller, &token, call.context.sudo).await;
-    call.context.recorded("revoke", revoked).await?;
+    call.context.services.core.revoke_orphan(&call.context.caller, &token, call.context.sudo).await?;
     Ok(Answer::nothing())
 }
 

@@ -18,8 +18,7 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 
 pub(super) async fn write(call: Call) -> Result<Answer> {
     let change = change(&call.parameters)?;
-    let written = call.context.services.core.put_token_role(&call.context.caller, call.capture("name"), change).await;
-    call.context.recorded("update", written).await?;
+    call.context.services.core.put_token_role(&call.context.caller, call.capture("name"), change).await?;
     Ok(Answer::nothing().warn(said_twice(&call.parameters)))
 }
 
@@ -32,8 +31,7 @@ fn said_twice(parameters: &Parameters) -> Vec<String> {
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
-    let deleted = call.context.services.core.delete_token_role(&call.context.caller, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    call.context.services.core.delete_token_role(&call.context.caller, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 

@@ -5,8 +5,7 @@ use crate::http::answer::Answer;
 use crate::http::call::Call;
 
 pub(super) async fn tidy(call: Call) -> Result<Answer> {
-    let started = call.context.services.core.tidy(&call.context.caller, "token").await;
-    call.context.recorded("tidy", started).await?;
+    call.context.services.core.tidy(&call.context.caller, "token").await?;
     Ok(Answer::accepted(
         "Tidy operation successfully started. Any information from the operation will be printed to the server's logs.",
     ))

@@ -39,14 +39,12 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         token,
     };
     let core = &call.context.services.core;
-    let written = core.put_cert_role(&call.context.caller, &call.mount, call.capture("name"), change).await;
-    call.context.recorded("update", written).await?;
+    core.put_cert_role(&call.context.caller, &call.mount, call.capture("name"), change).await?;
     Ok(Answer::nothing())
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let deleted = core.delete_cert_role(&call.context.caller, &call.mount, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    core.delete_cert_role(&call.context.caller, &call.mount, call.capture("name")).await?;
     Ok(Answer::nothing())
 }

@@ -73,19 +73,14 @@ async fn read(call: Call) -> Result<Answer> {
 }
 
 async fn write(call: Call) -> Result<Answer> {
-    let name = call.capture("name");
-    let put = match sent(&call) {
-        Ok(new) => call.context.services.core.put_secrets_policy(&call.context.caller, name, new).await,
-        Err(error) => Err(clm_core::Error::Invalid(error.to_string().into())),
-    };
-    call.context.recorded("update", put).await?;
+    let core = &call.context.services.core;
+    core.put_secrets_policy(&call.context.caller, call.capture("name"), sent(&call)?).await?;
     Ok(Answer::nothing())
 }
 
 async fn delete(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let deleted = core.delete_secrets_policy(&call.context.caller, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    core.delete_secrets_policy(&call.context.caller, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 

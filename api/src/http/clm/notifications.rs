@@ -58,8 +58,7 @@ async fn read(call: Call) -> Result<Answer> {
 }
 
 async fn mark_read(call: Call) -> Result<Answer> {
-    let marked = call.context.services.core.mark_notification_read(&call.context.caller, id(&call)?).await;
-    if call.context.recorded("update", marked).await? {
+    if call.context.services.core.mark_notification_read(&call.context.caller, id(&call)?).await? {
         return Ok(Answer::nothing());
     }
     Err(Error::NotFound("there is no notification of that id".into()))

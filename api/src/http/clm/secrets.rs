@@ -115,15 +115,15 @@ pub(crate) const ROUTES: &[Route] = &[
     },
 ];
 
-/// The secret that the path names; a refusal is recorded.
-async fn named(call: &Call) -> Result<SecretName> {
-    call.context.named_secret(call.capture("name")).await
+/// The secret that the path names.
+fn named(call: &Call) -> Result<SecretName> {
+    call.context.named_secret(call.capture("name"))
 }
 
 fn exists<'c>(context: &'c Context, _: &'c Mount, captures: &'c Captures) -> BoxFuture<'c, Result<bool>> {
     let name = captured(captures, "name");
     Box::pin(async move {
-        // What is no name, or has no mount, is refused where it is recorded.
+        // What is no name, or has no mount, is refused by who writes it.
         match (context.named_mount(), path_of_name(name)) {
             (Ok(mount), Ok(path)) => context.secret_exists(&SecretName { mount_id: mount.id, path }).await,
             _ => Ok(false),
@@ -160,7 +160,7 @@ async fn find(call: Call) -> Result<Answer> {
 }
 
 async fn read(call: Call) -> Result<Answer> {
-    let name = named(&call).await?;
+    let name = named(&call)?;
     let version = call.parameters.integer("version");
     let version = call.context.recorded_refusal("secret.read", &name, version).await?.unwrap_or_default();
     let Some(read) = call.context.read_secret("secret.read", &name, version).await? else {
@@ -177,13 +177,13 @@ async fn read(call: Call) -> Result<Answer> {
 }
 
 async fn write(call: Call) -> Result<Answer> {
-    let name = named(&call).await?;
+    let name = named(&call)?;
     let (data, cas) = call.context.recorded_refusal("secret.write", &name, kv::sent(&call.parameters)).await?;
     Ok(Answer::data(shown::version(&call.context.write_secret(&name, cas, &data).await?)))
 }
 
 async fn patch(call: Call) -> Result<Answer> {
-    let name = named(&call).await?;
+    let name = named(&call)?;
     let (data, cas) = call.context.recorded_refusal("secret.patch", &name, kv::sent(&call.parameters)).await?;
     Ok(match call.context.patch_secret(&name, cas, &data).await? {
         Patched::Absent => Answer::refused(Refusal::Absent),
@@ -193,17 +193,17 @@ async fn patch(call: Call) -> Result<Answer> {
 }
 
 async fn delete_newest(call: Call) -> Result<Answer> {
-    call.context.change_versions(&named(&call).await?, VersionChange::Delete, None).await?;
+    call.context.change_versions(&named(&call)?, VersionChange::Delete, None).await?;
     Ok(Answer::nothing())
 }
 
 async fn delete(call: Call) -> Result<Answer> {
-    call.context.delete_secret("secret_metadata.delete", &named(&call).await?).await?;
+    call.context.delete_secret("secret_metadata.delete", &named(&call)?).await?;
     Ok(Answer::nothing())
 }
 
 async fn rotate(call: Call) -> Result<Answer> {
-    let name = named(&call).await?;
+    let name = named(&call)?;
     let data = match call.parameters.value("data") {
         None => Ok(None),
         Some(Value::Object(data)) => Ok(Some(data.clone())),
@@ -216,7 +216,7 @@ async fn rotate(call: Call) -> Result<Answer> {
 }
 
 async fn read_metadata(call: Call) -> Result<Answer> {
-    let name = named(&call).await?;
+    let name = named(&call)?;
     let Some(metadata) = call.context.read_secret_metadata(&name).await? else { return Ok(Answer::nothing()) };
     let Value::Object(mut shown) = shown::metadata(&metadata) else { return Ok(Answer::nothing()) };
     shown.insert("name".into(), call.capture("name").into());
@@ -226,7 +226,7 @@ async fn read_metadata(call: Call) -> Result<Answer> {
 }
 
 async fn write_metadata(call: Call) -> Result<Answer> {
-    let name = named(&call).await?;
+    let name = named(&call)?;
     let change = call.context.recorded_refusal("secret_metadata.write", &name, changed(&call.parameters)).await?;
     let is_fips = call.state.settings.fips;
     if is_fips && matches!(change.profile.generator, Some(Some(Generator::KeyPair { .. }))) {

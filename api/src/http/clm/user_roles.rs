@@ -105,21 +105,13 @@ async fn read(call: Call) -> Result<Answer> {
 
 async fn assign(call: Call) -> Result<Answer> {
     let Context { services, caller, .. } = &call.context;
-    let span = span(&call);
-    let assigned = match span {
-        Ok(span) => {
-            services.core.assign_role(caller, call.capture("username"), call.capture("role"), span).await.map(|_| ())
-        }
-        Err(error) => Err(clm_core::Error::Invalid(error.to_string().into())),
-    };
-    call.context.recorded("assign", assigned).await?;
+    services.core.assign_role(caller, call.capture("username"), call.capture("role"), span(&call)?).await?;
     Ok(Answer::nothing())
 }
 
 async fn withdraw(call: Call) -> Result<Answer> {
     let Context { services, caller, .. } = &call.context;
-    let withdrawn = services.core.withdraw_role(caller, call.capture("username"), call.capture("role")).await;
-    call.context.recorded("withdraw", withdrawn).await?;
+    services.core.withdraw_role(caller, call.capture("username"), call.capture("role")).await?;
     Ok(Answer::nothing())
 }
 

@@ -24,8 +24,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         mount_accessor: given(parameters, "mount_accessor")?,
         custom_metadata: parameters.texts("custom_metadata")?,
     };
-    let written = call.context.services.core.put_alias(&call.context.caller, change).await;
-    let alias = call.context.recorded("update", written).await?;
+    let alias = call.context.services.core.put_alias(&call.context.caller, change).await?;
     Ok(Answer::data(json!({ "canonical_id": alias.entity_id, "id": alias.id })))
 }
 
@@ -37,8 +36,7 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
     if let Ok(id) = Uuid::try_parse(call.capture("id")) {
-        let deleted = call.context.services.core.delete_alias(&call.context.caller, id).await;
-        call.context.recorded("delete", deleted).await?;
+        call.context.services.core.delete_alias(&call.context.caller, id).await?;
     }
     Ok(Answer::nothing())
 }

@@ -26,8 +26,7 @@ pub(super) async fn write_by_name(call: Call) -> Result<Answer> {
 async fn put(call: &Call, which: EntityName, name: Option<String>) -> Result<Answer> {
     let by_id = matches!(which, EntityName::Id(_));
     let change = EntityChange { name, ..change(&call.parameters)? };
-    let put = call.context.services.core.put_entity(&call.context.caller, which, change).await;
-    let (entity, is_new) = call.context.recorded("update", put).await?;
+    let (entity, is_new) = call.context.services.core.put_entity(&call.context.caller, which, change).await?;
     if by_id || !is_new {
         return Ok(Answer::nothing());
     }
@@ -71,8 +70,7 @@ pub(super) async fn delete_by_name(call: Call) -> Result<Answer> {
 
 async fn remove(call: &Call, id: Option<Uuid>) -> Result<Answer> {
     if let Some(id) = id {
-        let deleted = call.context.services.core.delete_entity(&call.context.caller, id).await;
-        call.context.recorded("delete", deleted).await?;
+        call.context.services.core.delete_entity(&call.context.caller, id).await?;
     }
     Ok(Answer::nothing())
 }
@@ -82,8 +80,7 @@ pub(super) async fn batch_delete(call: Call) -> Result<Answer> {
     if ids.is_empty() {
         return Err(Error::invalid("no entity_ids supplied"));
     }
-    let deleted = call.context.services.core.delete_entities(&call.context.caller, &ids).await;
-    call.context.recorded("delete", deleted).await?;
+    call.context.services.core.delete_entities(&call.context.caller, &ids).await?;
     Ok(Answer::nothing())
 }
 
@@ -96,8 +93,7 @@ pub(super) async fn merge(call: Call) -> Result<Answer> {
         conflicting_alias_ids_to_keep: ids("conflicting_alias_ids_to_keep")?,
         force: call.parameters.flag("force")?.unwrap_or(false),
     };
-    let merged = call.context.services.core.merge_entities(&call.context.caller, &merge).await;
-    call.context.recorded("merge", merged).await?;
+    call.context.services.core.merge_entities(&call.context.caller, &merge).await?;
     Ok(Answer::nothing())
 }
 

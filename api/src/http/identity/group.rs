@@ -32,8 +32,7 @@ async fn put(call: &Call, which: EntityName, name: Option<String>) -> Result<Ans
         member_entity_ids: given_ids(parameters, "member_entity_ids")?,
         member_group_ids: given_ids(parameters, "member_group_ids")?,
     };
-    let put = call.context.services.core.put_group(&call.context.caller, which, change).await;
-    let (group, is_new) = call.context.recorded("update", put).await?;
+    let (group, is_new) = call.context.services.core.put_group(&call.context.caller, which, change).await?;
     if !is_new {
         return Ok(Answer::nothing());
     }
@@ -68,8 +67,7 @@ pub(super) async fn delete_by_name(call: Call) -> Result<Answer> {
 
 async fn remove(call: &Call, id: Option<Uuid>) -> Result<Answer> {
     if let Some(id) = id {
-        let deleted = call.context.services.core.delete_group(&call.context.caller, id).await;
-        call.context.recorded("delete", deleted).await?;
+        call.context.services.core.delete_group(&call.context.caller, id).await?;
     }
     Ok(Answer::nothing())
 }

@@ -21,8 +21,7 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         canonical_id: given_id(parameters, "canonical_id")?,
         mount_accessor: given(parameters, "mount_accessor")?,
     };
-    let written = call.context.services.core.put_group_alias(&call.context.caller, change).await;
-    let group = call.context.recorded("update", written).await?;
+    let group = call.context.services.core.put_group_alias(&call.context.caller, change).await?;
     Ok(Answer::data(json!({ "canonical_id": group.id, "id": group.alias_id })))
 }
 
@@ -35,8 +34,7 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
     if let Ok(id) = Uuid::try_parse(call.capture("id")) {
-        let deleted = call.context.services.core.delete_group_alias(&call.context.caller, id).await;
-        call.context.recorded("delete", deleted).await?;
+        call.context.services.core.delete_group_alias(&call.context.caller, id).await?;
     }
     Ok(Answer::nothing())
 }

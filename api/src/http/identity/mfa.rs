@@ -179,14 +179,12 @@ async fn put_method(call: &Call, id: Option<Uuid>) -> Result<Uuid> {
         skew: number("skew")?,
         max_validation_attempts: number("max_validation_attempts")?,
     };
-    let written = call.context.services.core.put_mfa_method(&call.context.caller, id, change).await;
-    call.context.recorded("update", written).await
+    Ok(call.context.services.core.put_mfa_method(&call.context.caller, id, change).await?)
 }
 
 async fn delete_method(call: Call) -> Result<Answer> {
     if let Some(id) = captured_id(&call) {
-        let deleted = call.context.services.core.delete_mfa_method(&call.context.caller, id).await;
-        call.context.recorded("delete", deleted).await?;
+        call.context.services.core.delete_mfa_method(&call.context.caller, id).await?;
     }
     Ok(Answer::nothing())
 }
@@ -206,8 +204,8 @@ async fn generate(call: Call) -> Result<Answer> {
 
 async fn give(call: &Call, entity: Uuid) -> Result<Answer> {
     let method = method_id(call)?;
-    let made = call.context.services.core.generate_mfa_secret(&call.context.caller, method, entity).await;
-    let Some(TotpEnrolment { url, .. }) = call.context.recorded("generate", made).await? else {
+    let made = call.context.services.core.generate_mfa_secret(&call.context.caller, method, entity).await?;
+    let Some(TotpEnrolment { url, .. }) = made else {
         let warning = format!("Entity already has a secret for MFA method {method}");
         return Ok(Answer::data(Value::Null).warn(vec![warning]));
     };
@@ -218,8 +216,7 @@ async fn give(call: &Call, entity: Uuid) -> Result<Answer> {
 async fn destroy(call: Call) -> Result<Answer> {
     let method = method_id(&call)?;
     let entity = given_id(&call.parameters, "entity_id")?.ok_or_else(|| Error::invalid("missing entity ID"))?;
-    let destroyed = call.context.services.core.destroy_mfa_secret(&call.context.caller, method, entity).await;
-    call.context.recorded("destroy", destroyed).await?;
+    call.context.services.core.destroy_mfa_secret(&call.context.caller, method, entity).await?;
     Ok(Answer::nothing())
 }
 
@@ -251,14 +248,12 @@ async fn write_enforcement(call: Call) -> Result<Answer> {
         identity_entity_ids: given_ids(parameters, "identity_entity_ids")?,
     };
     let core = &call.context.services.core;
-    let written = core.put_login_enforcement(&call.context.caller, call.capture("name"), change).await;
-    call.context.recorded("update", written).await?;
+    core.put_login_enforcement(&call.context.caller, call.capture("name"), change).await?;
     Ok(Answer::nothing())
 }
 
 async fn delete_enforcement(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let deleted = core.delete_login_enforcement(&call.context.caller, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    core.delete_login_enforcement(&call.context.caller, call.capture("name")).await?;
     Ok(Answer::nothing())
 }

@@ -32,7 +32,6 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         oidc_client_secret: (!secret.is_empty()).then(|| secret.into()),
         oidc_response_types: list("oidc_response_types")?,
     };
-    let written = call.context.services.core.put_jwt_config(&call.context.caller, &call.mount, change).await;
-    call.context.recorded("update", written).await?;
+    call.context.services.core.put_jwt_config(&call.context.caller, &call.mount, change).await?;
     Ok(Answer::nothing())
 }

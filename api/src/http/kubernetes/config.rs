@@ -24,7 +24,6 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
         token_reviewer_jwt: parameters.text("token_reviewer_jwt")?.filter(|jwt| !jwt.is_empty()).map(Into::into),
         issuer: text("issuer")?,
     };
-    let written = call.context.services.core.put_kubernetes_config(&call.context.caller, &call.mount, change).await;
-    call.context.recorded("update", written).await?;
+    call.context.services.core.put_kubernetes_config(&call.context.caller, &call.mount, change).await?;
     Ok(Answer::nothing())
 }

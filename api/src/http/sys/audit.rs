@@ -100,11 +100,11 @@ async fn enable(call: Call) -> Result<Answer> {
         return Err(Error::invalid("path already in use"));
     }
     AuditDevice::try_open(device.clone()).await?;
-    let put = core.put_system_entry(&call.context.caller, EntryKind::AuditDevice, &path, |old| match old {
+    core.put_system_entry(&call.context.caller, EntryKind::AuditDevice, &path, |old| match old {
         None => Ok(json!(device)),
         Some(_) => Err(clm_core::Error::Invalid("path already in use".into())),
-    });
-    call.context.recorded("create", put.await).await?;
+    })
+    .await?;
     call.state.system.reread(&call.context.services).await?;
     Ok(Answer::nothing())
 }
@@ -146,8 +146,7 @@ async fn write_header(call: Call) -> Result<Answer> {
     let hmac = call.parameters.flag("hmac")?.unwrap_or(false);
     let (core, name) = (&call.context.services.core, header(&call));
     let document = json!({ "hmac": hmac });
-    let put = core.put_system_entry(&call.context.caller, EntryKind::AuditedHeader, &name, |_| Ok(document.clone()));
-    call.context.recorded("update", put.await).await?;
+    core.put_system_entry(&call.context.caller, EntryKind::AuditedHeader, &name, |_| Ok(document.clone())).await?;
     call.state.system.reread(&call.context.services).await?;
     Ok(Answer::nothing())
 }

@@ -16,14 +16,12 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 
 pub(super) async fn enable(call: Call) -> Result<Answer> {
     let new = new_mount(&call.parameters)?;
-    let enabled = call.context.services.core.enable_login(&call.context.caller, call.capture("path"), new).await;
-    call.context.recorded("create", enabled).await?;
+    call.context.services.core.enable_login(&call.context.caller, call.capture("path"), new).await?;
     Ok(Answer::nothing())
 }
 
 pub(super) async fn disable(call: Call) -> Result<Answer> {
-    let disabled = call.context.services.core.disable_login(&call.context.caller, call.capture("path")).await;
-    call.context.recorded("delete", disabled).await?;
+    call.context.services.core.disable_login(&call.context.caller, call.capture("path")).await?;
     Ok(Answer::nothing())
 }
 

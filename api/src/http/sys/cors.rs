@@ -50,8 +50,7 @@ async fn write(call: Call) -> Result<Answer> {
     }
     let cors = Cors { allowed_origins, allowed_headers: call.parameters.list("allowed_headers")?.unwrap_or_default() };
     let core = &call.context.services.core;
-    let put = core.put_system_entry(&call.context.caller, EntryKind::Cors, NAME, |_| Ok(json!(cors)));
-    call.context.recorded("update", put.await).await?;
+    core.put_system_entry(&call.context.caller, EntryKind::Cors, NAME, |_| Ok(json!(cors))).await?;
     call.state.system.reread(&call.context.services).await?;
     Ok(Answer::nothing())
 }

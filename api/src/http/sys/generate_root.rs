@@ -42,8 +42,7 @@ pub(super) async fn status_by_token(call: Call) -> Result<Answer> {
 
 pub(super) async fn start_by_token(call: Call) -> Result<Answer> {
     expect_root(&call.context)?;
-    let begun = begin(&call.context.services, &call.state.seal, &call.parameters).await;
-    let begun = refused_on_record(&call, "start", begun).await?;
+    let begun = begin(&call.context.services, &call.state.seal, &call.parameters).await?;
     if let Err(error) = on_record(&call, "start").await {
         root_token::cancel(&call.state.seal);
         return Err(error);
@@ -61,11 +60,8 @@ pub(super) async fn cancel_by_token(call: Call) -> Result<Answer> {
 pub(super) async fn update_by_token(call: Call) -> Result<Answer> {
     expect_root(&call.context)?;
     let (services, caller) = (&call.context.services, &call.context.caller);
-    let given = match share(&call.parameters) {
-        Ok((key, nonce)) => root_token::update(services, &call.state.seal, caller, &key, &nonce).await,
-        Err(error) => Err(error),
-    };
-    let progress = refused_on_record(&call, "update", given).await?;
+    let (key, nonce) = share(&call.parameters)?;
+    let progress = root_token::update(services, &call.state.seal, caller, &key, &nonce).await?;
     if progress.encoded_token.is_empty() {
         on_record(&call, "share").await?;
     }
@@ -77,13 +73,6 @@ async fn on_record(call: &Call, action: &'static str) -> Result<()> {
     let core = &call.context.services.core;
     let event = core.event(&call.context.caller, "root_token.attempt", "system", ("token", None), action);
     Ok(core.audit().append(event).await.map_err(clm_core::Error::Audit)?)
-}
-
-async fn refused_on_record<T>(call: &Call, action: &'static str, done: Result<T>) -> Result<T> {
-    match done {
-        Err(Error::Invalid(text)) => call.context.recorded(action, Err(clm_core::Error::Invalid(text.into()))).await,
-        other => other,
-    }
 }
 
 async fn begin(services: &Services, seal: &Seal, parameters: &Parameters) -> Result<Progress> {

@@ -122,22 +122,18 @@ async fn renew(call: Call) -> Result<Answer> {
         Some(lease) if lease.is_token => "tokens cannot be renewed through this endpoint",
         Some(_) => "lease is not renewable",
     };
-    let refused: Result<(), _> = Err(clm_core::Error::Invalid(refused.into()));
-    call.context.recorded("renew", refused).await?;
-    Ok(Answer::nothing())
+    Err(Error::invalid(refused))
 }
 
 async fn revoke(call: Call) -> Result<Answer> {
     let id = lease_id(&call)?;
-    let revoked = call.context.services.core.revoke_lease(&call.context.caller, &id).await;
-    call.context.recorded("revoke", revoked).await?;
+    call.context.services.core.revoke_lease(&call.context.caller, &id).await?;
     Ok(Answer::nothing())
 }
 
 async fn revoke_prefix(call: Call) -> Result<Answer> {
     let prefix = call.capture("prefix").trim_matches('/');
-    let revoked = call.context.services.core.revoke_leases(&call.context.caller, prefix).await;
-    call.context.recorded("revoke", revoked).await?;
+    call.context.services.core.revoke_leases(&call.context.caller, prefix).await?;
     Ok(Answer::nothing())
 }
 

@@ -64,8 +64,7 @@ pub(super) const TABLES: [&[Route]; 15] = [
 /// Deletes what was made through `sys/`; nothing there is as good.
 async fn delete_entry(call: &Call, kind: EntryKind, name: &str) -> Result<Answer> {
     let services = &call.context.services;
-    let deleted = services.core.delete_system_entry(&call.context.caller, kind, name).await;
-    call.context.recorded("delete", deleted).await?;
+    services.core.delete_system_entry(&call.context.caller, kind, name).await?;
     call.state.system.reread(services).await?;
     Ok(Answer::nothing())
 }

@@ -32,8 +32,7 @@ pub(super) async fn read(call: Call) -> Result<Answer> {
 
 pub(super) async fn enable(call: Call) -> Result<Answer> {
     let new = new_mount(&call.parameters)?;
-    let mounted = call.context.services.core.mount(&call.context.caller, call.capture("path"), new).await;
-    call.context.recorded("create", mounted).await?;
+    call.context.services.core.mount(&call.context.caller, call.capture("path"), new).await?;
     Ok(Answer::nothing())
 }
 
@@ -50,8 +49,7 @@ pub(super) fn new_mount(parameters: &Parameters) -> Result<NewMount> {
 
 pub(super) async fn disable(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let unmounted = core.unmount(&call.context.caller, call.capture("path")).await;
-    call.context.recorded("delete", unmounted).await?;
+    core.unmount(&call.context.caller, call.capture("path")).await?;
     CrashPoint::MountDisabled.reached();
     Ok(Answer::nothing())
 }
@@ -75,8 +73,7 @@ pub(super) async fn tune_at(call: &Call, path: &str) -> Result<Answer> {
         options: call.parameters.texts("options")?,
     };
     let core = &call.context.services.core;
-    let tuned = core.tune(&call.context.caller, path, tune).await;
-    Ok(Answer::nothing().warn(call.context.recorded("update", tuned).await?))
+    Ok(Answer::nothing().warn(core.tune(&call.context.caller, path, tune).await?))
 }
 
 fn config(parameters: &Parameters) -> Result<ConfigChange> {

@@ -122,24 +122,14 @@ fn meant(call: &Call) -> Result<Uuid> {
 
 async fn lock(call: Call) -> Result<Answer> {
     let Context { services, caller, .. } = &call.context;
-    let locked = match meant(&call) {
-        Ok(organization) => services.core.lock_namespace(caller, organization).await,
-        Err(error) => Err(clm_core::Error::Invalid(error.to_string().into())),
-    };
-    let key = call.context.recorded("lock", locked).await?;
+    let key = services.core.lock_namespace(caller, meant(&call)?).await?;
     Ok(Answer::data(json!({ "unlock_key": key.expose_secret() })))
 }
 
 async fn unlock(call: Call) -> Result<Answer> {
     let Context { services, caller, authority, .. } = &call.context;
     let key = call.parameters.text("unlock_key")?.filter(|key| !key.is_empty()).map(SecretString::from);
-    let unlocked = match meant(&call) {
-        Ok(organization) => {
-            services.core.unlock_namespace(caller, organization, key.as_ref(), authority.is_root()).await
-        }
-        Err(error) => Err(clm_core::Error::Invalid(error.to_string().into())),
-    };
-    call.context.recorded("unlock", unlocked).await?;
+    services.core.unlock_namespace(caller, meant(&call)?, key.as_ref(), authority.is_root()).await?;
     Ok(Answer::nothing())
 }
 
@@ -219,8 +209,7 @@ async fn patch(call: Call) -> Result<Answer> {
         Some(Value::Object(patch)) => patch,
         Some(_) => return Err(Error::invalid("custom_metadata is an object of texts by name")),
     };
-    let patched = services.core.patch_custom_metadata(caller, code, patch).await;
-    if !call.context.recorded("update", patched).await? {
+    if !services.core.patch_custom_metadata(caller, code, patch).await? {
         return Err(Error::NotFound("requested namespace does not exist".into()));
     }
     Ok(found(&call.context, code).await?.map_or_else(Answer::nothing, Answer::data))
@@ -229,8 +218,7 @@ async fn patch(call: Call) -> Result<Answer> {
 async fn delete(call: Call) -> Result<Answer> {
     let code = code(call.capture("path"))?;
     let Context { services, caller, .. } = &call.context;
-    let deleted = services.core.unregister(caller, KIND, code).await;
-    call.context.recorded("delete", deleted).await?;
+    services.core.unregister(caller, KIND, code).await?;
     Ok(Answer::nothing())
 }
 

@@ -115,7 +115,5 @@ async fn read(call: Call) -> Result<Answer> {
 
 async fn refuse(call: Call) -> Result<Answer> {
     expect_root(&call.context)?;
-    let refused: Result<(), _> = Err(clm_core::Error::Invalid(REFUSED.into()));
-    call.context.recorded("register", refused).await?;
-    Ok(Answer::nothing())
+    Err(Error::invalid(REFUSED))
 }

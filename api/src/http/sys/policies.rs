@@ -36,14 +36,12 @@ pub(super) async fn write(call: Call) -> Result<Answer> {
     }
     let text = text.ok_or_else(|| Error::invalid("'policy' parameter not supplied or empty"))?;
     let name = call.capture("name");
-    let put = call.context.services.core.put_policy(&call.context.caller, name, &plain(name, text)).await;
-    warnings.extend(call.context.recorded("update", put).await?);
+    warnings.extend(call.context.services.core.put_policy(&call.context.caller, name, &plain(name, text)).await?);
     Ok(Answer::nothing().warn(warnings))
 }
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
-    let deleted = call.context.services.core.delete_policy(&call.context.caller, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    call.context.services.core.delete_policy(&call.context.caller, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 

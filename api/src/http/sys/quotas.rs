@@ -87,8 +87,7 @@ async fn write_config(call: Call) -> Result<Answer> {
         }))
     };
     let core = &call.context.services.core;
-    let put = core.put_system_entry(&call.context.caller, EntryKind::QuotaConfiguration, NAME, change).await;
-    call.context.recorded("update", put).await?;
+    core.put_system_entry(&call.context.caller, EntryKind::QuotaConfiguration, NAME, change).await?;
     call.state.system.reread(&call.context.services).await?;
     Ok(Answer::nothing())
 }
@@ -140,8 +139,7 @@ async fn write(call: Call) -> Result<Answer> {
             other.name
         )));
     }
-    let put = core.put_system_entry(&call.context.caller, EntryKind::RateLimit, name, |_| Ok(json!(limit)));
-    call.context.recorded("update", put.await).await?;
+    core.put_system_entry(&call.context.caller, EntryKind::RateLimit, name, |_| Ok(json!(limit))).await?;
     call.state.system.reread(&call.context.services).await?;
     Ok(Answer::nothing())
 }

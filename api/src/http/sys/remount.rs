@@ -10,8 +10,7 @@ use uuid::Uuid;
 pub(super) async fn remount(call: Call) -> Result<Answer> {
     let path = |name: &str| call.parameters.text(name).map(Option::unwrap_or_default);
     let (from, to) = (path("from")?, path("to")?);
-    let moved = call.context.services.core.remount(&call.context.caller, &from, &to).await;
-    let id = call.context.recorded("update", moved).await?;
+    let id = call.context.services.core.remount(&call.context.caller, &from, &to).await?;
     let warning = "Mount move has been queued. Progress will be reported in Vault's server log, tagged with the returned migration_id";
     Ok(Answer::data(json!({ "migration_id": id })).warn([warning.to_owned()]))
 }

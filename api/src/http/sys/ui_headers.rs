@@ -69,8 +69,7 @@ async fn write(call: Call) -> Result<Answer> {
     }
     let core = &call.context.services.core;
     let document = json!(UiHeader { values });
-    let put = core.put_system_entry(&call.context.caller, EntryKind::UiHeader, &name, |_| Ok(document.clone())).await;
-    call.context.recorded("update", put).await?;
+    core.put_system_entry(&call.context.caller, EntryKind::UiHeader, &name, |_| Ok(document.clone())).await?;
     call.state.system.reread(&call.context.services).await?;
     Ok(Answer::nothing())
 }

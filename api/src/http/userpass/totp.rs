@@ -57,8 +57,7 @@ async fn read(call: Call) -> Result<Answer> {
 async fn enroll(call: Call) -> Result<Answer> {
     let issuer = call.parameters.text("issuer")?.unwrap_or_else(|| "clm".to_owned());
     let core = &call.context.services.core;
-    let made = core.enroll_totp(&call.context.caller, &call.mount, call.capture("name"), &issuer).await;
-    let made = call.context.recorded("enroll", made).await?;
+    let made = core.enroll_totp(&call.context.caller, &call.mount, call.capture("name"), &issuer).await?;
     Ok(Answer::data(json!({
         "algorithm": "SHA1",
         "digits": 6,
@@ -72,20 +71,19 @@ async fn confirm(call: Call) -> Result<Answer> {
     let passcode = call.parameters.text("passcode")?.map(SecretString::from);
     let passcode = passcode.ok_or_else(|| Error::invalid("missing passcode"))?;
     let core = &call.context.services.core;
-    let codes = core.confirm_totp(&call.context.caller, &call.mount, call.capture("name"), &passcode).await;
-    Ok(shown(&call.context.recorded("confirm", codes).await?))
+    let codes = core.confirm_totp(&call.context.caller, &call.mount, call.capture("name"), &passcode).await?;
+    Ok(shown(&codes))
 }
 
 async fn renew(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let codes = core.renew_backup_codes(&call.context.caller, &call.mount, call.capture("name")).await;
-    Ok(shown(&call.context.recorded("renew", codes).await?))
+    let codes = core.renew_backup_codes(&call.context.caller, &call.mount, call.capture("name")).await?;
+    Ok(shown(&codes))
 }
 
 async fn delete(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let deleted = core.remove_totp(&call.context.caller, &call.mount, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    core.remove_totp(&call.context.caller, &call.mount, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 

@@ -58,15 +58,13 @@ pub(super) async fn write_policies(call: Call) -> Result<Answer> {
 
 pub(super) async fn delete(call: Call) -> Result<Answer> {
     let core = &call.context.services.core;
-    let deleted = core.delete_user(&call.context.caller, &call.mount, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    core.delete_user(&call.context.caller, &call.mount, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 
 async fn put(call: &Call, change: UserChange) -> Result<Answer> {
     let core = &call.context.services.core;
-    let written = core.put_user(&call.context.caller, &call.mount, call.capture("name"), change).await;
-    call.context.recorded("update", written).await?;
+    core.put_user(&call.context.caller, &call.mount, call.capture("name"), change).await?;
     Ok(Answer::nothing())
 }
 

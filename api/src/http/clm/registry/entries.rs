@@ -43,14 +43,12 @@ pub(super) async fn write(call: Call, kind: RegisteredKind, known: &[Parameter])
 
 pub(super) async fn delete(call: Call, kind: RegisteredKind) -> Result<Answer> {
     let Context { services, caller, .. } = &call.context;
-    let deleted = services.core.unregister(caller, kind, call.capture("name")).await;
-    call.context.recorded("delete", deleted).await?;
+    services.core.unregister(caller, kind, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
 
 pub(super) async fn restore(call: Call, kind: RegisteredKind) -> Result<Answer> {
     let Context { services, caller, .. } = &call.context;
-    let restored = services.core.restore(caller, kind, call.capture("name")).await;
-    call.context.recorded("restore", restored).await?;
+    services.core.restore(caller, kind, call.capture("name")).await?;
     Ok(Answer::nothing())
 }
