@@ -144,7 +144,6 @@ pub(crate) async fn update(
     };
     let secret = Secret::combine(&shares);
     let Some(secret) = secret.filter(|secret| recognised(secret, &configuration.current)) else {
-        services.core.note_unauthenticated(caller.organization_id, caller.ip_address, &caller.path);
         tracing::warn!("shares for a rekey do not belong to this deployment's seal");
         return Err(Error::invalid("rekey aborted: these shares do not belong together, or to this seal"));
     };

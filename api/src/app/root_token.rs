@@ -122,7 +122,6 @@ pub(crate) async fn update(
         (started.pad.clone(), std::mem::take(&mut started.shares))
     };
     if Secret::combine(&shares).is_none_or(|secret| rekey::belonging(&configuration, &secret).is_none()) {
-        services.core.note_unauthenticated(caller.organization_id, caller.ip_address, &caller.path);
         tracing::warn!("shares for a new root token do not belong to this deployment's seal");
         return Err(Error::invalid("root generation aborted: these shares do not belong together, or to this seal"));
     }

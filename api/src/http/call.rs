@@ -129,11 +129,7 @@ impl OpenCall {
             source: self.peer.source,
             user_agent: self.user_agent.clone(),
         };
-        let context = authenticated(self.services.clone(), token, comes).await;
-        if matches!(context, Err(Error::Unauthenticated)) {
-            self.services.core.note_unauthenticated(self.organization_id(), self.peer.source, &self.path);
-        }
-        context
+        authenticated(self.services.clone(), token, comes).await
     }
 }
 

@@ -68,7 +68,7 @@ struct Wanted {
 pub(super) type Outcome<T> = Result<T, Box<HttpResponse>>;
 
 /// A route that asks for no token, and where it was found.
-type OpenRoute = (&'static Route, Option<Arc<Mount>>, Captures);
+pub(super) type OpenRoute = (&'static Route, Option<Arc<Mount>>, Captures);
 
 fn found(mount_type: &str, path: &str) -> Option<(&'static Route, Captures)> {
     ROUTERS.get(mount_type)?.find(path)
@@ -91,7 +91,8 @@ impl Dispatch {
     }
 
     async fn try_answer(&mut self, mut head: Box<Head>, body: Incoming) -> Outcome<HttpResponse> {
-        self.enter_namespace(&mut head).await?;
+        let entered = self.enter_namespace(&mut head).await;
+        entered.inspect_err(|refused| self.count_refused("", refused.status()))?;
         // Boxed where there is something to look at, and only there: most services limit nobody.
         if self.state.system.may_have_limits(&self.state.seal) {
             Box::pin(self.limit(&head)).await?;
@@ -101,7 +102,7 @@ impl Dispatch {
             && route.endpoints.iter().any(Endpoint::is_open)
             && !head.help
         {
-            return Box::pin(self.answer_open((route, None, Vec::new()), head, body)).await;
+            return Box::pin(self.answer_without_token((route, None, Vec::new()), head, body)).await;
         }
         let services = match self.state.seal.services() {
             Ok(services) => services.clone(),
@@ -112,7 +113,7 @@ impl Dispatch {
             Err(error) => return Err(self.refusal(&error)),
         };
         if let Some(open) = self.open_below_mount(&services, &head) {
-            return Box::pin(self.answer_open(open, head, body)).await;
+            return Box::pin(self.answer_without_token(open, head, body)).await;
         }
         let Some(token) = head.token.clone() else {
             return Err(Box::pin(self.turned_away(&services, &head, body, Error::Unauthenticated)).await);
@@ -182,7 +183,7 @@ impl Dispatch {
             .map(|(route, captures)| (route, Some(mount), captures))
     }
 
-    async fn answer_open(
+    pub(super) async fn answer_open(
         &mut self,
         (route, mount, captures): OpenRoute,
         head: Box<Head>,

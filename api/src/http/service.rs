@@ -11,6 +11,7 @@ use crate::app::system_settings::Loaded;
 use crate::in_flight::UnderWay;
 use crate::state::State;
 use audit_chain::Arrival;
+use clm_core::ROOT_ORGANIZATION;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Request, StatusCode};
@@ -68,6 +69,10 @@ async fn respond(
     let head = match Head::read(&parts) {
         Ok(head) => head,
         Err(mut response) => {
+            // Refused before anybody looked for a token.
+            if let (Some(path), Ok(services)) = (parts.uri.path().strip_prefix("/v1/"), state.seal.services()) {
+                services.core.note_unauthenticated(ROOT_ORGANIZATION, peer.source, path);
+            }
             below_ui(&parts, &settings, &mut response);
             return (*response, NO_OPERATION);
         }

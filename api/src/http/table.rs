@@ -178,6 +178,11 @@ impl Endpoint {
         matches!(self.handler, Handler::AnyState(_))
     }
 
+    /// Whether it says where the service stands, by its status, too: to probes, and to whoever looks what is wrong.
+    pub(super) fn tells_state(&self) -> bool {
+        self.verb == Verb::Read && self.is_answered_while_sealed()
+    }
+
     pub(super) fn knows(&self, name: &str) -> bool {
         self.takes_any_field()
             || self.parameters.iter().any(|parameter| parameter.name == name)

@@ -1,15 +1,18 @@
-//! What sees to it that each request with a good token is on record: where what it asked for left no record of how it ended, this does. Handlers only
-//! say why they refuse.
+//! What sees to it that each request is on record. One with a good token: where what it asked for left no record of how it ended, this does; handlers
+//! only say why they refuse. One without: it is counted.
 
 use super::answer::HttpResponse;
 use super::call::OpenCall;
-use super::dispatch::{Dispatch, Outcome};
+use super::dispatch::{Dispatch, OpenRoute, Outcome};
+use super::request::Head;
 use super::table::Verb;
 use crate::app::{Context, Ended, Result, Services};
 use crate::audit_device;
 use audit_chain::{Caller, Decided, Verdict};
 use http_body_util::{BodyExt, Full};
+use hyper::body::Incoming;
 use hyper::{Response, StatusCode};
+use std::sync::Arc;
 
 /// Who asks, kept beside the request while it is carried out.
 pub(super) struct Witness {
@@ -59,6 +62,32 @@ impl Dispatch {
     pub(super) fn is_told(&self, answered: &Outcome<HttpResponse>) -> bool {
         self.arrival.is_told(has_failed(status(answered)))
     }
+
+    /// Answers what asks for no token; what came to nothing is counted, unless a record tells of it.
+    pub(super) async fn answer_without_token(
+        &mut self,
+        open: OpenRoute,
+        head: Box<Head>,
+        body: Incoming,
+    ) -> Outcome<HttpResponse> {
+        let path = Arc::clone(&head.path);
+        let tells_state = open.0.endpoints.iter().any(|endpoint| endpoint.verb == head.verb && endpoint.tells_state());
+        let answered = self.answer_open(open, head, body).await;
+        if !tells_state {
+            self.count_refused(&path, status(&answered));
+        }
+        answered
+    }
+
+    /// Counts it among requests without a good token where it was refused and no record tells of that.
+    pub(super) fn count_refused(&self, path: &str, status: StatusCode) {
+        if status.is_client_error()
+            && !self.arrival.is_told(true)
+            && let Ok(services) = self.state.seal.services()
+        {
+            services.core.note_unauthenticated(self.organization_id(), self.peer.source, path);
+        }
+    }
 }
 
 impl OpenCall {
@@ -71,7 +100,7 @@ impl OpenCall {
     }
 }
 
-pub(super) fn status(answered: &Outcome<HttpResponse>) -> StatusCode {
+fn status(answered: &Outcome<HttpResponse>) -> StatusCode {
     answered.as_ref().map_or_else(|refused| refused.status(), Response::status)
 }
 

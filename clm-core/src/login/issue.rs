@@ -98,13 +98,12 @@ impl Core {
         self.prepare_token(draft, warnings).await
     }
 
-    /// A login as it went; a refused one is counted, and told of where there were too many.
+    /// A login as it went; a refused one is told of where there were too many.
     pub(crate) async fn counted<T>(&self, visitor: &Visitor, given: Result<T>) -> Result<T> {
         if matches!(given, Err(Error::TooMany(_))) {
             tracing::warn!(path = %visitor.path, alarm = "pending_logins", "as many logins of a method wait as may; more are refused");
         }
         if matches!(given, Err(Error::Invalid(_) | Error::Forbidden(_))) {
-            self.note_unauthenticated(visitor.organization_id, visitor.source, &visitor.path);
             self.note_failed_login(visitor).await?;
             if let Some(arrival) = &visitor.arrival {
                 even::wait(arrival.began).await;

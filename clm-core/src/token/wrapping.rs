@@ -11,8 +11,7 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::{add_rows, rows_of_revoked};
 use crate::store::tokens;
-use audit_chain::{Caller, Value};
-use std::net::IpAddr;
+use audit_chain::{Caller, Event, Value};
 use std::sync::Arc;
 use uuid::Uuid;
 
@@ -84,25 +83,27 @@ impl Core {
     }
 
     /// The wrapping token that a text is, if it can still be unwrapped. Spends nothing.
-    pub async fn wrapping_token(
-        &self,
-        organization_id: Uuid,
-        text: &str,
-        source: Option<IpAddr>,
-    ) -> Result<Arc<Token>> {
+    pub async fn wrapping_token(&self, organization_id: Uuid, text: &str) -> Result<Arc<Token>> {
         let found = self.live_token_by_text(organization_id, text).await?;
-        let good = found.filter(|token| token.is_wrapping() && token.uses_left != Some(0));
-        good.ok_or_else(|| {
-            self.note_unauthenticated(organization_id, source, "sys/wrapping");
-            invalid_wrapping()
-        })
+        found.filter(|token| token.is_wrapping() && token.uses_left != Some(0)).ok_or_else(invalid_wrapping)
+    }
+
+    /// Has it on record that somebody asks what a wrapping token is. Durable when this returns: answer then.
+    pub async fn record_wrapping_lookup(&self, caller: &Caller, token: &Token) -> Result<()> {
+        let event = self.wrapping_event(caller, "wrapping.lookup", "lookup", token);
+        self.audit().append(event).await.map_err(Error::Audit)
+    }
+
+    fn wrapping_event(&self, caller: &Caller, event_type: &'static str, action: &'static str, token: &Token) -> Event {
+        let accessor = Some(token.accessor.to_string());
+        let mut event = self.event(caller, event_type, "authentication", ("token", accessor), action);
+        event.data.insert("creation_path".into(), Value::Text(token.path.clone().into()));
+        event
     }
 
     /// Ends a wrapping token; an error if another request was faster.
     pub async fn end_wrapping(&self, caller: &Caller, token: &Token) -> Result<()> {
-        let accessor = Some(token.accessor.to_string());
-        let mut event = self.event(caller, "wrapping.unwrap", "authentication", ("token", accessor), "unwrap");
-        event.data.insert("creation_path".into(), Value::Text(token.path.clone().into()));
+        let mut event = self.wrapping_event(caller, "wrapping.unwrap", "unwrap", token);
         let (id, now) = (token.id, self.now());
         let ended = self
             .change(token.organization_id, move |connection| {

@@ -2,8 +2,11 @@
 
 use super::{policy, requests, started, token};
 use sqlx::Row as _;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use tests::{Server, until};
+use tests::{Server, Site, until};
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const CAPABILITIES: [&str; 7] = ["create", "delete", "list", "patch", "read", "sudo", "update"];
 
@@ -106,18 +109,65 @@ async fn without_a_valid_token_every_route_but_the_reviewed_ones_is_refused_and_
             refused += 1;
         }
     }
+    let counted = async || unauthenticated(&site).await.values().sum::<i64>();
+    until(PATIENCE, "not all refusals are recorded, or too many", refused, counted).await;
+}
+
+/// How many requests without a good token were counted, by class of path.
+async fn unauthenticated(site: &Site) -> BTreeMap<String, i64> {
+    let counted = "SELECT resource_id, sum((event_data ->> 'count')::bigint)::bigint FROM audit_log \
+                   WHERE event_type = 'request.unauthenticated' AND action_result = 'failure' GROUP BY 1";
     let mut superuser = site.core.superuser().await.unwrap();
-    let count = "SELECT coalesce(sum((event_data ->> 'count')::bigint), 0)::bigint FROM audit_log WHERE event_type = 'request.unauthenticated' AND action_result = 'failure'";
-    until(Duration::from_secs(20), "not all refusals are recorded, or too many", refused, async || {
-        sqlx::query_scalar::<_, i64>(count).fetch_one(&mut superuser).await.unwrap()
-    })
-    .await;
+    sqlx::query_as(counted).fetch_all(&mut superuser).await.unwrap().into_iter().collect()
+}
+
+#[tokio::test]
+async fn what_is_refused_before_its_token_is_looked_at_is_counted_like_what_has_none() {
+    let (site, mut server) = started().await;
+    for (method, path, status) in [
+        ("GET", "sys/mounts?list=maybe", 400),
+        ("GET", "transit/keys/a%00", 400),
+        ("PUT", "transit/keys/a%2F..%2Fb", 400),
+        ("HEAD", "secret/data/a", 405),
+        ("GET", "auth/approle/login", 405),
+        // Who asks where the service stands is told so by a status, and is no stranger.
+        ("GET", "sys/health?activecode=472", 472),
+        ("GET", "sys/health?activecode=x", 400),
+    ] {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = server.ask(method, path, None).await.unwrap();
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    let (_, root) = server.enter("nosuch", "");
+    assert_eq!(server.get("transit/keys/a").await.unwrap().error(), "namespace not found");
+    server.enter("", "");
+    // What is no wrapping token, none at all, and one that is good, for which somebody without a right wants what it holds.
+    for (path, body, status) in [
+        ("sys/wrapping/unwrap", r#"{"token":"hvs.nobody"}"#, 400),
+        ("sys/wrapping/lookup", "{}", 403),
+        ("auth/approle/login", "{", 400),
+    ] {
+        let answer = server.ask(reqwest::Method::POST, path, Some(body.into())).await.unwrap();
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    server.token = root;
+    let nothing = token(&server, &["nothing"]).await.0;
+    "60".clone_into(&mut server.wrap_ttl);
+    let wrapped = server.put("sys/wrapping/wrap", serde_json::json!({})).await.unwrap();
+    server.wrap_ttl.clear();
+    server.token = nothing;
+    let wanted = serde_json::json!({"token": wrapped.body["wrap_info"]["token"]});
+    assert_eq!(server.put("sys/wrapping/unwrap", wanted).await.unwrap().status, 403);
+    let classes = [("auth/approle/", 2), ("other", 1), ("secret/", 1), ("sys/", 3), ("transit/", 2)];
+    let expected = BTreeMap::from(classes.map(|(class, count)| (class.to_owned(), count)));
+    until(PATIENCE, "not all refusals are counted, or too many", expected, async || unauthenticated(&site).await).await;
 }
 
 #[tokio::test]
 async fn open_routes_answer_without_a_token_and_give_nothing_away() {
-    let (_site, mut server) = started().await;
+    let (site, mut server) = started().await;
     server.token.clear();
+    let mut refused = 0;
     for request in requests().iter().filter(|request| request.row.open) {
         let answer = server.ask(request.method.clone(), &request.path, Some(request.row.body.into())).await.unwrap();
         let expected = match request.row.id {
@@ -129,11 +179,14 @@ async fn open_routes_answer_without_a_token_and_give_nothing_away() {
             _ => 200,
         };
         assert_eq!(answer.status, expected, "{}: {answer:?}", request.row.id);
+        refused += i64::from(expected >= 400);
         let told = answer.body.to_string();
         assert!(!told.contains("hvs.") && !told.contains("accessor_"), "{}: {told}", request.row.id);
     }
     let mounts = server.get("sys/internal/ui/mounts").await.unwrap();
     assert_eq!(mounts.body["data"]["secret"], serde_json::json!({}), "mounts are not for everybody");
+    let counted = async || unauthenticated(&site).await.values().sum::<i64>();
+    until(PATIENCE, "not all refusals are recorded, or too many", refused, counted).await;
 }
 
 #[tokio::test]

@@ -21,7 +21,9 @@ pub(super) async fn wrap(call: Call) -> Result<Answer> {
 }
 
 pub(super) async fn lookup(call: OpenCall) -> Result<Answer> {
-    let (token, _) = presented(&call).await?;
+    let (token, own) = presented(&call).await?;
+    let caller = if own { bearer(&call, &token) } else { call.visitor().caller() };
+    call.services.core.record_wrapping_lookup(&caller, &token).await?;
     Ok(Answer::data(json!({
         "creation_path": token.path,
         "creation_time": token.creation_time.to_rfc3339_opts(SecondsFormat::Nanos, true),
@@ -49,18 +51,19 @@ async fn presented(call: &OpenCall) -> Result<(Arc<Token>, bool)> {
     let own = call.token.as_deref();
     let is_own = named.as_deref().is_none_or(|named| Some(named) == own);
     let Some(text) = named.as_deref().or(own) else { return Err(Error::Unauthenticated) };
-    Ok((call.services.core.wrapping_token(call.organization_id(), text, call.peer.source).await?, is_own))
+    Ok((call.services.core.wrapping_token(call.organization_id(), text).await?, is_own))
+}
+
+/// Who carries the wrapping token itself.
+fn bearer(call: &OpenCall, token: &Token) -> Caller {
+    let (accessor, display_name) = (Arc::clone(&token.accessor), Arc::clone(&token.display_name));
+    Caller { accessor, display_name, ..call.visitor().caller() }
 }
 
 /// Who carries the wrapping token may take out what it holds; others need a token of their own that may do this.
 async fn allowed(call: &OpenCall, token: &Token, own: bool) -> Result<Caller> {
     if own {
-        let visitor = call.visitor().caller();
-        return Ok(Caller {
-            accessor: Arc::clone(&token.accessor),
-            display_name: Arc::clone(&token.display_name),
-            ..visitor
-        });
+        return Ok(bearer(call, token));
     }
     let mut context: Context = call.context().await?;
     context.permit(Operation::Update, call.parameters.fields(), None).await?;

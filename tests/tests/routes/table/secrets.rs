@@ -54,8 +54,8 @@ pub(super) const ROWS: &[Row] = &[
     recorded("rotate-keyring", "", "", "data_key.rotate"),
     silent("key-status", "", ""),
     with(&["cubbyhole.write"], recorded("wrapping-wrap", "", "{}", "wrapping.wrap")),
-    open("wrapping-look-up", r#"{"token":"$WRAPPED"}"#, None),
-    open("wrapping-look-up-own", "", None),
+    open("wrapping-look-up", r#"{"token":"$WRAPPED"}"#, Some("wrapping.lookup")),
+    open("wrapping-look-up-own", "", Some("wrapping.lookup")),
     with(
         &["cubbyhole.write", "cubbyhole.delete"],
         open("wrapping-rewrap", r#"{"token":"$WRAPPED"}"#, Some("wrapping.rewrap")),

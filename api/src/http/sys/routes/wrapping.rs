@@ -23,11 +23,13 @@ pub(super) const ROUTES: &[Route] = &[
                 Box::pin(wrapping::lookup(call))
             })
             .with(WRAPPED)
-            .shaped(Shape::Envelope),
+            .shaped(Shape::Envelope)
+            .audited(true),
             Endpoint::open(Read, "wrapping-look-up-own", "What the caller's wrapping token holds", |call| {
                 Box::pin(wrapping::lookup(call))
             })
-            .shaped(Shape::Envelope),
+            .shaped(Shape::Envelope)
+            .audited(true),
         ],
     },
     Route {
