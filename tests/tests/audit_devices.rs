@@ -142,6 +142,12 @@ async fn a_file_is_told_each_request_and_its_answer_and_what_is_secret_only_as_h
     let foreign = entry(&file, "response", "kv/foreign").await;
     assert!(foreign["error"].as_str().unwrap().contains("permission denied"), "{foreign}");
 
+    // Who only asks where the service stands is not told of: probes do, at all times.
+    assert_eq!(server.get("sys/health").await.unwrap().status, 200);
+    assert_eq!(server.get("sys/internal/ui/mounts").await.unwrap().status, 200);
+    entry(&file, "response", "sys/internal/ui/mounts").await;
+    assert!(entries(&file).iter().all(|entry| entry["request"]["path"] != "sys/health"));
+
     assert_eq!(server.ask(Method::DELETE, "sys/audit/f", None).await.unwrap().status, 204);
     let last = entries(&file).len();
     server.get("kv/a").await.unwrap();
@@ -205,7 +211,7 @@ async fn sockets_and_syslog_are_told_the_same() {
 
 #[tokio::test]
 async fn an_optional_device_that_hangs_holds_nobody_up_and_a_required_one_lets_nothing_pass() {
-    let (site, server) = started().await;
+    let (site, mut server) = started().await;
     // A pipe with somebody who opens it and never reads: it takes 64 KiB, then writing waits.
     let pipe = site.path("pipe");
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
@@ -257,6 +263,20 @@ async fn an_optional_device_that_hangs_holds_nobody_up_and_a_required_one_lets_n
         }
         assert!(Instant::now() < deadline, "{answer:?}");
     }
+    // Probes and whoever looks what is wrong are answered all the same; what asks for a token is not.
+    let (_, root) = server.enter("", "");
+    for (path, status) in [
+        ("sys/health", 200),
+        ("sys/seal-status", 200),
+        ("sys/leader", 200),
+        ("sys/init", 200),
+        ("sys/wrapping/lookup", 500),
+    ] {
+        let answer = server.get(path).await.unwrap();
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+    }
+    server.enter("", &root);
+    assert_eq!(server.get("sys/ha-status").await.unwrap().status, 500);
     // What stands in the way can be taken away.
     assert_eq!(server.ask(Method::DELETE, "sys/audit/r", None).await.unwrap().status, 204);
     let mut superuser = site.secure.superuser().await.unwrap();

@@ -204,7 +204,9 @@ impl Dispatch {
         let mut parameters = self.parameters(&head, body).await?;
         // Of those below sys/ clients expect no word about fields.
         let warnings = if mount.is_some() { warnings(endpoint, &captures, &mut parameters) } else { Vec::new() };
+        // Whoever looks what is wrong is told even where a required device is it.
         if self.has_devices()
+            && !endpoint.tells_state()
             && let Ok(services) = &services
         {
             let seen = Seen {
