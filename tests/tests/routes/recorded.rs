@@ -16,6 +16,8 @@ async fn records(user_agent: &str, core: &mut PgConnection, secure: &mut PgConne
     found
 }
 
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
+
 /// What a request leaves that nothing else tells of.
 const ANSWERED: &str = "request.answered";
 
@@ -383,12 +385,13 @@ async fn what_comes_to_nothing_is_on_record_too_in_the_log_of_the_database_that_
     server.token = root;
     let text = token(&server, &["looks"]).await.0;
     for path in [format!("auth/token/lookup/{text}"), format!("{text}/x")] {
-        server.user_agent = "in the path".to_owned();
+        server.user_agent = format!("in the path, and here: {text}");
         assert_eq!(server.get(&path).await.unwrap().status, 404, "{path}");
     }
     let everything: String =
         sqlx::query_scalar("SELECT jsonb_agg(to_jsonb(a))::text FROM audit_log a").fetch_one(&mut core).await.unwrap();
-    assert!(everything.contains("auth/token/lookup/hvs.(token)") && !everything.contains(&text));
+    assert!(everything.contains("auth/token/lookup/hvs.(token)") && everything.contains("and here: hvs.(token)"));
+    assert!(!everything.contains(&text));
 
     // What cannot be put on record is not told.
     sqlx::query("REVOKE INSERT ON audit_log FROM clm_core_app").execute(&mut core).await.unwrap();
@@ -396,6 +399,59 @@ async fn what_comes_to_nothing_is_on_record_too_in_the_log_of_the_database_that_
     assert!(refused.status == 503 && !refused.body.to_string().contains("transit"), "{refused:?}");
     sqlx::query("GRANT INSERT ON audit_log TO clm_core_app").execute(&mut core).await.unwrap();
     let asked = async || server.get("sys/mounts").await.unwrap().status.as_u16();
-    tests::until(std::time::Duration::from_secs(20), "records are written again", 200, asked).await;
+    tests::until(PATIENCE, "records are written again", 200, asked).await;
     assert!(site.succeeds(&["audit", "verify"]).unwrap().contains("holds"));
+}
+
+/// Kind, action, operation, status and error of what a request left in either log, by the name of the log.
+async fn ends(site: &Site, user_agent: &str) -> Vec<(&'static str, [Option<String>; 5])> {
+    let mut ends = Vec::new();
+    for (database, table) in [(&site.core, "audit_log"), (&site.secure, "secure_audit_log")] {
+        let statement = format!(
+            "SELECT ARRAY[event_type, action, event_data ->> 'operation', event_data ->> 'status', error_message]::text[] \
+             FROM {table} WHERE user_agent = $1 ORDER BY seq"
+        );
+        let found = sqlx::query_scalar(sqlx::AssertSqlSafe(statement)).bind(user_agent);
+        let found: Vec<Vec<Option<String>>> = found.fetch_all(&mut database.superuser().await.unwrap()).await.unwrap();
+        ends.extend(found.into_iter().map(|columns| (table, columns.try_into().unwrap())));
+    }
+    ends
+}
+
+#[tokio::test]
+async fn a_change_that_is_refused_is_recorded_once_with_what_was_tried_and_why_it_came_to_nothing() {
+    let (site, mut server) = super::started().await;
+    let failed = |action: &str, operation: &str, status: u16, error: &str| {
+        ["request.failed", action, operation, &status.to_string(), error].map(|text| Some(text.to_owned()))
+    };
+    for (number, (method, path, body, (operation, action, status), log)) in [
+        ("POST", "sys/mounts/transit", json!({"type": "transit"}), ("mounts-enable", "update", 400), "audit_log"),
+        ("POST", "sys/policies/acl/root", json!({"policy": "{}"}), ("policies-acl-write", "update", 400), "audit_log"),
+        ("POST", "sys/leases/renew", json!({"lease_id": "nosuch"}), ("leases-renew", "update", 400), "audit_log"),
+        ("DELETE", "sys/mounts/sys", json!({}), ("mounts-disable", "delete", 400), "audit_log"),
+        ("PUT", "clm/secrets/-no-name-", json!({"data": {}}), ("clm-write-secret", "create", 400), "secure_audit_log"),
+        ("GET", "clm/secrets/-no-name-", json!({}), ("clm-read-secret", "read", 400), "secure_audit_log"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.user_agent = format!("refused {number}");
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let answer = server.ask(method, path, Some(body.to_string().into())).await.unwrap();
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        let expected = (log, failed(action, operation, status, answer.error()));
+        assert_eq!(ends(&site, &server.user_agent).await, [expected], "{path}");
+    }
+
+    // What went well before it is on record, and so is that it failed; nobody waits for the record where something is away.
+    let mut core = site.core.superuser().await.unwrap();
+    sqlx::query("REVOKE INSERT ON organizations FROM clm_core_app").execute(&mut core).await.unwrap();
+    server.user_agent = "half".to_owned();
+    let answer = server.put("clm/organizations/late", json!({})).await.unwrap();
+    assert_eq!(answer.status, 503, "{answer:?}");
+    let expected = vec![
+        ("audit_log", failed("create", "clm-write-organizations", 503, answer.error())),
+        ("secure_audit_log", [Some("organization_key.create".to_owned()), Some("create".to_owned()), None, None, None]),
+    ];
+    tests::until(PATIENCE, "the failure is not on record", expected, async || ends(&site, "half").await).await;
 }
