@@ -88,6 +88,8 @@ impl Core {
             );
             let mut event =
                 self.event(&visitor.caller(), "login.alert", "authentication", ("login", Some(named)), "alert");
+            // It tells of many logins, not how this one ended: that is counted.
+            event.arrival = None;
             event.severity = Severity::Warning;
             event.outcome = Outcome::Failure;
             event.error_message = Some("too many logins failed within five minutes".into());

@@ -171,6 +171,8 @@ impl Core {
         if failures == most {
             tracing::warn!(entity = %entity_id, alarm = "login_lockout", "a second factor is locked after too many wrong codes");
             let mut event = self.factor_event(caller, ("mfa_secret.lock", "lock"), method.id, entity_id);
+            // It tells of many logins, not how this one ended: that is counted.
+            event.arrival = None;
             event.outcome = Outcome::Failure;
             event.severity = Severity::Warning;
             event.error_message = Some("too many wrong codes".into());

@@ -119,6 +119,8 @@ impl Core {
         tracing::warn!(user = %user.id, alarm = "login_lockout", "a person is locked out after too many wrong passwords or codes");
         let who = ("user", Some(user.username.clone()));
         let mut event = self.event(&visitor.caller(), "user.lock", "authentication", who, "lock");
+        // It tells of many logins, not how this one ended: that is counted.
+        event.arrival = None;
         event.outcome = Outcome::Failure;
         event.severity = Severity::Warning;
         event.error_message = Some("too many wrong passwords or codes".into());
