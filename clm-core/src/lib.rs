@@ -34,6 +34,7 @@ mod policies;
 mod record;
 mod registry;
 mod roles;
+mod row_cache;
 mod secrets_policies;
 mod settings;
 mod store;

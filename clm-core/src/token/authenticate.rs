@@ -1,6 +1,6 @@
 //! Text → authority.
 
-use super::cache::{CachedAuthority, Moment, TokenKey};
+use super::cache::CachedAuthority;
 use super::{Authority, Token, WRAPPING_POLICY, batch};
 use crate::access::{Acl, Circumstances, CompiledPolicies, Policy};
 use crate::cert::FINGERPRINT;
@@ -10,6 +10,7 @@ use crate::error::{AuthError, Error, Result, TokenRefusal};
 use crate::identity::Persona;
 use crate::mount::Standing;
 use crate::policies::{app_role_binding, certificate_binding, user_binding};
+use crate::row_cache::{Key, Moment};
 use crate::store::{self, FoundToken};
 use crate::user_roles::HeldRole;
 use audit_chain::Caller;
@@ -45,7 +46,7 @@ impl Core {
     /// What the bearer of `token` may do. An unlimited token that was seen before is answered from memory; a limited one has one
     /// use less when this returns, durably.
     pub async fn authenticate(&self, token: &str, source: Option<IpAddr>) -> Result<Authority, AuthError> {
-        let key: TokenKey = Sha256::digest(token.as_bytes()).into();
+        let key: Key = Sha256::digest(token.as_bytes()).into();
         // Whoever is known may still come before the mounts that its request needs.
         self.ensure_mounts().await?;
         if self.is_fresh()
@@ -119,7 +120,7 @@ impl Core {
         Ok(Authority { token, ..authority })
     }
 
-    async fn read_authority(&self, text: &str, key: TokenKey) -> Result<CachedAuthority, AuthError> {
+    async fn read_authority(&self, text: &str, key: Key) -> Result<CachedAuthority, AuthError> {
         let moment = self.cache().moment();
         let Some(FoundToken { token, chain_expire_time }) = self.find_by_text(text).await? else {
             return Err(AuthError::Refused(TokenRefusal::Unknown));
@@ -135,10 +136,11 @@ impl Core {
         let Some(authority) = self.borne(Arc::new(token), moment).await? else {
             return Err(AuthError::Refused(TokenRefusal::Entity));
         };
+        let read = CachedAuthority { authority, ends: chain_expire_time };
         if self.is_fresh() {
-            self.cache().insert(key, authority.clone(), chain_expire_time, moment);
+            self.cache().insert(key, read.clone(), moment);
         }
-        Ok(CachedAuthority::new(authority, chain_expire_time, moment))
+        Ok(read)
     }
 
     /// A token by its text, ended or not.
