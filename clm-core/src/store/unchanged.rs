@@ -16,24 +16,23 @@ pub(crate) async fn expect_unchanged(
     mount_id: Uuid,
     rows: &[Basis],
 ) -> Result<(), StoreError> {
-    let (mut secret_ids, mut app_roles, mut people, mut roles) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut secret_id, mut app_role, mut person, mut role) = (None, None, None, None);
     for row in rows {
-        match *row {
-            Basis::SecretId(id, revision) => secret_ids.push((id, revision)),
-            Basis::AppRole(id, revision) => app_roles.push((id, revision)),
-            Basis::Person(id, revision) => people.push((id, revision)),
-            Basis::Role(id, revision) => roles.push((id, revision)),
+        let (place, revision) = match *row {
+            Basis::SecretId(id, revision) => (&mut secret_id, (id, revision)),
+            Basis::AppRole(id, revision) => (&mut app_role, (id, revision)),
+            Basis::Person(id, revision) => (&mut person, (id, revision)),
+            Basis::Role(id, revision) => (&mut role, (id, revision)),
+        };
+        if place.replace(revision).is_some() {
+            return Err(StoreError::Malformed("a login that rests on two rows of one table"));
         }
     }
-    // One of each, which is all that any method has, is one statement.
-    let mut looked = false;
-    for place in 0..secret_ids.len().max(app_roles.len()) {
-        looked = true;
-        let (secret_id, app_role) = (secret_ids.get(place).copied(), app_roles.get(place).copied());
+    let of_an_app_role = secret_id.is_some() || app_role.is_some();
+    if of_an_app_role {
         of_app_role(connection, mount_id, secret_id, app_role).await?;
     }
-    for place in 0..people.len().max(roles.len()).max(usize::from(!looked)) {
-        let (person, role) = (people.get(place).copied(), roles.get(place).copied());
+    if !of_an_app_role || person.is_some() || role.is_some() {
         of_others(connection, mount_id, person, role).await?;
     }
     Ok(())
@@ -46,15 +45,17 @@ async fn of_app_role(
     secret_id: Option<Revision>,
     app_role: Option<Revision>,
 ) -> Result<(), StoreError> {
+    let (secret_id, secret_id_revision) = secret_id.unzip();
+    let (app_role, app_role_revision) = app_role.unzip();
     let there = sqlx::query!(
         r#"SELECT EXISTS (SELECT FROM mounts WHERE id = $1 FOR SHARE) AS "mount!",
          $2::uuid IS NULL OR EXISTS (SELECT FROM app_role_secret_ids WHERE id = $2 AND revision = $3 FOR SHARE) AS "secret_id!",
          $4::uuid IS NULL OR EXISTS (SELECT FROM app_roles WHERE id = $4 AND revision = $5 FOR SHARE) AS "app_role!""#,
         mount_id,
-        secret_id.map(|(id, _)| id),
-        secret_id.map(|(_, revision)| revision),
-        app_role.map(|(id, _)| id),
-        app_role.map(|(_, revision)| revision)
+        secret_id,
+        secret_id_revision,
+        app_role,
+        app_role_revision
     )
     .fetch_one(connection)
     .await?;
@@ -67,15 +68,17 @@ async fn of_others(
     person: Option<Revision>,
     role: Option<Revision>,
 ) -> Result<(), StoreError> {
+    let (person, person_revision) = person.unzip();
+    let (role, role_revision) = role.unzip();
     let there = sqlx::query!(
         r#"SELECT EXISTS (SELECT FROM mounts WHERE id = $1 FOR SHARE) AS "mount!",
          $2::uuid IS NULL OR EXISTS (SELECT FROM users WHERE id = $2 AND revision = $3 FOR SHARE) AS "person!",
          $4::uuid IS NULL OR EXISTS (SELECT FROM auth_roles WHERE id = $4 AND revision = $5 FOR SHARE) AS "role!""#,
         mount_id,
-        person.map(|(id, _)| id),
-        person.map(|(_, revision)| revision),
-        role.map(|(id, _)| id),
-        role.map(|(_, revision)| revision)
+        person,
+        person_revision,
+        role,
+        role_revision
     )
     .fetch_one(connection)
     .await?;
