@@ -39,7 +39,7 @@ pub(super) async fn measure(service: &mut Service, (window, rate): (Duration, f6
 /// What a login takes.
 async fn nobody_signs(service: &Service, bodies: &Arc<[String]>, window: Duration, table: &mut Table) -> Result<()> {
     let before = service.spent()?;
-    let storm = storm(service.address()?, Arc::clone(bodies), window).await?;
+    let storm = recorded_storm(service, Arc::clone(bodies), window).await?;
     let spent = service.spent()? - before;
     let ms = |seconds: f64| seconds * 1e3 / storm.answers as f64;
     let row = format!(
@@ -55,13 +55,19 @@ async fn nobody_signs(service: &Service, bodies: &Arc<[String]>, window: Duratio
     Ok(())
 }
 
-/// The storm; as many records as answers, and how it went.
+/// The storm, and how it went.
 async fn beside(service: &Service, bodies: Arc<[String]>, window: Duration) -> Result<Option<String>> {
+    let storm = recorded_storm(service, bodies, window).await?;
+    Ok(Some(format!("{}; as many records", said(&storm))))
+}
+
+/// The storm, after which there are as many records as answers.
+async fn recorded_storm(service: &Service, bodies: Arc<[String]>, window: Duration) -> Result<Answered> {
     let before = recorded(service).await?;
     let storm = storm(service.address()?, bodies, window).await?;
     let records = recorded(service).await? - before;
     ensure!(records == storm.answers, "{} logins were answered, and {records} are on record", storm.answers);
-    Ok(Some(format!("{}; {records} records", said(&storm))))
+    Ok(storm)
 }
 
 fn said(storm: &Answered) -> String {
