@@ -70,6 +70,11 @@ impl<V> RowCache<V> {
         self.entries.insert(key, (moment.generation, Arc::new(value)));
     }
 
+    /// Takes an entry away.
+    pub(crate) fn remove(&self, key: &Key) {
+        self.entries.remove(key);
+    }
+
     /// What was read before now holds no more.
     pub(crate) fn invalidate_all(&self) {
         self.generation.fetch_add(1, Ordering::SeqCst);

@@ -1,9 +1,9 @@
 //! Logging in.
 //!
-//! A RoleID that does not exist and a SecretID that does not fit take the same steps: one look for the role, one hash of its row, one HMAC, one
-//! look for the SecretID.
+//! A RoleID that does not exist and a SecretID that does not fit take the same steps: one look in memory, one for the role, one hash of its row, one
+//! HMAC, one look for the SecretID.
 
-use super::{AppRole, SecretId};
+use super::{AppRole, KnownLogin, SecretId};
 use crate::cidr;
 use crate::core::Core;
 use crate::error::{Error, Result};
@@ -46,6 +46,13 @@ impl Core {
         mount: &Mount,
         login: AppRoleLogin,
     ) -> Result<(Admitted, Vec<Warning>)> {
+        let key = login.key(mount);
+        if let Some(key) = &key
+            && let Some(given) = self.log_in_again(visitor, mount, key).await?
+        {
+            return Ok(given);
+        }
+        let moment = self.cache().logins().moment();
         let role = self.role_by_id(mount, &login.role_id).await?;
         let (secret, seen) = match (&role, login.secret_id) {
             (Some(role), _) if !role.bind_secret_id => {
@@ -64,7 +71,12 @@ impl Core {
             self.check_secret(secret).await?;
             self.check_address(secret.permits(&role, visitor.source), visitor)?;
         }
-        self.give(visitor, Login { seen, ..of_app_role(visitor, mount, &role, secret) }).await
+        let known = KnownLogin::of(&role, secret.as_ref(), seen.as_ref());
+        let given = self.give(visitor, Login { seen, ..of_app_role(visitor, mount, &role, secret) }).await?;
+        if let (Some(key), Some(known), (Admitted::Token(_), _)) = (key, known, &given) {
+            self.know_login(key, known, moment);
+        }
+        Ok(given)
     }
 
     async fn role_by_id(&self, mount: &Mount, role_id: &str) -> Result<Option<AppRole>> {
@@ -112,7 +124,12 @@ fn claim(role: &AppRole) -> Claim {
     }
 }
 
-fn of_app_role<'l>(visitor: &Visitor, mount: &'l Mount, role: &AppRole, secret: Option<SecretId>) -> Login<'l> {
+pub(super) fn of_app_role<'l>(
+    visitor: &Visitor,
+    mount: &'l Mount,
+    role: &AppRole,
+    secret: Option<SecretId>,
+) -> Login<'l> {
     let mut login = Login::new(visitor, (mount, role.token.clone()), "login.approle", claim(role))
         .called_like_its_method()
         .recorded([("role_name", &role.name)])

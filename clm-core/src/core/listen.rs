@@ -6,8 +6,8 @@
 use super::{Core, Inner, ROOT_ORGANIZATION};
 use crate::error::{Error, Result};
 use crate::store::{
-    access_policies, entities, entity_aliases, group_members, identity_groups, mounts, roles, system_entries, tokens,
-    user_roles, users,
+    access_policies, app_role_secret_ids, app_roles, entities, entity_aliases, group_members, identity_groups, mounts,
+    roles, system_entries, tokens, user_roles, users,
 };
 use secrecy::{ExposeSecret, SecretString};
 use sqlx::postgres::{PgListener, PgNotification};
@@ -83,7 +83,9 @@ impl Core {
                 | group_members::TABLE
                 | roles::TABLE
                 | user_roles::TABLE
-                | users::TABLE,
+                | users::TABLE
+                | app_roles::TABLE
+                | app_role_secret_ids::TABLE,
                 Some(id),
             ) => self.cache().forget(id),
             (mounts::TABLE, _) => self.refresh_mounts(),

@@ -99,6 +99,28 @@ impl Core {
         Ok((Admitted::Token(issued), warnings))
     }
 
+    /// The token, by rows that were read for an earlier login of the same; `None`: that is no more good for one, or a second factor is needed, and
+    /// it is to be judged by what there is now.
+    pub(crate) async fn give_again(
+        &self,
+        visitor: &Visitor,
+        login: &Login<'_>,
+        rows: LoginRows,
+    ) -> Result<Option<(Admitted, Vec<Warning>)>> {
+        let given = async {
+            let recognised = self.recognise(login.mount, &login.terms.claim, rows).await?;
+            if !self.required_factors(login.mount, &recognised).await?.is_empty() {
+                return Ok(None);
+            }
+            self.issue(visitor, login, recognised, Spent::new()).await.map(Some)
+        };
+        match given.await {
+            Ok(given) => Ok(given.map(|(issued, warnings)| (Admitted::Token(issued), warnings))),
+            Err(Error::Conflict(_) | Error::Invalid(_) | Error::Forbidden(_)) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The token, with what is taken for it, who it is, and the record.
     pub(crate) async fn issue(
         &self,

@@ -21,7 +21,7 @@ pub(crate) struct Comer<'c> {
 }
 
 /// Rows that say who that is; none of them looked at yet.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct LoginRows {
     pub(crate) alias: Option<EntityAlias>,
     /// The alias's, else the person's.
@@ -68,12 +68,9 @@ async fn met(connection: &mut PgConnection, organization_id: Uuid, comer: Comer<
     let Comer { mount_id, user_id, groups: names, .. } = comer;
     let found = known(connection, organization_id, comer).await?;
     let (alias, mut entity, mut is_member) = (found.alias, found.entity, found.is_member);
-    if entity.is_none() {
-        entity = match (&alias, user_id) {
-            (Some(alias), _) => entities::find(connection, alias.entity_id).await?,
-            (None, Some(user_id)) => entities::of_user(connection, user_id).await?,
-            (None, None) => None,
-        };
+    // An alias is never without its entity.
+    if let (None, Some(user_id)) = (&alias, user_id) {
+        entity = entities::of_user(connection, user_id).await?;
         is_member = entity.is_some();
     }
     let named = if names.is_empty() {

@@ -1,7 +1,8 @@
-//! Authority in memory: what tokens may do, and policies compiled.
+//! Authority in memory: what tokens may do, policies compiled, and what logins rest on.
 
 use super::Authority;
 use crate::access::{Acl, CompiledPolicies, Subject};
+use crate::approle::KnownLogin;
 use crate::row_cache::{Key, Moment, RowCache};
 use chrono::{DateTime, Utc};
 use quick_cache::sync::Cache;
@@ -13,12 +14,15 @@ type PolicyNames = (Uuid, Vec<String>);
 
 /// Different sets of policies kept compiled.
 const ACLS: usize = 10_000;
+/// Logins kept.
+const LOGINS: usize = 20_000;
 
 pub(crate) struct AuthorityCache {
     tokens: RowCache<CachedAuthority>,
     policies: Cache<PolicyNames, (u64, Arc<CompiledPolicies>)>,
     /// What policies say for one entity; shared by its tokens.
     acls: Cache<PolicyNames, (u64, Arc<Subject>, Arc<Acl>)>,
+    logins: RowCache<KnownLogin>,
 }
 
 /// What a token may do, as it was read.
@@ -42,7 +46,12 @@ impl CachedAuthority {
 
 impl AuthorityCache {
     pub(crate) fn new(capacity: usize) -> Self {
-        Self { tokens: RowCache::new(capacity), policies: Cache::new(ACLS), acls: Cache::new(capacity) }
+        Self {
+            tokens: RowCache::new(capacity),
+            policies: Cache::new(ACLS),
+            acls: Cache::new(capacity),
+            logins: RowCache::new(LOGINS),
+        }
     }
 
     pub(crate) fn moment(&self) -> Moment {
@@ -85,15 +94,22 @@ impl AuthorityCache {
         self.acls.insert((entity_id, names.to_vec()), (moment.generation, Arc::new(known), Arc::clone(acl)));
     }
 
+    /// By RoleID and SecretID.
+    pub(crate) fn logins(&self) -> &RowCache<KnownLogin> {
+        &self.logins
+    }
+
     /// What was read before now holds no more.
     pub(crate) fn invalidate_all(&self) {
         self.tokens.invalidate_all();
         self.policies.clear();
         self.acls.clear();
+        self.logins.invalidate_all();
     }
 
-    /// Forgets what a row concerns: a token, an entity or a group.
+    /// Forgets what a row concerns: a token, an entity, a group, or what somebody logs in with.
     pub(crate) fn forget(&self, id: Uuid) {
         self.tokens.forget(id);
+        self.logins.forget(id);
     }
 }
