@@ -70,7 +70,9 @@ pub use mfa::{
     RequiredFactor,
 };
 pub use migrate::{migrate, schema_check};
-pub use mount::{ConfigChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount, mountable};
+pub use mount::{
+    ConfigChange, LockoutChange, Mount, MountClass, MountConfig, MountMove, NewMount, TuneMount, UserLockout, mountable,
+};
 pub use namespace::{Located, Namespace};
 pub use notifications::{NewNotification, Notification};
 pub use organization_quotas::OrganizationQuotas;

@@ -1,5 +1,6 @@
 //! A mount's settings, and what may be asked of them.
 
+use super::lockout::{LockoutChange, UserLockout};
 use crate::error::{Error, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -20,6 +21,9 @@ pub struct MountConfig {
     /// What a login method makes: `service`, `batch` or these with `default-`; empty: not set.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub token_type: String,
+    /// When a login method locks people out; `None`: when the service says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_lockout: Option<UserLockout>,
     /// Lists by their names: `audit_non_hmac_request_keys`, `passthrough_request_headers`, …
     pub lists: BTreeMap<String, Vec<String>>,
 }
@@ -45,6 +49,8 @@ pub struct ConfigChange {
     pub listing_visibility: Option<String>,
     /// Of login methods: `service`, `batch`, `default-service`, `default-batch`.
     pub token_type: Option<String>,
+    /// Of `userpass`: when people are locked out.
+    pub user_lockout: Option<LockoutChange>,
     /// By name; unknown names are left out.
     pub lists: BTreeMap<String, Vec<String>>,
 }
@@ -106,6 +112,9 @@ impl MountConfig {
             }
             token_type.clone_into(&mut config.token_type);
         }
+        if let Some(change) = &change.user_lockout {
+            config.user_lockout = Some(config.user_lockout.unwrap_or_default().changed(change));
+        }
         for (name, list) in &change.lists {
             if LIST_NAMES.contains(&name.as_str()) {
                 config.lists.insert(name.clone(), list.clone());
@@ -130,6 +139,9 @@ impl MountConfig {
         data.insert("force_no_cache".into(), self.force_no_cache.into());
         data.insert("max_lease_ttl".into(), self.max_lease_ttl.into());
         self.add_set_only(&mut data);
+        if let Some(lockout) = &self.user_lockout {
+            data.insert("user_lockout_config".into(), lockout.data().into());
+        }
         Value::Object(data)
     }
 
@@ -145,6 +157,7 @@ impl MountConfig {
             return Map::new();
         };
         self.add_set_only(&mut data);
+        data.extend(self.user_lockout.iter().flat_map(UserLockout::data));
         data
     }
 

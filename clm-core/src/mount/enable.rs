@@ -2,7 +2,7 @@
 
 use super::config::{MountConfig, NewMount};
 use super::table::accessor;
-use super::{Mount, MountClass, kv};
+use super::{Mount, MountClass, kv, lockout};
 use crate::core::{Core, ROOT_ORGANIZATION};
 use crate::error::{Error, Result};
 use crate::outbox::OutboxKind;
@@ -62,6 +62,9 @@ impl Core {
         };
         if !is_known {
             return Err(Error::invalid(format!("plugin not found in the catalog: {mount_type}")));
+        }
+        if new.config.user_lockout.is_some() {
+            lockout::expect_lockout(&mount_type)?;
         }
         let (mount_type, options) = kv::settle(&mount_type, new.options)?;
         let config = MountConfig::default().changed(&new.config, self.settings().max_lease_ttl)?;

@@ -5,6 +5,7 @@
 mod config;
 mod enable;
 mod kv;
+mod lockout;
 mod logins;
 mod remount;
 mod table;
@@ -13,9 +14,11 @@ mod tune;
 // The public interface is:
 pub use config::{ConfigChange, MountConfig, NewMount, TuneMount};
 pub use enable::mountable;
+pub use lockout::{LockoutChange, UserLockout};
 pub use remount::MountMove;
 
 pub(crate) use enable::is_login_type;
+pub(crate) use lockout::Lockout;
 pub(crate) use table::{MountTable, Standing, key, token_mount_id};
 
 use serde_json::{Value, json};

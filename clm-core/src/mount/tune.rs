@@ -2,7 +2,7 @@
 
 use super::config::TuneMount;
 use super::enable::mount_path;
-use super::{Mount, MountClass, kv};
+use super::{Mount, MountClass, kv, lockout};
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::store::{self, MountRow, StoreError};
@@ -34,6 +34,9 @@ impl Core {
         }
         if tune.config.token_type.as_ref().is_some_and(|token_type| !token_type.is_empty()) {
             expect_token_type(&mount)?;
+        }
+        if tune.config.user_lockout.is_some() {
+            lockout::expect_lockout(&mount.mount_type)?;
         }
         let mut changed = (*mount).clone();
         changed.config = changed.config.changed(&tune.config, self.settings().max_lease_ttl)?;

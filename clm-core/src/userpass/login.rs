@@ -10,12 +10,11 @@ use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Claim;
 use crate::login::{Admitted, Basis, Login, Visitor};
-use crate::mount::Mount;
+use crate::mount::{Lockout, Mount};
 use crate::store::users::{self, User};
 use crate::store::{GoneRow, StoreError};
 use crate::token::Warning;
 use audit_chain::{Outcome, Severity, Value};
-use chrono::TimeDelta;
 use secrecy::SecretString;
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -85,35 +84,40 @@ impl Core {
         let hash = user.as_ref().and_then(|user| user.password_hash.clone());
         let fits = passwords.verify(login.password, hash).await?;
         let factor = self.factor(mount.organization_id, user.as_ref(), login.passcode.as_ref()).await?;
-        let may_try = |user: &User| !self.is_locked(user) && user.may_log_in();
+        let lockout = Lockout::at(mount, self.settings());
+        let may_try = |user: &User| !lockout.is_some_and(|lockout| self.is_locked(user, lockout)) && user.may_log_in();
         let (Some(role), Some(user)) = (role, user.filter(may_try)) else {
-            let bucket = Sha256::digest(name.as_bytes())[0];
-            self.store().count_failed_login_of_nobody(mount.organization_id, bucket, self.now()).await?;
+            self.count_failure_of_nobody(mount, &name).await?;
             return Err(Error::invalid(REFUSED));
         };
         if !fits || factor == Factor::Wrong {
-            self.count_failure(visitor, &user).await?;
+            match lockout {
+                Some(lockout) => self.count_failure(visitor, &user, lockout).await?,
+                None => self.count_failure_of_nobody(mount, &name).await?,
+            }
             return Err(Error::invalid(REFUSED));
         }
         self.give_user(visitor, mount, role, (user, factor)).await
     }
 
-    /// Too many failures, the last one not long ago.
-    fn is_locked(&self, user: &User) -> bool {
-        let settings = self.settings();
-        let pause = TimeDelta::try_seconds(i64::try_from(settings.lockout_seconds).unwrap_or(i64::MAX));
+    /// Too many failures, the last one not long ago. They are the person's, at whichever mount.
+    fn is_locked(&self, user: &User, lockout: Lockout) -> bool {
         let since = user.last_failed_login_at.map(|last| self.now() - last);
-        user.failed_login_attempts >= settings.lockout_failures
-            && since.zip(pause).is_some_and(|(since, pause)| since < pause)
+        user.failed_login_attempts >= lockout.threshold && since.is_some_and(|since| since < lockout.duration)
     }
 
-    async fn count_failure(&self, visitor: &Visitor, user: &User) -> Result<()> {
-        let settings = self.settings();
+    async fn count_failure_of_nobody(&self, mount: &Mount, name: &str) -> Result<()> {
+        let bucket = Sha256::digest(name.as_bytes())[0];
+        Ok(self.store().count_failed_login_of_nobody(mount.organization_id, bucket, self.now()).await?)
+    }
+
+    async fn count_failure(&self, visitor: &Visitor, user: &User, lockout: Lockout) -> Result<()> {
         let now = self.now();
-        let pause = TimeDelta::try_seconds(i64::try_from(settings.lockout_seconds).unwrap_or(i64::MAX));
-        let forgotten_before = now - pause.unwrap_or(TimeDelta::days(36_500));
+        let forgotten_before = now - lockout.counter_reset;
         let failures = self.store().count_failed_login(user.organization_id, user.id, now, forgotten_before).await?;
-        if failures != settings.lockout_failures {
+        // One more after the pause locks again, as long as those before are not forgotten.
+        let again = user.failed_login_attempts >= lockout.threshold && failures > lockout.threshold;
+        if failures != lockout.threshold && !again {
             return Ok(());
         }
         tracing::warn!(user = %user.id, alarm = "login_lockout", "a person is locked out after too many wrong passwords or codes");

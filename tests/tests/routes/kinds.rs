@@ -8,7 +8,7 @@ const PAGE: &str = include_str!("../../../docs/AUDIT-EVENTS.md");
 /// Of what has no record of its own, or happens where no route succeeds, with the file whose tests look for its record.
 const BESIDE_ROUTES: [(&str, &str); 6] = [
     ("access.denied", include_str!("refused.rs")),
-    ("login.alert", include_str!("../userpass.rs")),
+    ("login.alert", include_str!("../userpass/main.rs")),
     ("login.begin", include_str!("../oidc.rs")),
     ("rate_limit.exceeded", include_str!("../quotas.rs")),
     ("request.unauthenticated", include_str!("refused.rs")),

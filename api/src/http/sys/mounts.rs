@@ -1,11 +1,11 @@
 //! Which engine is where.
 
-use crate::app::Result;
+use crate::app::{Error, Result};
 use crate::crash::CrashPoint;
 use crate::http::answer::Answer;
 use crate::http::call::Call;
 use crate::http::parameters::Parameters;
-use clm_core::{ConfigChange, Mount, NewMount, TuneMount};
+use clm_core::{ConfigChange, LockoutChange, Mount, NewMount, TuneMount};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -84,25 +84,45 @@ fn config(parameters: &Parameters) -> Result<ConfigChange> {
         }
     }
     Ok(ConfigChange {
-        default_lease_ttl: lease_ttl(parameters, "default_lease_ttl")?,
-        max_lease_ttl: lease_ttl(parameters, "max_lease_ttl")?,
+        default_lease_ttl: lasting(parameters, "default_lease_ttl")?,
+        max_lease_ttl: lasting(parameters, "max_lease_ttl")?,
         force_no_cache: parameters.flag("force_no_cache")?,
         listing_visibility: parameters.text("listing_visibility")?,
         token_type: parameters.text("token_type")?,
+        user_lockout: lockout(&parameters.object("user_lockout_config")?)?,
         lists,
     })
 }
 
+/// `None`: nothing is said of it.
+fn lockout(parameters: &Parameters) -> Result<Option<LockoutChange>> {
+    if parameters.names().next().is_none() {
+        return Ok(None);
+    }
+    let threshold = "lockout_threshold";
+    Ok(Some(LockoutChange {
+        threshold: match parameters.value(threshold) {
+            // What Go's client sends of a field that nobody set.
+            Some(Value::String(text)) if text.is_empty() => None,
+            _ => parameters
+                .integer(threshold)?
+                .map(|most| u32::try_from(most).map_err(|_| Error::invalid(format!("{threshold}: 0 to {}", u32::MAX))))
+                .transpose()?,
+        },
+        duration: lasting(parameters, "lockout_duration")?,
+        counter_reset: lasting(parameters, "lockout_counter_reset_duration")?,
+        disable: parameters.flag("lockout_disable")?,
+    }))
+}
+
 /// `system` gives the decision back to the system; so does 0. An empty text, which Go's client sends, says nothing.
-fn lease_ttl(parameters: &Parameters, name: &str) -> Result<Option<u64>> {
+fn lasting(parameters: &Parameters, name: &str) -> Result<Option<u64>> {
     match parameters.value(name) {
         Some(Value::String(text)) if text.is_empty() => Ok(None),
         Some(Value::String(text)) if text == "system" => Ok(Some(0)),
         _ => parameters
             .seconds(name)?
-            .map(|seconds| {
-                u64::try_from(seconds).map_err(|_| crate::app::Error::invalid(format!("{name} must not be negative")))
-            })
+            .map(|seconds| u64::try_from(seconds).map_err(|_| Error::invalid(format!("{name} must not be negative"))))
             .transpose(),
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::http::sys::{auth, field, mounts, remount};
 use crate::http::table::{Endpoint, Kind, Parameter, Route, Shape, Verb};
-use Kind::{Boolean, Duration, List, Text, Texts};
+use Kind::{Boolean, Duration, List, Object, Text, Texts};
 use Verb::{Delete, Read, Write};
 
 const MOUNT: &[Parameter] = &[
@@ -27,9 +27,14 @@ const TUNE: &[Parameter] = &[
     field("options", Texts, "The engine's own"),
     field("passthrough_request_headers", List, "Kept and shown"),
     field("token_type", Text, "Of login methods: service, batch, default-service or default-batch"),
+    field(
+        "user_lockout_config",
+        Object,
+        "Of userpass: lockout_threshold, lockout_duration, lockout_counter_reset_duration, lockout_disable; 0 or `system`: the service's",
+    ),
 ];
 const LOGIN: &[Parameter] = &[
-    field("config", Texts, "default_lease_ttl, max_lease_ttl, listing_visibility, token_type, …"),
+    field("config", Texts, "default_lease_ttl, max_lease_ttl, listing_visibility, token_type, user_lockout_config, …"),
     field("description", Text, "A word for people"),
     field("external_entropy_access", Boolean, "Read, without meaning here"),
     field("local", Boolean, "Kept and shown"),

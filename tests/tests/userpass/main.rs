@@ -1,6 +1,8 @@
 //! People from outside: they log in with names and passwords.
 #![expect(clippy::unwrap_used, reason = "tests")]
 
+mod lockout;
+
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::AssertSqlSafe;
@@ -116,46 +118,6 @@ async fn settings_by_their_old_names_count_and_are_read_back_by_both() {
     done(&server.put("auth/token/renew", token.clone()).await.unwrap(), 200);
     done(&server.ask(Method::DELETE, "auth/userpass/users/bob", None).await.unwrap(), 204);
     told(&server.put("auth/token/renew", token).await.unwrap(), 400, "does not exist during renewal");
-}
-
-#[tokio::test]
-async fn how_many_wrong_passwords_are_too_many_is_a_setting_and_under_fips_nobody_has_one() {
-    let (site, mut server) = Site::started("[login]\nlockout_failures = 2\n").await.unwrap();
-    done(&server.put("sys/auth/userpass", json!({"type": "userpass"})).await.unwrap(), 204);
-    done(&post(&server, "users/bob", json!({"password": "pw"})).await, 204);
-    for _ in 0..2 {
-        told(&login(&mut server, "bob", "wrong").await, 400, REFUSED);
-    }
-    told(&login(&mut server, "bob", "pw").await, 400, REFUSED);
-
-    let root = server.token.clone();
-    drop(server);
-    site.reconfigure("fips = true\n").unwrap();
-    let mut server = site.serve().await.unwrap();
-    server.token = root;
-    server.until_health(200).await.unwrap();
-    told(&login(&mut server, "bob", "pw").await, 400, "FIPS 140-3 does not approve");
-    told(&post(&server, "users/eve", json!({"password": "pw"})).await, 400, "FIPS 140-3 does not approve");
-}
-
-#[tokio::test]
-async fn too_many_wrong_passwords_lock_a_person_out_for_a_while() {
-    let (site, mut server) = started().await;
-    done(&post(&server, "users/bob", json!({"password": "pw"})).await, 204);
-    for _ in 0..4 {
-        told(&login(&mut server, "bob", "wrong").await, 400, REFUSED);
-    }
-    assert_eq!(login(&mut server, "bob", "pw").await.status, 200, "four are forgiven");
-    for _ in 0..5 {
-        told(&login(&mut server, "bob", "wrong").await, 400, REFUSED);
-    }
-    told(&login(&mut server, "bob", "pw").await, 400, REFUSED);
-    assert_eq!(text_of(&site, "SELECT count(*)::text FROM audit_log WHERE event_type = 'user.lock'").await, "1");
-    assert_eq!(
-        sql(&site, "UPDATE users SET last_failed_login_at = last_failed_login_at - interval '16 minutes'").await,
-        1
-    );
-    assert_eq!(login(&mut server, "bob", "pw").await.status, 200);
 }
 
 #[tokio::test]
