@@ -8,6 +8,7 @@ pub mod access;
 mod activity;
 mod api_key;
 mod approle;
+mod attempts;
 mod cert;
 mod cidr;
 pub mod clock;

@@ -2,6 +2,7 @@
 
 use super::enforcement::RequiredFactor;
 use super::method::MfaMethod;
+use crate::attempts::Attempts;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::record::add_rows;
@@ -49,6 +50,17 @@ impl Core {
         method_id: Uuid,
         entity_id: Uuid,
     ) -> Result<Option<TotpEnrolment>> {
+        let mut attempts = Attempts::default();
+        loop {
+            match self.generate_once(caller, method_id, entity_id).await {
+                // It became another, whose secret it is then; or it is no more, nor maybe the method.
+                Err(error) if attempts.again(&error) => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn generate_once(&self, caller: &Caller, method_id: Uuid, entity_id: Uuid) -> Result<Option<TotpEnrolment>> {
         let organization_id = caller.organization_id;
         let method = self.method_for(organization_id, method_id).await?;
         let entity =
@@ -87,6 +99,16 @@ impl Core {
 
     /// Takes an entity's secret away. `false`: it had none.
     pub async fn destroy_mfa_secret(&self, caller: &Caller, method_id: Uuid, entity_id: Uuid) -> Result<bool> {
+        let mut attempts = Attempts::default();
+        loop {
+            match self.destroy_once(caller, method_id, entity_id).await {
+                Err(error) if attempts.again(&error) => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn destroy_once(&self, caller: &Caller, method_id: Uuid, entity_id: Uuid) -> Result<bool> {
         let organization_id = caller.organization_id;
         let method = self.method_for(organization_id, method_id).await?;
         let entity =

@@ -1,5 +1,6 @@
 //! Kinds of second factors: codes by time, and what they are like.
 
+use crate::attempts::Attempts;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::namespace::namespace_id;
@@ -184,6 +185,17 @@ impl Core {
 
     /// Deletes a method that no enforcement names, with all secrets for it. `false`: there was none.
     pub async fn delete_mfa_method(&self, caller: &Caller, id: Uuid) -> Result<bool> {
+        let mut attempts = Attempts::default();
+        loop {
+            match self.delete_method_once(caller, id).await {
+                // Somebody was given a secret for it meanwhile.
+                Err(error) if attempts.again(&error) => {}
+                other => return other,
+            }
+        }
+    }
+
+    async fn delete_method_once(&self, caller: &Caller, id: Uuid) -> Result<bool> {
         let organization_id = caller.organization_id;
         let Some(method) = self.mfa_method(organization_id, id).await? else { return Ok(false) };
         let enforcements = self.login_enforcements(organization_id).await?;

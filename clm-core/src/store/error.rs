@@ -86,6 +86,10 @@ impl From<sqlx::Error> for StoreError {
             Some(database) if database.is_unique_violation() => {
                 Self::Taken { constraint: database.constraint().unwrap_or("a unique constraint").to_owned() }
             }
+            // What it names was deleted meanwhile; or what is to go was named meanwhile.
+            Some(database) if database.is_foreign_key_violation() => {
+                Self::Conflict { what: "row that another one names" }
+            }
             // Of class 22, data exceptions: untranslatable_character, numeric_value_out_of_range, invalid_text_representation.
             Some(database) if ["22P05", "22003", "22P02"].contains(&database.code().unwrap_or_default().as_ref()) => {
                 Self::Json

@@ -7,6 +7,7 @@ mod header;
 mod kept;
 mod merged;
 mod methods;
+mod overtaken;
 mod waiting;
 
 use serde_json::{Value, json};
