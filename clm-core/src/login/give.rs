@@ -2,6 +2,7 @@
 
 use super::found::Spend;
 use super::{Basis, Login, Visitor};
+use crate::attempts::Attempts;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::Recognised;
@@ -13,9 +14,6 @@ use audit_chain::{Caller, Event, Value};
 use sqlx::PgConnection;
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// How often a login is tried anew when two first ones of one name, or changes of whom it is, come at once.
-const ATTEMPTS: usize = 3;
 
 /// What a login that was found good gives.
 #[derive(Clone, Debug)]
@@ -57,19 +55,16 @@ impl Grounds {
 impl Core {
     /// Gives the token, or has the login wait for a second factor.
     pub(crate) async fn give(&self, visitor: &Visitor, mut login: Login<'_>) -> Result<(Admitted, Vec<Warning>)> {
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
             let seen = login.seen.take();
-            let error = match self.give_once(visitor, &login, seen).await {
-                Err(Error::Conflict(what)) => login.refusal.map_or(Error::Conflict(what), Error::invalid),
+            return match self.give_once(visitor, &login, seen).await {
+                Err(error) if attempts.again(&error) => continue,
+                Err(Error::Conflict(what)) => Err(login.refusal.map_or(Error::Conflict(what), Error::invalid)),
                 // Others who came by the same name were quicker: nothing that this login rests on was changed, and it may come again.
-                Err(Error::Database(StoreError::Taken { .. })) => Error::Conflict("entity"),
-                other => return other,
+                Err(Error::Database(StoreError::Taken { .. })) => Err(Error::Conflict("entity")),
+                other => other,
             };
-            if attempt == ATTEMPTS {
-                return Err(error);
-            }
-            attempt += 1;
         }
     }
 

@@ -7,6 +7,7 @@ use super::Authority;
 use super::draft::warn_of_others;
 use super::new::{IssuedToken, NewToken, Warning};
 use super::role::TokenRole;
+use crate::attempts::Attempts;
 use crate::core::Core;
 use crate::error::{Error, Result};
 use crate::identity::{Claim, Recognised};
@@ -16,9 +17,6 @@ use crate::store::{StoreError, tokens};
 use audit_chain::{Caller, Value};
 use std::sync::Arc;
 use uuid::Uuid;
-
-/// How often it is tried anew when two first tokens of one alias, or changes of whose it is, come at once.
-const ATTEMPTS: usize = 3;
 
 impl Core {
     /// Makes a token for whom an alias names.
@@ -31,22 +29,20 @@ impl Core {
         wanted: (Vec<String>, bool),
     ) -> Result<(IssuedToken, Vec<Warning>)> {
         let alias = allowed(&new, role.as_ref())?;
-        let mut attempt = 1;
+        let mut attempts = Attempts::default();
         loop {
             let made = self.create_for(caller, parent, (new.clone(), &alias), role.clone(), wanted.clone()).await;
-            match made {
-                Err(Error::Conflict(_) | Error::Database(StoreError::Taken { .. })) if attempt < ATTEMPTS => {
-                    attempt += 1
-                }
+            return match made {
+                Err(error) if attempts.again(&error) => continue,
                 // A text that somebody chose is there already, whatever is tried.
                 Err(Error::Database(StoreError::Taken { .. })) if new.id.is_some() => {
-                    return Err(Error::invalid("cannot create a token with a duplicate ID"));
+                    Err(Error::invalid("cannot create a token with a duplicate ID"))
                 }
-                Err(Error::Database(StoreError::Taken { .. })) => return Err(Error::Conflict("entity")),
+                Err(Error::Database(StoreError::Taken { .. })) => Err(Error::Conflict("entity")),
                 // The parent was revoked while its request was under way.
-                Err(Error::Conflict("parent token")) => return Err(Error::Forbidden("permission denied".into())),
-                other => return other,
-            }
+                Err(Error::Conflict("parent token")) => Err(Error::Forbidden("permission denied".into())),
+                other => other,
+            };
         }
     }
 
