@@ -137,7 +137,7 @@ impl JwtRole {
     pub fn data(&self) -> Map<String, Value> {
         let listed = |texts: &[String]| if texts.is_empty() { Value::Null } else { json!(texts) };
         let Value::Object(mut data) = json!({
-            "allowed_redirect_uris": listed(&self.allowed_redirect_uris),
+            "allowed_redirect_uris": self.allowed_redirect_uris,
             "bound_audiences": self.bound_audiences,
             "bound_claims": self.bound_claims,
             "bound_claims_type": if self.bound_claims_type.is_empty() { "string" } else { &self.bound_claims_type },

@@ -6,6 +6,7 @@ mod go;
 mod hvac;
 mod vaultrs;
 mod vaultrs_access;
+mod vaultrs_identity;
 mod vaultrs_secrets;
 mod vaultrs_transit;
 mod wire;
